@@ -1,0 +1,1 @@
+"""Clients of the server: the async Python client, `cslm talk`, the load test and the web page."""

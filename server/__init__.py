@@ -1,0 +1,1 @@
+"""Composition root: settings, application, routes, observability and the `cslm` command."""

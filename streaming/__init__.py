@@ -1,0 +1,4 @@
+"""The pure core: audio, endpointing, parsing, planning, the realtime protocol, sessions and turns.
+
+Imports neither torch, vllm nor fastapi. Everything with weights arrives through the Protocols of `streaming.stages`.
+"""

@@ -1,0 +1,86 @@
+"""Every error a peer can see, with a stable code.
+
+One root. A subclass fixes what kind of failure it is (HTTP status, WebSocket close code, whether to retry); an instance
+names what was wrong and what is accepted. Anything else that escapes is an internal error, and its text never leaves
+the server.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class SpeechServerError(Exception):
+    """Root. `code` is stable and documented in docs/errors.md; `param` names the offending field or parameter."""
+
+    type: ClassVar[str] = "server_error"
+    code: str = "internal_error"
+    status: ClassVar[int] = 500
+    close_code: ClassVar[int] = 1011
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        if code is not None:
+            self.code = code
+
+    def body(self) -> dict[str, Any]:
+        """The `error` object of an HTTP answer: type, code, message, param."""
+        return {"type": self.type, "code": self.code, "message": self.message, "param": self.param}
+
+
+class InvalidRequest(SpeechServerError):
+    """The peer sent something that is not accepted; the session goes on."""
+
+    type = "invalid_request_error"
+    code = "invalid_value"
+    status = 400
+    close_code = 1007
+
+
+class NotFound(InvalidRequest):
+    """A model, item or route that does not exist."""
+
+    code = "not_found"
+    status = 404
+
+
+class UnsupportedMedia(InvalidRequest):
+    """An audio or body format that the server cannot read or write."""
+
+    code = "unsupported_format"
+    status = 415
+
+
+class TooLarge(InvalidRequest):
+    """A body, message or recording over the documented limit."""
+
+    code = "too_large"
+    status = 413
+    close_code = 1009
+
+
+class CapacityError(SpeechServerError):
+    """Every admission slot is taken; try again later."""
+
+    type = "rate_limit_error"
+    code = "at_capacity"
+    status = 503
+    close_code = 1013
+    retryable = True
+
+
+class EngineUnavailable(SpeechServerError):
+    """A stage died under the turn and is being restarted; the turn failed, the session did not."""
+
+    code = "engine_unavailable"
+    status = 503
+    retryable = True
+
+
+class BundleError(SpeechServerError):
+    """A bundle is missing, truncated or of the wrong layout; raised at start-up and by `cslm check`."""
+
+    code = "bundle_invalid"
