@@ -1,0 +1,187 @@
+"""The interleaved chain of modality, parsed by token id (arXiv 2604.11096, section 3).
+
+`[question]` TQ `[answer]` TA₁ `<sosp>` SA₁ `<eosp>` TA₂ `<sosp>` SA₂ `<eosp>` …: the transcript of the question, then
+text and speech of the answer in turn. The model chooses the cuts; the parser never enforces them. A malformed stream
+loses only what cannot be placed, and that is counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+Detokenizer = Callable[[int], str]
+"""Text of the next id of one text stream; "" while a character is incomplete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Markers:
+    """Ids of the control tokens, resolved from the bundle's own tokenizer."""
+
+    question: int
+    answer: int
+    speech_start: int
+    speech_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptDelta:
+    """Next piece of what the user said (TQ)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptDone:
+    """The transcript is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Next piece of the answer's text (TA)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsDelta:
+    """Next units of the answer's speech (SA), repeats merged."""
+
+    units: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechChunkDone:
+    """A speech chunk is complete; text may follow."""
+
+
+LMEvent = TranscriptDelta | TranscriptDone | TextDelta | UnitsDelta | SpeechChunkDone
+
+
+class _Part(Enum):
+    START = auto()
+    TRANSCRIPT = auto()
+    ANSWER = auto()
+    SPEECH = auto()
+
+
+_TRAILING = re.compile(r"[;；]?\s*\Z")
+_LEADING_DONE = re.compile(r"[:：]?\s*(?=\S)")
+
+
+class InterleaveParser:
+    """Token ids to events. Any split of the ids yields the same events, up to joining adjacent deltas.
+
+    `unit_of` maps token id to speech unit; `detokenizer` makes a decoder for one run of text. `dropped` counts ids that
+    had no place: control tokens of speech outside speech, text inside speech, units the decoder does not have.
+    """
+
+    def __init__(self, markers: Markers, unit_of: Mapping[int, int], detokenizer: Callable[[], Detokenizer]) -> None:
+        self._markers = markers
+        self._unit_of = unit_of
+        self._new_detokenizer = detokenizer
+        self._decode = detokenizer()
+        self._part = _Part.START
+        self._held = ""
+        self._leading = True
+        self._last_unit: int | None = None
+        self.dropped = 0
+
+    def feed(self, ids: Iterable[int]) -> list[LMEvent]:
+        """Events of the next ids, in order."""
+        events: list[LMEvent] = []
+        for token in ids:
+            events += self._step(token)
+        return events
+
+    def finish(self) -> list[LMEvent]:
+        """End of the stream: close whatever is open."""
+        return self._leave()
+
+    def _step(self, token: int) -> list[LMEvent]:
+        entered = self._entered_by(token)
+        if entered is not None:
+            return self._enter(entered)
+        if self._part is _Part.SPEECH:
+            return self._unit(token)
+        if token in self._unit_of or token == self._markers.speech_end:
+            self.dropped += 1
+            return []
+        if self._part is _Part.START:
+            self._part = _Part.ANSWER
+        return self._text(self._decode(token))
+
+    def _entered_by(self, token: int) -> _Part | None:
+        m = self._markers
+        if token == m.question:
+            return _Part.TRANSCRIPT
+        if token == m.answer or (token == m.speech_end and self._part is _Part.SPEECH):
+            return _Part.ANSWER
+        return _Part.SPEECH if token == m.speech_start else None
+
+    def _enter(self, part: _Part) -> list[LMEvent]:
+        was_speech = self._part is _Part.SPEECH
+        first_answer = part is _Part.ANSWER and self._part in (_Part.START, _Part.TRANSCRIPT)
+        events = self._leave()
+        self._part = part
+        self._decode = self._new_detokenizer()
+        self._leading = part is _Part.TRANSCRIPT or (first_answer and not was_speech)
+        return events
+
+    def _leave(self) -> list[LMEvent]:
+        part, self._part = self._part, _Part.ANSWER
+        held, self._held = self._held, ""
+        if part is _Part.SPEECH:
+            return [SpeechChunkDone()]
+        if part is _Part.TRANSCRIPT:
+            return [TranscriptDone()]
+        if part is _Part.ANSWER and held:
+            return [TextDelta(held)]
+        return []
+
+    def _unit(self, token: int) -> list[LMEvent]:
+        unit = self._unit_of.get(token)
+        if unit is None:
+            self.dropped += 1
+            return []
+        if unit == self._last_unit:
+            return []
+        self._last_unit = unit
+        return [UnitsDelta((unit,))]
+
+    def _text(self, piece: str) -> list[LMEvent]:
+        text = self._held + piece
+        if self._leading:
+            found = _LEADING_DONE.match(text)
+            if found is None:
+                self._held = text
+                return []
+            text, self._leading = text[found.end() :], False
+            if not text:
+                self._held = ""
+                return []
+        if self._part is _Part.TRANSCRIPT:
+            cut = _TRAILING.search(text)
+            keep = cut.start() if cut else len(text)
+            text, self._held = text[:keep], text[keep:]
+            return [TranscriptDelta(text)] if text else []
+        self._held = ""
+        return [TextDelta(text)] if text else []
+
+
+def joined(events: Iterable[LMEvent]) -> list[LMEvent]:
+    """The same events with adjacent deltas of one kind joined: the form in which any two splits are equal."""
+    out: list[LMEvent] = []
+    for event in events:
+        last = out[-1] if out else None
+        if isinstance(event, UnitsDelta) and isinstance(last, UnitsDelta):
+            out[-1] = UnitsDelta(last.units + event.units)
+        elif isinstance(event, TextDelta) and isinstance(last, TextDelta):
+            out[-1] = TextDelta(last.text + event.text)
+        elif isinstance(event, TranscriptDelta) and isinstance(last, TranscriptDelta):
+            out[-1] = TranscriptDelta(last.text + event.text)
+        else:
+            out.append(event)
+    return out

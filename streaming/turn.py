@@ -1,0 +1,273 @@
+"""One turn: units or text of the question in; transcript, text and speech of the answer out, as they come.
+
+The only concurrency of a turn is here: the language model and the decoder run side by side, joined by a bounded queue.
+Cancelling the caller is barge-in: both stages are closed before `answer` returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from streaming.interleave import (
+    InterleaveParser,
+    LMEvent,
+    SpeechChunkDone,
+    TextDelta,
+    TranscriptDelta,
+    TranscriptDone,
+    UnitsDelta,
+)
+from streaming.planning import ChunkPlanner, PlayoutClock
+from streaming.stages import LanguageModel, Pcm, Sampling, SpeechDecoder, SpeechEncoder, UnitCut, VoiceActivity
+
+ReplyLanguage = Literal["auto", "en", "zh"]
+Schedule = Literal["interleaved", "full_chain"]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOptions:
+    """What the asker may choose. `speak=False` gives text alone; `full_chain` writes the whole answer before speaking it."""
+
+    reply_language: ReplyLanguage = "auto"
+    instructions: str = ""
+    schedule: Schedule = "interleaved"
+    speak: bool = True
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An earlier turn, as text: what was asked, and of the answer what was heard."""
+
+    question: str
+    answer: str
+
+
+class PromptWriter(Protocol):
+    """The bundle's prompt format: ids around the question, and how to read the ids of the answer."""
+
+    def speech_prompt(self, options: TurnOptions, history: Sequence[Exchange]) -> tuple[list[int], list[int]]:
+        """Ids before and after the units of a spoken question."""
+        ...
+
+    def text_prompt(self, text: str, options: TurnOptions, history: Sequence[Exchange]) -> list[int]:
+        """Ids of a typed question. Markers written in `text` stay text."""
+        ...
+
+    def unit_ids(self, units: Sequence[int]) -> list[int]:
+        """Token ids of speech units."""
+        ...
+
+    def sampling(self, options: TurnOptions, prompt_tokens: int) -> Sampling:
+        """The bundle's sampling with the asker's overrides; raises InvalidRequest where a value is out of range."""
+        ...
+
+    def parser(self) -> InterleaveParser:
+        """A parser for one answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """All that a turn needs of a model."""
+
+    encoder: SpeechEncoder
+    lm: LanguageModel
+    decoder: SpeechDecoder
+    prompts: PromptWriter
+    voice_activity: Callable[[], VoiceActivity]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A spoken question as its units, live or complete, or a typed one. Exactly one of the two."""
+
+    units: AsyncIterator[list[int]] | None = None
+    text: str | None = None
+    history: Sequence[Exchange] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AudioDelta:
+    """Next audio of the answer: float32 mono [T] at the decoder's rate."""
+
+    pcm: Pcm
+
+
+@dataclass(slots=True)
+class TurnReport:
+    """What happened in a turn. Times are seconds since `answer` was called, None where it did not come to that.
+
+    `heard_s`: question fully encoded; `first_token_s`, `first_units_s`, `first_audio_s`: first of each out; `done_s`: end.
+    """
+
+    transcript: str = ""
+    text: str = ""
+    heard_s: float | None = None
+    first_token_s: float | None = None
+    first_units_s: float | None = None
+    first_audio_s: float | None = None
+    lm_done_s: float | None = None
+    done_s: float | None = None
+    input_units: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    output_units: int = 0
+    dropped_ids: int = 0
+    audio_s: float = 0.0
+    decode_busy_s: float = 0.0
+    playout: PlayoutClock = field(default_factory=PlayoutClock)
+
+
+TurnEvent = TranscriptDelta | TranscriptDone | TextDelta | AudioDelta
+Emit = Callable[[TurnEvent], Awaitable[None]]
+
+_QUEUE_EVENTS = 256
+
+
+class Turn:
+    """Answers one question. `report` fills while it runs, so that a cancelled turn can still be accounted for."""
+
+    def __init__(
+        self,
+        stages: Stages,
+        question: Question,
+        options: TurnOptions,
+        emit: Emit,
+        *,
+        planner: ChunkPlanner | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stages = stages
+        self._question = question
+        self._options = options
+        self._emit = emit
+        self._planner = planner or ChunkPlanner()
+        self._clock = clock
+        self._began_s = clock()
+        self.report = TurnReport()
+
+    async def run(self) -> TurnReport:
+        """Run to the end. Raises SpeechServerError from the stage that failed; cancelling it frees every stage."""
+        speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None] = asyncio.Queue(_QUEUE_EVENTS)
+        try:
+            async with asyncio.TaskGroup() as stages:
+                stages.create_task(self._think(speech), name="language-model")
+                stages.create_task(self._speak(speech), name="decoder")
+        except ExceptionGroup as group:
+            raise _first_cause(group) from group
+        self.report.done_s = self._elapsed_s()
+        return self.report
+
+    def _elapsed_s(self) -> float:
+        return self._clock() - self._began_s
+
+    async def _prompt(self) -> list[int]:
+        """The whole prompt. Units arrive while the user speaks; at the end of the turn only the tail is left."""
+        prompts, question = self._stages.prompts, self._question
+        if question.units is None:
+            ids = prompts.text_prompt(question.text or "", self._options, question.history)
+        else:
+            before, after = prompts.speech_prompt(self._options, question.history)
+            units = [unit async for piece in question.units for unit in piece]
+            self.report.input_units = len(units)
+            ids = before + prompts.unit_ids(units) + after
+        self.report.heard_s = self._elapsed_s()
+        self.report.input_tokens = len(ids)
+        return ids
+
+    async def _think(self, speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None]) -> None:
+        prompt = await self._prompt()
+        sampling = self._stages.prompts.sampling(self._options, len(prompt))
+        parser = self._stages.prompts.parser()
+        async with aclosing(self._stages.lm.generate(_once(prompt), sampling)) as answer:
+            async for ids in answer:
+                if self.report.first_token_s is None:
+                    self.report.first_token_s = self._elapsed_s()
+                self.report.output_tokens += len(ids)
+                await self._deliver(parser.feed(ids), speech)
+        await self._deliver(parser.finish(), speech)
+        self.report.dropped_ids = parser.dropped
+        self.report.lm_done_s = self._elapsed_s()
+        await speech.put(None)
+
+    async def _deliver(
+        self, events: list[LMEvent], speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None]
+    ) -> None:
+        for event in events:
+            if isinstance(event, UnitsDelta | SpeechChunkDone):
+                if isinstance(event, UnitsDelta):
+                    self.report.output_units += len(event.units)
+                    if self.report.first_units_s is None:
+                        self.report.first_units_s = self._elapsed_s()
+                await speech.put(event)
+                continue
+            if isinstance(event, TranscriptDelta):
+                self.report.transcript += event.text
+            elif isinstance(event, TextDelta):
+                self.report.text += event.text
+            await self._emit(event)
+
+    async def _speak(self, speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None]) -> None:
+        if not self._options.speak:
+            while await speech.get() is not None:
+                pass
+            return
+        decoder, report = self._stages.decoder, self.report
+        async with aclosing(self._cuts(speech)) as cuts, aclosing(decoder.synthesize(cuts)) as audio:
+            async for pcm in audio:
+                if not pcm.size:
+                    continue
+                if report.first_audio_s is None:
+                    report.first_audio_s = self._elapsed_s()
+                duration_s = pcm.size / decoder.sample_rate
+                report.audio_s += duration_s
+                report.playout.sent(duration_s, self._clock())
+                await self._emit(AudioDelta(pcm))
+
+    async def _cuts(self, speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None]) -> AsyncGenerator[UnitCut]:
+        """Units as the planner cuts them; the last cut is final and may be empty."""
+        pending: list[int] = []
+        emitted, open_turn, urgent = 0, True, False
+        while open_turn:
+            event = await self._next_speech(speech, timed=bool(pending and emitted))
+            urgent = event == "late"
+            if isinstance(event, UnitsDelta):
+                pending += event.units
+            open_turn = event is not None
+            slack_s = self.report.playout.slack_s(self._clock())
+            ended = urgent or isinstance(event, SpeechChunkDone) or not open_turn
+            cut = self._planner.next_cut(len(pending), emitted=emitted, slack_s=slack_s, ended=ended)
+            if cut or (emitted and not open_turn):
+                yield UnitCut(tuple(pending[:cut]), final=not open_turn, slack_s=slack_s)
+                emitted += cut
+                del pending[:cut]
+
+    async def _next_speech(
+        self, speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None], *, timed: bool
+    ) -> UnitsDelta | SpeechChunkDone | Literal["late"] | None:
+        if not timed:
+            return await speech.get()
+        try:
+            async with asyncio.timeout(self._planner.wait_s(self.report.playout.slack_s(self._clock()))):
+                return await speech.get()
+        except TimeoutError:
+            return "late"
+
+
+async def _once(prompt: list[int]) -> AsyncIterator[list[int]]:
+    yield prompt
+
+
+def _first_cause(group: ExceptionGroup[Exception]) -> Exception:
+    first = group.exceptions[0]
+    return _first_cause(first) if isinstance(first, ExceptionGroup) else first
+
+
