@@ -198,9 +198,7 @@ class Turn:
         self.report.lm_done_s = self._elapsed_s()
         await speech.put(None)
 
-    async def _deliver(
-        self, events: list[LMEvent], speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None]
-    ) -> None:
+    async def _deliver(self, events: list[LMEvent], speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None]) -> None:
         for event in events:
             if isinstance(event, UnitsDelta | SpeechChunkDone):
                 if isinstance(event, UnitsDelta):
@@ -269,5 +267,3 @@ async def _once(prompt: list[int]) -> AsyncIterator[list[int]]:
 def _first_cause(group: ExceptionGroup[Exception]) -> Exception:
     first = group.exceptions[0]
     return _first_cause(first) if isinstance(first, ExceptionGroup) else first
-
-

@@ -1,0 +1,105 @@
+"""Audio on the wire and between rates: PCM16, G.711 and streaming resampling. Everything mono."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from streaming.errors import InvalidRequest
+from streaming.stages import Pcm
+
+WireType = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
+
+MODEL_RATE_HZ = 16_000
+"""Rate of everything that listens: voice activity and unit encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireFormat:
+    """How audio travels over a realtime socket: `audio/pcm` is 16-bit little-endian, the G.711 types are 8-bit at 8 kHz."""
+
+    type: WireType = "audio/pcm"
+    rate_hz: int = 24_000
+
+    @property
+    def bytes_per_sample(self) -> int:
+        return 2 if self.type == "audio/pcm" else 1
+
+    def decode(self, data: bytes) -> Pcm:
+        """Wire bytes to float32 [T] in [-1, 1]. Raises InvalidRequest for half a sample."""
+        if self.type == "audio/pcm":
+            if len(data) % 2:
+                raise InvalidRequest("audio/pcm needs whole 16-bit samples: an even number of bytes", param="audio")
+            return pcm16_to_float(data)
+        table = _ULAW_TO_LINEAR if self.type == "audio/pcmu" else _ALAW_TO_LINEAR
+        return table[np.frombuffer(data, np.uint8)].astype(np.float32) / np.float32(32768)
+
+    def encode(self, pcm: Pcm) -> bytes:
+        """Float32 [T] in [-1, 1] to wire bytes, clipped."""
+        linear = _to_int16(pcm)
+        if self.type == "audio/pcm":
+            return linear.astype("<i2").tobytes()
+        table = _LINEAR_TO_ULAW if self.type == "audio/pcmu" else _LINEAR_TO_ALAW
+        return table[(linear.astype(np.int32) + 32768) >> 2].tobytes()
+
+
+def pcm16_to_float(data: bytes) -> Pcm:
+    """Little-endian 16-bit samples to float32 [T] in [-1, 1]."""
+    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+
+
+def float_to_pcm16(pcm: Pcm) -> bytes:
+    """Float32 [T] in [-1, 1] to little-endian 16-bit samples, clipped."""
+    return _to_int16(pcm).astype("<i2").tobytes()
+
+
+def _to_int16(pcm: Pcm) -> NDArray[np.int16]:
+    return np.clip(np.rint(pcm * 32768), -32768, 32767).astype(np.int16)
+
+
+class Resampler:
+    """Streaming rate conversion. Any split of the input gives the same output, sample for sample (soxr)."""
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        self._stream = None if from_hz == to_hz else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
+
+    def push(self, pcm: Pcm, *, final: bool = False) -> Pcm:
+        """Output that `pcm` completes; `final` flushes the filter's tail."""
+        if self._stream is None:
+            return pcm
+        return self._stream.resample_chunk(pcm, last=final)
+
+
+def _ulaw_to_linear() -> NDArray[np.int16]:
+    """ITU-T G.711 mu-law expansion of all 256 codes."""
+    code = ~np.arange(256, dtype=np.int32) & 0xFF
+    magnitude = ((((code & 0x0F) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84
+    return np.where(code & 0x80, -magnitude, magnitude).astype(np.int16)
+
+
+def _alaw_to_linear() -> NDArray[np.int16]:
+    """ITU-T G.711 A-law expansion of all 256 codes."""
+    code = np.arange(256, dtype=np.int32) ^ 0x55
+    exponent, mantissa = (code >> 4) & 7, (code & 0x0F) << 4
+    magnitude = np.where(exponent == 0, mantissa + 8, (mantissa + 0x108) << np.maximum(exponent - 1, 0))
+    return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
+
+
+def _nearest_code(expansion: NDArray[np.int16]) -> NDArray[np.uint8]:
+    """Code of every 14-bit linear value (16-bit in steps of 4): the one whose expansion is nearest."""
+    order = np.argsort(expansion, kind="stable")
+    levels = expansion[order].astype(np.int32)
+    values = np.arange(-32768, 32768, 4, dtype=np.int32) + 2
+    right = np.clip(np.searchsorted(levels, values), 1, 255)
+    nearer = right - (values - levels[right - 1] < levels[right] - values)
+    return order[nearer].astype(np.uint8)
+
+
+_ULAW_TO_LINEAR = _ulaw_to_linear()
+_ALAW_TO_LINEAR = _alaw_to_linear()
+_LINEAR_TO_ULAW = _nearest_code(_ULAW_TO_LINEAR)
+_LINEAR_TO_ALAW = _nearest_code(_ALAW_TO_LINEAR)

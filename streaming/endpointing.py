@@ -1,0 +1,86 @@
+"""When does the user speak? Speech probabilities of consecutive windows in, turn events out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streaming.errors import InvalidRequest
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointerConfig:
+    """Names and defaults of the realtime protocol's `server_vad`.
+
+    `threshold`: speech probability that starts a turn (it ends 0.15 below, so that it does not flicker);
+    `prefix_padding_ms`: audio kept from before the start; `silence_duration_ms`: silence that ends a turn;
+    `min_speech_ms`: shorter bursts are no turn.
+    """
+
+    threshold: float = 0.5
+    prefix_padding_ms: int = 300
+    silence_duration_ms: int = 500
+    min_speech_ms: int = 96
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.threshold <= 1.0:
+            raise InvalidRequest(f"threshold is {self.threshold}; accepted: 0.0 to 1.0", param="threshold")
+        for name in ("prefix_padding_ms", "silence_duration_ms"):
+            if not 0 <= getattr(self, name) <= 10_000:
+                raise InvalidRequest(f"{name} is {getattr(self, name)}; accepted: 0 to 10000", param=name)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The user began to speak; `at_sample` (16 kHz, since the session opened) includes the prefix padding."""
+
+    at_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The user has been silent long enough; `at_sample` is where the silence was noticed as an end."""
+
+    at_sample: int
+
+
+class Endpointer:
+    """A state machine over windows of fixed length. `HYSTERESIS` as in Silero's own iterator."""
+
+    HYSTERESIS = 0.15
+
+    def __init__(self, config: EndpointerConfig, *, window_samples: int, sample_rate_hz: int = 16_000) -> None:
+        self._config = config
+        self._window = window_samples
+        per_ms = sample_rate_hz / 1000
+        self._prefix = round(config.prefix_padding_ms * per_ms)
+        self._silence = round(config.silence_duration_ms * per_ms)
+        self._min_speech = round(config.min_speech_ms * per_ms)
+        self.speaking = False
+        self._candidate: int | None = None
+        self._silent_since: int | None = None
+
+    def feed(self, probability: float, start_sample: int) -> SpeechStarted | SpeechStopped | None:
+        """The window of `window_samples` that starts at `start_sample`."""
+        end = start_sample + self._window
+        if not self.speaking:
+            return self._waiting(probability, start_sample, end)
+        if probability >= self._config.threshold - self.HYSTERESIS:
+            self._silent_since = None
+            return None
+        if self._silent_since is None:
+            self._silent_since = start_sample
+        if end - self._silent_since < self._silence:
+            return None
+        self.speaking, self._silent_since, self._candidate = False, None, None
+        return SpeechStopped(end)
+
+    def _waiting(self, probability: float, start: int, end: int) -> SpeechStarted | None:
+        if probability < self._config.threshold:
+            self._candidate = None
+            return None
+        if self._candidate is None:
+            self._candidate = start
+        if end - self._candidate < self._min_speech:
+            return None
+        self.speaking, self._silent_since = True, None
+        return SpeechStarted(max(0, self._candidate - self._prefix))

@@ -1,0 +1,1 @@
+"""The OpenAI Realtime protocol (GA names) as values: client events, session configuration, conversation, responses."""
