@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import importlib.util
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from model.bundle import Bundle, find_bundle
+from model.lm import Backend
+from server.settings import Settings
+from streaming.stages import SpeechEncoder
 from streaming.turn import Stages
 
 
@@ -29,3 +36,66 @@ class ServedModel:
     stages: Stages
     backend: str = ""
     fault: Callable[[], str | None] = no_fault
+
+
+@asynccontextmanager
+async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
+    """Load the bundle of `settings` and keep it warm while the context lasts. Raises BundleError, EngineUnavailable.
+
+    The language model comes first: on a CPU its worker is forked, which must happen before torch computes here.
+    """
+    from model.activity import load_voice_activity
+    from model.vocoder_worker import VocoderWorker
+
+    bundle = find_bundle(settings.bundle)
+    profile = bundle.profile
+    async with AsyncExitStack() as opened:
+        kind = _backend_kind(settings)
+        lm = await asyncio.to_thread(_make_backend, kind, bundle, settings)
+        opened.push_async_callback(lm.close)
+        await lm.start()
+        decoder = VocoderWorker(bundle.vocoder, profile.output_sample_rate_hz)
+        opened.push_async_callback(decoder.close)
+        await decoder.start()
+        encoder = await asyncio.to_thread(_make_encoder, bundle)
+        activity = load_voice_activity(bundle.voice_activity)
+        yield ServedModel(
+            name=profile.name,
+            created=int((bundle.directory / "profile.json").stat().st_mtime),
+            languages=profile.languages,
+            voices=profile.voices,
+            max_question_s=profile.max_question_s,
+            stages=Stages(encoder, lm, decoder, bundle.prompts, activity),
+            backend=kind,
+            fault=lm.fault,
+        )
+
+
+def _backend_kind(settings: Settings) -> str:
+    if settings.backend != "auto":
+        return settings.backend
+    return "vllm" if importlib.util.find_spec("vllm") else "transformers"
+
+
+def _make_backend(kind: str, bundle: Bundle, settings: Settings) -> Backend:
+    if kind == "vllm":
+        from model.lm.vllm_engine import EngineConfig, VllmLanguageModel
+
+        return VllmLanguageModel(bundle.lm, EngineConfig(bundle.profile.max_model_len))
+    if kind == "vllm_http":
+        from model.lm.vllm_http import VllmHttpLanguageModel
+
+        return VllmHttpLanguageModel(settings.lm_url or "", bundle.profile.name)
+    from model.lm.transformers_model import TransformersLanguageModel
+
+    return TransformersLanguageModel(bundle.lm)
+
+
+def _make_encoder(bundle: Bundle) -> SpeechEncoder:
+    import torch
+
+    from model.encoder import UnitEncoder
+    from model.encoder_stage import EncoderStage
+
+    torch.set_num_threads(1)  # one thread serves many sessions better, and the engine has its own
+    return EncoderStage(UnitEncoder.load(bundle.encoder))

@@ -106,6 +106,7 @@ class TurnReport:
     """What happened in a turn. Times are seconds since `answer` was called, None where it did not come to that.
 
     `heard_s`: question fully encoded; `first_token_s`, `first_units_s`, `first_audio_s`: first of each out; `done_s`: end.
+    `decode_busy_s`: sum over the cuts of the time from handing one to the decoder until its audio came.
     """
 
     transcript: str = ""
@@ -151,7 +152,7 @@ class Turn:
         self._emit = emit
         self._planner = planner or ChunkPlanner()
         self._clock = clock
-        self._began_s = clock()
+        self._began_s = self._handed_s = clock()
         self.report = TurnReport()
 
     async def run(self) -> TurnReport:
@@ -221,6 +222,7 @@ class Turn:
         decoder, report = self._stages.decoder, self.report
         async with aclosing(self._cuts(speech)) as cuts, aclosing(decoder.synthesize(cuts)) as audio:
             async for pcm in audio:
+                report.decode_busy_s += self._clock() - self._handed_s
                 if not pcm.size:
                     continue
                 if report.first_audio_s is None:
@@ -244,6 +246,7 @@ class Turn:
             ended = urgent or isinstance(event, SpeechChunkDone) or not open_turn
             cut = self._planner.next_cut(len(pending), emitted=emitted, slack_s=slack_s, ended=ended)
             if cut or (emitted and not open_turn):
+                self._handed_s = self._clock()
                 yield UnitCut(tuple(pending[:cut]), final=not open_turn, slack_s=slack_s)
                 emitted += cut
                 del pending[:cut]

@@ -1,0 +1,72 @@
+"""Plain PyTorch through transformers: the portable fallback, and the reference that the other backends are tested against."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from streaming.errors import BundleError
+from streaming.stages import Sampling
+
+
+class TransformersLanguageModel:
+    """One sequence at a time: turns take their steps by turns on a single thread, each with its own cache."""
+
+    def __init__(self, directory: Path, *, dtype: torch.dtype | None = None) -> None:
+        from transformers import AutoModelForCausalLM
+
+        try:
+            self._model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype or "auto").eval()
+        except (OSError, ValueError) as error:
+            raise BundleError(f"transformers cannot load {directory}: {error}") from error
+        if torch.cuda.is_available():
+            self._model.to("cuda")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="language-model")
+
+    async def start(self) -> None:
+        """Nothing is left to load."""
+
+    async def close(self) -> None:
+        """Stop the thread once its current step is done."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def fault(self) -> str | None:
+        """This backend cannot die apart from its process."""
+        return None
+
+    async def generate(self, prompt: AsyncIterator[Sequence[int]], sampling: Sampling) -> AsyncGenerator[list[int]]:
+        """See `LanguageModel.generate`. Closing the generator ends it after the step under way."""
+        ids = [token async for piece in prompt for token in piece]
+        loop = asyncio.get_running_loop()
+        cache: Any = None
+        for _ in range(sampling.max_tokens):
+            logits, cache = await loop.run_in_executor(self._thread, self._step, ids, cache)
+            token = sample(logits, sampling)
+            if token in sampling.stop_token_ids:
+                return
+            yield [token]
+            ids = [token]
+
+    @torch.inference_mode()
+    def _step(self, ids: list[int], cache: Any) -> tuple[Tensor, Any]:
+        """Logits [V] behind the last of `ids`, and the cache with them in it."""
+        output = self._model(torch.tensor([ids], device=self._model.device), past_key_values=cache, use_cache=True)
+        return output.logits[0, -1].float().cpu(), output.past_key_values
+
+
+def sample(logits: Tensor, sampling: Sampling) -> int:
+    """One id from logits [V]: greedy at temperature 0, else top-k, then nucleus (arXiv 1904.09751)."""
+    if sampling.temperature == 0:
+        return int(logits.argmax())
+    ranked, order = (logits / sampling.temperature).sort(descending=True)
+    if sampling.top_k:
+        ranked = ranked[: sampling.top_k]
+    chance = ranked.softmax(-1)
+    chance = chance[chance.cumsum(-1) - chance < sampling.top_p]
+    return int(order[torch.multinomial(chance, 1)])

@@ -1,0 +1,85 @@
+"""What a bundle says of itself: rates, markers, templates, sampling. Code has none of them built in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streaming.errors import BundleError
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TokenNames(_Frozen):
+    """Names of the control tokens in the bundle's tokenizer; `unit` holds `{index}`."""
+
+    bos: str
+    question: str
+    answer: str
+    speech_start: str
+    speech_end: str
+    unit: str
+
+
+class PromptShape(_Frozen):
+    """Chat rendering: `{content}` stands for the message. `system_turn` is absent where the model knows none."""
+
+    bos_count: Annotated[int, Field(ge=0)]
+    user_turn: str
+    assistant_turn: str
+    generation_prompt: str
+    system_turn: str | None = None
+
+
+class SamplingDefaults(_Frozen):
+    """How the model was meant to be sampled; `temperature` 0 is greedy, `top_k` 0 means all."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    top_k: Annotated[int, Field(ge=0)]
+    max_new_tokens: Annotated[int, Field(ge=1)]
+
+
+class Profile(_Frozen):
+    """The bundle's `profile.json`.
+
+    `templates[reply_language][question_language or "default"]` is the wording around `{input}`; `speech_input` holds
+    `{units}`. `segment_words` is what the model was trained with; the server never enforces it.
+    """
+
+    format_version: Annotated[int, Field(ge=1, le=1)]
+    name: str
+    languages: tuple[str, ...]
+    input_sample_rate_hz: int
+    output_sample_rate_hz: int
+    n_units: Annotated[int, Field(ge=1)]
+    tokens: TokenNames
+    stop_tokens: tuple[str, ...]
+    prompt: PromptShape
+    templates: dict[str, dict[str, str]]
+    speech_input: str
+    full_chain_suffix: str = ""
+    sampling: SamplingDefaults
+    max_model_len: int
+    segment_words: int
+    history_turns: int = 0
+    supports_instructions: bool = False
+    max_question_s: float = 30.0
+    voices: tuple[str, ...] = ("default",)
+
+
+def load_profile(directory: Path) -> Profile:
+    """The profile of the bundle in `directory`. Raises BundleError naming the file and the field."""
+    path = directory / "profile.json"
+    try:
+        return Profile.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise BundleError(f"{directory} is not a bundle: it has no profile.json", code="bundle_missing") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BundleError(f"{path}: {where}: {first['msg']}", param=where) from None

@@ -1,0 +1,151 @@
+"""Prompts as ids, and answers read back: the bundle's own format (see `model.profile`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
+
+from model.profile import Profile
+from model.text import PlainText
+from streaming.errors import BundleError, InvalidRequest
+from streaming.interleave import Detokenizer, InterleaveParser, Markers
+from streaming.stages import Sampling
+from streaming.turn import Exchange, TurnOptions
+
+Piece = str | int
+"""Plain text, or the id of a control token."""
+
+_UNITS = -1
+
+
+class Prompts:
+    """Writes prompts and reads answers. Only the bundle's templates may name control tokens; text of users never can."""
+
+    def __init__(self, profile: Profile, lm_directory: Path) -> None:
+        self._profile = profile
+        try:
+            self._plain = PlainText.load(lm_directory)
+            self._tokenizer = Tokenizer.from_file(str(lm_directory / "tokenizer.json"))
+        except Exception as error:
+            raise BundleError(f"{lm_directory / 'tokenizer.json'} cannot be read: {error}") from error
+        names = profile.tokens
+        self._unit_ids = [self._id(names.unit.format(index=unit)) for unit in range(profile.n_units)]
+        self._unit_of = {token: unit for unit, token in enumerate(self._unit_ids)}
+        self._markers = Markers(
+            question=self._id(names.question),
+            answer=self._id(names.answer),
+            speech_start=self._id(names.speech_start),
+            speech_end=self._id(names.speech_end),
+        )
+        self._stop_ids = tuple(self._id(name) for name in profile.stop_tokens)
+        self._control = re.compile("|".join(re.escape(name) for name in self._template_tokens()))
+
+    def speech_prompt(self, options: TurnOptions, history: Sequence[Exchange]) -> tuple[list[int], list[int]]:
+        """Ids before and after the units of a spoken question."""
+        before, after = self._profile.speech_input.split("{units}")
+        ids = self._render([*self._pieces(before), _UNITS, *self._pieces(after)], options, history)
+        at = ids.index(_UNITS)
+        return ids[:at], ids[at + 1 :]
+
+    def text_prompt(self, text: str, options: TurnOptions, history: Sequence[Exchange]) -> list[int]:
+        """Ids of a typed question. Markers written in `text` stay text."""
+        return self._render([text], options, history)
+
+    def unit_ids(self, units: Sequence[int]) -> list[int]:
+        """Token ids of speech units."""
+        return [self._unit_ids[unit] for unit in units]
+
+    def sampling(self, options: TurnOptions, prompt_tokens: int) -> Sampling:
+        """The bundle's sampling with the asker's overrides. Raises InvalidRequest naming what is out of range."""
+        defaults, limit = self._profile.sampling, self._profile.max_model_len
+        room = limit - prompt_tokens
+        if room < 1:
+            raise InvalidRequest(
+                f"the question takes {prompt_tokens} tokens; {self._profile.name} has room for {limit}",
+                code="context_length_exceeded",
+            )
+        temperature = defaults.temperature if options.temperature is None else options.temperature
+        top_p = defaults.top_p if options.top_p is None else options.top_p
+        wanted = defaults.max_new_tokens if options.max_tokens is None else options.max_tokens
+        if not 0 <= temperature <= 2:
+            raise InvalidRequest(f"temperature is {temperature}; accepted: 0 to 2", param="temperature")
+        if not 0 < top_p <= 1:
+            raise InvalidRequest(f"top_p is {top_p}; accepted: above 0, up to 1", param="top_p")
+        if wanted < 1:
+            raise InvalidRequest(f"max_tokens is {wanted}; accepted: 1 or more", param="max_tokens")
+        most = min(wanted, room, defaults.max_new_tokens)
+        return Sampling(temperature, top_p, defaults.top_k, most, self._stop_ids)
+
+    def parser(self) -> InterleaveParser:
+        """A parser for one answer."""
+        return InterleaveParser(self._markers, self._unit_of, self._detokenizer)
+
+    def _detokenizer(self) -> Detokenizer:
+        stream = DecodeStream(skip_special_tokens=True)
+        return lambda token: stream.step(self._tokenizer, token) or ""
+
+    def _render(self, content: list[Piece], options: TurnOptions, history: Sequence[Exchange]) -> list[int]:
+        profile, shape = self._profile, self._profile.prompt
+        pieces: list[Piece] = [self._plain.token(profile.tokens.bos)] * shape.bos_count
+        if options.instructions and profile.supports_instructions and shape.system_turn:
+            pieces += self._filled(shape.system_turn, "{content}", [options.instructions])
+        for exchange in history[len(history) - profile.history_turns :] if profile.history_turns else ():
+            pieces += self._filled(shape.user_turn, "{content}", [exchange.question])
+            pieces += self._filled(shape.assistant_turn, "{content}", [exchange.answer])
+        wording = self._wording(options)
+        pieces += self._filled(shape.user_turn, "{content}", self._filled(wording, "{input}", content))
+        pieces += self._pieces(shape.generation_prompt)
+        return self._encoded(pieces)
+
+    def _wording(self, options: TurnOptions) -> str:
+        wordings = self._profile.templates.get(options.reply_language)
+        if wordings is None:
+            accepted = ", ".join(self._profile.templates)
+            raise InvalidRequest(
+                f"{self._profile.name} cannot reply in {options.reply_language!r}; accepted: {accepted}",
+                param="reply_language",
+            )
+        suffix = self._profile.full_chain_suffix if options.schedule == "full_chain" else ""
+        return wordings["default"] + suffix
+
+    def _filled(self, template: str, field: str, value: Sequence[Piece]) -> list[Piece]:
+        before, after = template.split(field)
+        return [*self._pieces(before), *value, *self._pieces(after)]
+
+    def _pieces(self, template: str) -> list[Piece]:
+        """A trusted template: its control tokens as ids, the rest as text."""
+        pieces: list[Piece] = []
+        at = 0
+        for found in self._control.finditer(template):
+            pieces += [template[at : found.start()], self._plain.token(found.group())]
+            at = found.end()
+        return [*pieces, template[at:]]
+
+    def _encoded(self, pieces: list[Piece]) -> list[int]:
+        ids: list[int] = []
+        text = ""
+        for piece in [*pieces, None]:
+            if isinstance(piece, str):
+                text += piece
+                continue
+            if text:
+                ids += self._plain.encode(text)
+                text = ""
+            if piece is not None:
+                ids.append(piece)
+        return ids
+
+    def _template_tokens(self) -> list[str]:
+        """Control tokens that the templates use: all added tokens but the units, longest first."""
+        units = {self._profile.tokens.unit.format(index=unit) for unit in range(self._profile.n_units)}
+        return sorted(self._plain.names() - units, key=len, reverse=True)
+
+    def _id(self, name: str) -> int:
+        try:
+            return self._plain.token(name)
+        except KeyError:
+            raise BundleError(f"the tokenizer of {self._profile.name} has no token {name}", param=name) from None

@@ -1,0 +1,171 @@
+"""The vocoder in a process of its own, serving the cuts of all sessions, the one nearest to underrun first.
+
+The gateway decides the order and hands over one cut at a time, so that an urgent cut never waits behind more than one
+other. Streams are states in the worker's memory, opened with their first cut and closed with their turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import multiprocessing
+from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streaming.errors import EngineUnavailable
+from streaming.stages import Pcm, UnitCut
+
+if TYPE_CHECKING:
+    from model.vocoder import Vocoder, VocoderState
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(order=True, slots=True)
+class _Job:
+    """A cut that waits: earliest deadline first, then in order of arrival."""
+
+    deadline_s: float
+    number: int
+    stream: int = field(compare=False)
+    cut: UnitCut = field(compare=False)
+    done: asyncio.Future[Pcm] = field(compare=False)
+
+
+class VocoderWorker:
+    """A `SpeechDecoder` in front of one worker process. If the process dies, its turns fail and a new one is started."""
+
+    def __init__(self, directory: Path, sample_rate: int, *, threads: int = 1) -> None:
+        self._directory = directory
+        self._threads = threads
+        self.sample_rate = sample_rate
+        self._numbers = itertools.count()
+        self._waiting: list[_Job] = []
+        self._work = asyncio.Event()
+        self._dispatcher: asyncio.Task[None] | None = None
+        self._process: ProcessPoolExecutor | None = None
+        self._generation = 0
+
+    async def start(self) -> None:
+        """Start the process and load the weights. Raises what loading raised."""
+        self._process = self._new_process()
+        await asyncio.get_running_loop().run_in_executor(self._process, _warm_up)
+        self._dispatcher = asyncio.create_task(self._dispatch(), name="vocoder-dispatch")
+
+    async def close(self) -> None:
+        """Stop the process."""
+        if self._dispatcher is not None:
+            self._dispatcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._dispatcher
+        if self._process is not None:
+            self._process.shutdown(wait=False, cancel_futures=True)
+
+    async def synthesize(self, cuts: AsyncIterator[UnitCut]) -> AsyncGenerator[Pcm]:
+        """See `SpeechDecoder.synthesize`. Closing it drops the cut that waits and the stream's state."""
+        stream, generation = next(self._numbers), self._generation
+        try:
+            async for cut in cuts:
+                if generation != self._generation:
+                    raise EngineUnavailable("the vocoder was restarted; the turn is lost, try again")
+                pcm = await self._decode(stream, cut)
+                if pcm.size:
+                    yield pcm
+        finally:
+            if generation == self._generation and self._process is not None:
+                with suppress(BrokenProcessPool, RuntimeError):
+                    self._process.submit(_forget, stream)
+
+    async def _decode(self, stream: int, cut: UnitCut) -> Pcm:
+        loop = asyncio.get_running_loop()
+        job = _Job(loop.time() + cut.slack_s, next(self._numbers), stream, cut, loop.create_future())
+        heapq.heappush(self._waiting, job)
+        self._work.set()
+        return await job.done
+
+    async def _dispatch(self) -> None:
+        """One cut at a time, the nearest deadline first; cuts whose turn was cancelled are passed over."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._work.wait()
+            if not self._waiting:
+                self._work.clear()
+                continue
+            job = heapq.heappop(self._waiting)
+            if job.done.done():
+                continue
+            try:
+                pcm = await loop.run_in_executor(self._process, _decode, job.stream, list(job.cut.units), job.cut.final)
+            except BrokenProcessPool:
+                self._restart(job)
+            except Exception:
+                log.exception("vocoder failed")
+                _fail(job, "the vocoder failed; the turn is lost, try again")
+            else:
+                if not job.done.done():
+                    job.done.set_result(pcm)
+
+    def _restart(self, job: _Job) -> None:
+        log.error("vocoder process died; starting a new one")
+        lost, self._waiting = [job, *self._waiting], []
+        self._generation += 1
+        self._process = self._new_process()
+        for each in lost:
+            _fail(each, "the vocoder process died; the turn is lost, try again")
+
+    def _new_process(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            1,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_load,
+            initargs=(self._directory, self._threads),
+        )
+
+
+def _fail(job: _Job, message: str) -> None:
+    if not job.done.done():
+        job.done.set_exception(EngineUnavailable(message))
+
+
+# In the worker process
+
+_vocoder: Vocoder
+_streams: dict[int, VocoderState] = {}
+
+
+def _load(directory: Path, threads: int) -> None:
+    import signal
+
+    import torch
+
+    from model.vocoder import Vocoder
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the gateway decides when to stop
+    torch.set_num_threads(threads)
+    global _vocoder
+    _vocoder = Vocoder.load(directory)
+
+
+def _warm_up() -> None:
+    _vocoder.decode([0, 1, 2])
+
+
+def _decode(stream: int, units: list[int], final: bool) -> Pcm:
+    state = _streams.get(stream)
+    if state is None:
+        state = _streams[stream] = _vocoder.open()
+    pcm = _vocoder.push(state, units, final=final)
+    if final:
+        del _streams[stream]
+    return pcm
+
+
+def _forget(stream: int) -> None:
+    _streams.pop(stream, None)
