@@ -1,0 +1,222 @@
+// Turns, as the server's events tell them. No DOM, no audio, no clock: every event comes with its time in ms.
+
+/** Stages of a turn, in order: each ends at its mark. The first audio is heard at the end of `play`. */
+export const STAGES = [
+  { name: "pause", to: "stopped", label: "Making sure you finished" },
+  { name: "commit", to: "committed", label: "Taking the question" },
+  { name: "hear", to: "transcript", label: "Hearing" },
+  { name: "think", to: "text", label: "First words" },
+  { name: "voice", to: "audio", label: "First sound" },
+  { name: "play", to: "heard", label: "Playing it" },
+  { name: "rest", to: "done", label: "Rest of the answer" },
+];
+
+const REPLAYED_TURNS = 8;
+
+class Turn {
+  constructor(key, { typed = false, itemId = null, question = "" } = {}) {
+    this.key = key;
+    this.typed = typed;
+    this.itemId = itemId;
+    this.question = question;
+    this.questionDone = typed;
+    this.answer = "";
+    this.responseId = null;
+    this.answerItemId = null;
+    this.status = typed ? "asked" : "listening"; // → asked → answering → done | interrupted | failed
+    this.failure = "";
+    this.heardMs = null;
+    this.marks = {};
+  }
+
+  mark(name, atMs) {
+    this.marks[name] ??= atMs;
+  }
+
+  /** The end of the question; stages and latency count from here. */
+  get beganMs() {
+    return this.marks.voiceEnded ?? this.marks.stopped ?? this.marks.committed;
+  }
+
+  /** End of speech (or sending of a typed question) to the first sound, or null. */
+  get latencyMs() {
+    const { heard } = this.marks;
+    return heard === undefined || this.beganMs === undefined ? null : Math.max(0, heard - this.beganMs);
+  }
+
+  /** Stages that took place, as {name, label, startMs, durationMs} from the end of speech. */
+  get stages() {
+    const began = this.beganMs;
+    const stages = [];
+    let end = began;
+    for (const { name, to, label } of STAGES) {
+      const at = this.marks[to];
+      if (at === undefined || at < end) continue;
+      if (at > end) stages.push({ name, label, startMs: end - began, durationMs: at - end });
+      end = at;
+    }
+    return stages;
+  }
+
+  get over() {
+    return ["done", "interrupted", "failed"].includes(this.status);
+  }
+}
+
+export class Conversation {
+  constructor() {
+    this.turns = [];
+    this.nextKey = 1;
+  }
+
+  /** The turn that is being answered, or undefined. */
+  get active() {
+    return this.turns.find((turn) => turn.status === "answering");
+  }
+
+  ask(itemId, text, atMs) {
+    const turn = this.add({ typed: true, itemId, question: text });
+    turn.mark("committed", atMs);
+    return turn;
+  }
+
+  /** The connection is gone: unfinished turns stay unfinished, and those in which nothing was said yet are dropped. */
+  disconnect() {
+    this.turns = this.turns.filter((turn) => turn.over || turn.question || turn.answer);
+    for (const turn of this.turns.filter((one) => !one.over)) {
+      turn.status = "failed";
+      turn.failure = "The connection was lost.";
+    }
+  }
+
+  /** What was said so far, as events that tell it to a new session. */
+  replay() {
+    const messages = this.turns.slice(-REPLAYED_TURNS).flatMap(({ question, answer }) => [
+      { role: "user", content: [{ type: "input_text", text: question }] },
+      { role: "assistant", content: [{ type: "output_text", text: answer }] },
+    ]);
+    return messages
+      .filter(({ content }) => content[0].text.trim())
+      .map((message) => ({ type: "conversation.item.create", item: { type: "message", ...message } }));
+  }
+
+  /** The user cut the answer off after `heardMs` of it. */
+  interrupt(answerItemId, heardMs) {
+    const turn = this.turns.find((one) => one.answerItemId === answerItemId);
+    if (!turn) return null;
+    turn.status = "interrupted";
+    turn.heardMs = heardMs;
+    return turn;
+  }
+
+  /** The first sound of an answer left the loudspeaker. */
+  heard(answerItemId, atMs) {
+    const turn = this.turns.find((one) => one.answerItemId === answerItemId);
+    turn?.mark("heard", atMs);
+    return turn ?? null;
+  }
+
+  /** Takes a server event and returns the turn it changed, or null. `voiceEndedMs`: of `speech_stopped`, on the same clock. */
+  apply(event, atMs, { voiceEndedMs } = {}) {
+    const handle = HANDLERS[event.type];
+    return handle ? (handle(this, event, atMs, voiceEndedMs) ?? null) : null;
+  }
+
+  add(fields) {
+    const turn = new Turn(this.nextKey++, fields);
+    this.turns.push(turn);
+    return turn;
+  }
+
+  ofItem(id) {
+    return this.turns.find((turn) => turn.itemId === id);
+  }
+
+  ofResponse(id) {
+    return this.turns.find((turn) => turn.responseId === id);
+  }
+}
+
+const HANDLERS = {
+  "input_audio_buffer.speech_started": (talk, { item_id }) => talk.ofItem(item_id) ?? talk.add({ itemId: item_id }),
+
+  "input_audio_buffer.speech_stopped": (talk, { item_id }, atMs, voiceEndedMs) => {
+    const turn = talk.ofItem(item_id);
+    if (!turn) return null;
+    if (voiceEndedMs !== undefined) turn.mark("voiceEnded", Math.min(voiceEndedMs, atMs));
+    turn.mark("stopped", atMs);
+    return turn;
+  },
+
+  "input_audio_buffer.committed": (talk, { item_id }, atMs) => {
+    const turn = talk.ofItem(item_id) ?? talk.add({ itemId: item_id });
+    turn.mark("committed", atMs);
+    if (turn.status === "listening") turn.status = "asked";
+    return turn;
+  },
+
+  "conversation.item.input_audio_transcription.delta": (talk, { item_id, delta }, atMs) => {
+    const turn = talk.ofItem(item_id);
+    if (!turn || turn.questionDone) return null;
+    turn.mark("transcript", atMs);
+    turn.question += delta ?? "";
+    return turn;
+  },
+
+  "conversation.item.input_audio_transcription.completed": (talk, { item_id, transcript }, atMs) => {
+    const turn = talk.ofItem(item_id);
+    if (!turn) return null;
+    turn.mark("transcript", atMs);
+    turn.question = transcript ?? turn.question;
+    turn.questionDone = true;
+    return turn;
+  },
+
+  "conversation.item.input_audio_transcription.failed": (talk, { item_id }) => {
+    const turn = talk.ofItem(item_id);
+    if (turn) turn.questionDone = true;
+    return turn;
+  },
+
+  "response.created": (talk, { response }) => {
+    const turn = talk.turns.find((one) => one.status === "asked" && !one.responseId);
+    if (!turn) return null;
+    turn.responseId = response.id;
+    turn.status = "answering";
+    return turn;
+  },
+
+  "response.output_item.added": (talk, { response_id, item }) => {
+    const turn = talk.ofResponse(response_id);
+    if (turn) turn.answerItemId = item.id;
+    return turn;
+  },
+
+  "response.output_audio_transcript.delta": answerText,
+  "response.output_text.delta": answerText,
+
+  "response.output_audio.delta": (talk, { response_id }, atMs) => {
+    const turn = talk.ofResponse(response_id);
+    turn?.mark("audio", atMs);
+    return turn;
+  },
+
+  "response.done": (talk, { response }, atMs) => {
+    const turn = talk.ofResponse(response.id);
+    if (!turn) return null;
+    if (turn.status === "answering") {
+      turn.mark("done", atMs);
+      turn.status = { cancelled: "interrupted", failed: "failed" }[response.status] ?? "done";
+      turn.failure = response.status_details?.error?.message ?? "";
+    }
+    return turn;
+  },
+};
+
+function answerText(talk, { response_id, delta }, atMs) {
+  const turn = talk.ofResponse(response_id);
+  if (!turn || turn.status !== "answering") return null;
+  turn.mark("text", atMs);
+  turn.answer += delta;
+  return turn;
+}

@@ -1,0 +1,109 @@
+// Turns as elements. Nothing here knows about sockets or audio.
+
+const CHINESE = /[\u3400-\u9fff]/;
+
+/** Draws turns into `container`, following the end unless the reader has scrolled away. */
+export class TurnList {
+  constructor(container, template, scroller) {
+    this.container = container;
+    this.template = template;
+    this.scroller = scroller;
+    this.articles = new Map();
+  }
+
+  draw(turn) {
+    const follow = this.atEnd();
+    const article = this.articles.get(turn.key) ?? this.add(turn);
+    article.dataset.status = turn.status;
+    write(article.querySelector(".question .words"), turn.question || placeholder(turn));
+    article.querySelector(".question").classList.toggle("pending", !turn.question);
+    write(article.querySelector(".answer .words"), turn.answer);
+    note(article.querySelector(".note"), turn);
+    timing(article.querySelector(".timing"), turn);
+    if (follow) this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+
+  /** Drops the elements of turns that are no longer told. */
+  keep(turns) {
+    const kept = new Set(turns.map(({ key }) => key));
+    for (const [key, article] of this.articles) {
+      if (kept.has(key)) continue;
+      article.remove();
+      this.articles.delete(key);
+    }
+    turns.forEach((turn) => this.draw(turn));
+  }
+
+  add(turn) {
+    const article = this.template.content.firstElementChild.cloneNode(true);
+    this.articles.set(turn.key, article);
+    this.container.append(article);
+    return article;
+  }
+
+  atEnd() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    return scrollHeight - clientHeight - scrollTop < 80;
+  }
+}
+
+function placeholder({ status, questionDone }) {
+  if (status === "listening") return "Listening…";
+  return questionDone || status === "interrupted" ? "(not understood)" : "…";
+}
+
+function write(element, text) {
+  if (element.textContent === text) return;
+  element.textContent = text;
+  element.lang = CHINESE.test(text) ? "zh" : "en";
+}
+
+function note(element, { status, failure, heardMs }) {
+  const text =
+    status === "failed" ? failure || "The answer failed."
+    : status === "interrupted" && heardMs ? `Interrupted after ${seconds(heardMs)}`
+    : status === "interrupted" ? "Interrupted"
+    : "";
+  element.textContent = text;
+  element.hidden = !text;
+}
+
+function timing(details, turn) {
+  const { latencyMs, stages } = turn;
+  details.hidden = latencyMs === null;
+  if (latencyMs === null) return;
+  const latency = details.querySelector(".latency");
+  latency.textContent = seconds(latencyMs);
+  latency.dataset.ms = Math.round(latencyMs);
+  latency.title = turn.typed ? "From your question to the first sound" : "From the end of your speech to the first sound";
+  const toFirstSound = stages.filter(({ name }) => name !== "rest");
+  details.querySelector(".strip").replaceChildren(...toFirstSound.map((stage) => bar(stage, latencyMs)));
+  const wholeMs = Math.max(...stages.map(({ startMs, durationMs }) => startMs + durationMs), 1);
+  details.querySelector(".stages").replaceChildren(...stages.map((stage) => row(stage, wholeMs)));
+}
+
+function bar({ name, durationMs }, wholeMs) {
+  const element = document.createElement("span");
+  element.dataset.stage = name;
+  element.style.setProperty("--share", durationMs / wholeMs);
+  return element;
+}
+
+function row(stage, wholeMs) {
+  const item = document.createElement("li");
+  const label = document.createElement("span");
+  label.textContent = stage.label;
+  const track = document.createElement("span");
+  track.className = "track";
+  track.style.setProperty("--start", stage.startMs / wholeMs);
+  track.append(bar(stage, wholeMs));
+  const value = document.createElement("span");
+  value.className = "value";
+  value.textContent = `${Math.round(stage.durationMs)} ms`;
+  item.append(label, track, value);
+  return item;
+}
+
+export function seconds(ms) {
+  return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+}

@@ -1,0 +1,98 @@
+"""A real Chromium whose microphone is a recording."""
+
+from __future__ import annotations
+
+import shutil
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+DATA = Path(__file__).parent / "data"
+RATE_HZ = 16_000
+
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+)
+
+
+def chromium_path() -> str:
+    """The installed browser; skips the test where there is none."""
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if path := shutil.which(name):
+            return path
+    pytest.skip("no Chromium is installed (apt-get install chromium)")
+
+
+def recording(path: Path, *parts: str | float) -> Path:
+    """Writes a wav of recordings from tests/data (by name) and silences (in seconds) to `path`."""
+    pcm = [
+        np.zeros(round(part * RATE_HZ), np.int16) if isinstance(part, int | float) else _samples(DATA / f"{part}.wav")
+        for part in parts
+    ]
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE_HZ)
+        out.writeframes(np.concatenate(pcm).tobytes())
+    return path
+
+
+def _samples(path: Path) -> np.ndarray:
+    with wave.open(str(path)) as wav:
+        assert (wav.getframerate(), wav.getnchannels(), wav.getsampwidth()) == (RATE_HZ, 1, 2)
+        return np.frombuffer(wav.readframes(wav.getnframes()), np.int16)
+
+
+@contextmanager
+def open_page(
+    url: str,
+    *,
+    microphone: Path | None = None,
+    allow_microphone: bool = True,
+    width: int = 900,
+    height: int = 760,
+    dark: bool = False,
+) -> Iterator[Page]:
+    """The page at `url`. The microphone speaks `microphone` once, from the moment it is opened, then is silent.
+
+    Fails the test on an uncaught error or a console error of the page. Without `allow_microphone` the user refuses it.
+    """
+    from playwright.sync_api import sync_playwright
+
+    path = chromium_path()
+    flags = [flag for flag in _FLAGS if allow_microphone or flag != "--use-fake-ui-for-media-stream"]
+    if microphone:
+        flags.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    if not allow_microphone:
+        flags.append("--deny-permission-prompts")
+    problems: list[str] = []
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, headless=True, args=flags)
+        try:
+            page = browser.new_page(
+                viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+            )
+            page.set_default_timeout(15_000)
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+            page.goto(url)
+            page.problems = problems
+            yield page
+        finally:
+            browser.close()
