@@ -1,0 +1,32 @@
+"""How much at once: one number of slots for REST turns and sockets together. Nobody waits; a full server says so."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+from streaming.errors import CapacityError
+
+Watcher = Callable[[str, int], None]
+
+
+class Admission:
+    """Slots of one server. `on_change(transport, by)` hears of every slot taken (+1) and given back (-1)."""
+
+    def __init__(self, slots: int, on_change: Watcher = lambda transport, by: None) -> None:
+        self._slots = slots
+        self._on_change = on_change
+        self.active = 0
+
+    @asynccontextmanager
+    async def slot(self, transport: str) -> AsyncGenerator[None]:
+        """One slot while the context lasts. Raises CapacityError at once when none is free."""
+        if self.active >= self._slots:
+            raise CapacityError(f"all {self._slots} sessions of this server are in use; try again later")
+        self.active += 1
+        self._on_change(transport, 1)
+        try:
+            yield
+        finally:
+            self.active -= 1
+            self._on_change(transport, -1)

@@ -1,0 +1,87 @@
+"""The application: every route around one model."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from server import errors, health, models, speech
+from server.admission import Admission
+from server.gateway import Gateway
+from server.metrics import Metrics
+from server.serving import OpenModel, Serving
+from server.settings import Settings
+
+
+def create_app(settings: Settings, open_model: OpenModel | None = None) -> FastAPI:
+    """The server as an ASGI application. `open_model` loads the model, in the background; default: the real one."""
+    metrics = Metrics()
+    metrics.build(version=package_version(), model=settings.bundle, backend=settings.backend)
+    gateway = Gateway(settings, metrics, Admission(settings.max_sessions, metrics.session), Serving())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        async with gateway.serving.opened(open_model or _real_model(), settings):
+            yield
+
+    app = FastAPI(title="cslm-serve", version=package_version(), lifespan=lifespan)
+    app.state.gateway = gateway
+    errors.install(app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "retry-after"],
+        )
+    for module in (health, models, speech, *_realtime()):
+        app.include_router(module.router)
+    _serve_page(app)
+    return app
+
+
+def package_version() -> str:
+    """Version of the installed distribution."""
+    try:
+        return version("cslm-serve")
+    except PackageNotFoundError:
+        return "0.0.0+source"
+
+
+def _real_model() -> OpenModel:
+    return importlib.import_module("server.runtime").open_model
+
+
+def _realtime() -> list[Any]:
+    found = importlib.util.find_spec("server.realtime")
+    return [importlib.import_module("server.realtime")] if found else []
+
+
+def _serve_page(app: FastAPI) -> None:
+    """The page at `/`, if the clients are installed.
+
+    As the router's last resort and not as a mount, which would answer for routes that exist with another method.
+    """
+    clients = importlib.util.find_spec("clients")
+    places = (clients.submodule_search_locations or []) if clients else []
+    web = next((Path(place) / "web" for place in places if (Path(place) / "web" / "index.html").is_file()), None)
+    if web is None:
+        return
+    page, not_found = StaticFiles(directory=web, html=True), app.router.not_found
+
+    async def page_or_not_found(scope: Scope, receive: Receive, send: Send) -> None:
+        is_page = scope["type"] == "http" and not scope["path"].startswith("/v1/")
+        await (page if is_page else not_found)(scope, receive, send)
+
+    app.router.default = page_or_not_found

@@ -1,0 +1,38 @@
+"""Who may use /v1/*: whoever knows the key, if the server has one."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator, Mapping
+
+from server.errors import Unauthorised
+from server.settings import Settings
+
+SUBPROTOCOL_PREFIX = "openai-insecure-api-key."
+"""Browsers cannot set headers on a WebSocket; OpenAI's browser clients offer the key as a subprotocol of this name."""
+
+
+def authorise(settings: Settings, headers: Mapping[str, str]) -> None:
+    """Raises Unauthorised unless the headers of a request or a socket's handshake carry the server's key.
+
+    Never in the query: addresses end up in logs. `headers` must be case-insensitive, as Starlette's are.
+    """
+    if settings.api_key is None:
+        return
+    wanted = settings.api_key.get_secret_value().encode()
+    offered = list(_keys(headers))
+    if not offered:
+        raise Unauthorised(
+            "this server needs an API key: send `Authorization: Bearer KEY`", code="missing_api_key"
+        )
+    if not any(hmac.compare_digest(key.encode(), wanted) for key in offered):
+        raise Unauthorised("the API key is wrong")
+
+
+def _keys(headers: Mapping[str, str]) -> Iterator[str]:
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and key.strip():
+        yield key.strip()
+    for offer in headers.get("sec-websocket-protocol", "").split(","):
+        if offer.strip().startswith(SUBPROTOCOL_PREFIX):
+            yield offer.strip().removeprefix(SUBPROTOCOL_PREFIX)

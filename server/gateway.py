@@ -1,0 +1,44 @@
+"""What every route shares, and how a route gets at it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from server.admission import Admission
+from server.auth import authorise
+from server.metrics import Metrics
+from server.serving import Serving
+from server.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One server's parts; lives in `app.state.gateway`."""
+
+    settings: Settings
+    metrics: Metrics
+    admission: Admission
+    serving: Serving
+
+
+def gateway_of(connection: HTTPConnection) -> Gateway:
+    """The gateway of a request or a socket, for anyone."""
+    return connection.app.state.gateway
+
+
+def authorised(connection: HTTPConnection) -> Gateway:
+    """The gateway, for those who know the key. Raises Unauthorised."""
+    gateway = gateway_of(connection)
+    authorise(gateway.settings, connection.headers)
+    return gateway
+
+
+async def admitted(gateway: Annotated[Gateway, Depends(authorised)]) -> AsyncGenerator[Gateway]:
+    """The gateway, with an admission slot until the answer is sent. Raises CapacityError."""
+    async with gateway.admission.slot("rest"):
+        yield gateway

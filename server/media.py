@@ -1,0 +1,398 @@
+"""Recordings in, encoded answers out: FFmpeg's libraries through PyAV.
+
+What a recording is, its own bytes decide, not its name: only the demuxer that the first bytes ask for is opened, and it
+may open nothing else. Everything here is synchronous; callers run it in a thread.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from typing import Literal, Never, Protocol
+
+import av
+import av.container
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+
+from streaming.audio import MODEL_RATE_HZ, Resampler, float_to_pcm16
+from streaming.errors import InvalidRequest, UnsupportedMedia
+from streaming.stages import Pcm, VoiceActivity
+
+InputFormat = Literal[
+    "auto", "wav", "flac", "mp3", "ogg", "opus", "webm", "m4a", "aac", "aiff",
+    "pcm", "pcm_s16be", "pcm_f32le", "pcmu", "pcma",
+]  # fmt: skip
+OutputFormat = Literal["wav", "pcm", "flac", "mp3", "opus"]
+
+MIN_QUESTION_S = 0.1
+"""Shorter than any word: `audio_too_short`."""
+SILENCE_PEAK = 0.001
+"""-60 dB of full scale; a recording that never exceeds it is `audio_silent`."""
+SPEECH_PROBABILITY = 0.25
+"""A recording none of whose windows is this likely speech is `audio_silent`; well below what starts a realtime turn."""
+
+_RATES_HZ = (4_000, 768_000)
+_MAX_CHANNELS = 32
+
+_DEMUXERS = {
+    "wav": "wav",
+    "flac": "flac",
+    "mp3": "mp3",
+    "ogg": "ogg",
+    "webm": "matroska",
+    "m4a": "mov",
+    "aac": "aac",
+    "aiff": "aiff",
+}
+_RAW = {"pcm": "s16le", "pcm_s16be": "s16be", "pcm_f32le": "f32le", "pcmu": "mulaw", "pcma": "alaw"}
+_TELEPHONE = {"pcmu", "pcma"}
+
+_MEDIA_TYPES: dict[str, str] = {
+    "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/vnd.wave": "wav",
+    "audio/flac": "flac", "audio/x-flac": "flac",
+    "audio/mpeg": "mp3", "audio/mp3": "mp3",
+    "audio/ogg": "ogg", "audio/opus": "ogg", "audio/vorbis": "ogg", "application/ogg": "ogg",
+    "audio/webm": "webm", "video/webm": "webm",
+    "audio/mp4": "m4a", "audio/m4a": "m4a", "audio/x-m4a": "m4a", "video/mp4": "m4a",
+    "audio/aac": "aac", "audio/aiff": "aiff", "audio/x-aiff": "aiff",
+    "audio/pcm": "pcm", "audio/l16": "pcm_s16be", "audio/pcmu": "pcmu", "audio/basic": "pcmu", "audio/pcma": "pcma",
+}  # fmt: skip
+_UNDECLARED = {"", "application/octet-stream", "application/x-www-form-urlencoded", "binary/octet-stream"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a recording is: name and FFmpeg demuxer; of raw samples also rate (Hz) and channels."""
+
+    name: str
+    demuxer: str
+    rate_hz: int | None = None
+    channels: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the sender says of a recording: media type with its parameters, and explicit fields, which come first."""
+
+    media_type: str = ""
+    input_format: InputFormat = "auto"
+    rate_hz: int | None = None
+    channels: int | None = None
+
+
+def identify(data: bytes, declared: Declared) -> Source:
+    """What `data` is. Raw samples must be declared; everything else is recognised by its first bytes.
+
+    Raises InvalidRequest: `audio_empty`, `missing_parameter` (raw without a rate), `unsupported_format` (415),
+    `audio_unreadable`.
+    """
+    if not data:
+        raise InvalidRequest("the recording is empty", code="audio_empty", param="file")
+    media_type, parameters = _split(declared.media_type)
+    asked = "ogg" if declared.input_format == "opus" else declared.input_format
+    name = asked if asked != "auto" else _MEDIA_TYPES.get(media_type)
+    if name in _RAW:
+        return _raw(name, declared, parameters)
+    found = sniff(data)
+    if asked != "auto" and found != asked:
+        raise InvalidRequest(
+            f"the recording is not {asked}" + (f" but {found}" if found else ""), code="audio_unreadable", param="file"
+        )
+    if found is not None:
+        return Source(found, _DEMUXERS[found])
+    if name is None and media_type not in _UNDECLARED:
+        raise UnsupportedMedia(f"{media_type[:60]} is not read; accepted: {', '.join(sorted(_MEDIA_TYPES))}")
+    raise InvalidRequest(
+        f"the body is no recording this server knows; accepted: {', '.join(_DEMUXERS)}, or raw samples as audio/pcm;rate=…",
+        code="audio_unreadable",
+        param="file",
+    )
+
+
+def _split(media_type: str) -> tuple[str, dict[str, str]]:
+    kind, *rest = media_type.split(";")
+    pairs = (part.partition("=") for part in rest)
+    return kind.strip().lower(), {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
+
+
+def _raw(name: str, declared: Declared, parameters: dict[str, str]) -> Source:
+    rate_hz = declared.rate_hz or _number(parameters, "rate") or (8_000 if name in _TELEPHONE else None)
+    channels = declared.channels or _number(parameters, "channels") or 1
+    if rate_hz is None:
+        raise InvalidRequest(
+            "raw samples need a rate: audio/pcm;rate=16000, or sample_rate", code="missing_parameter", param="sample_rate"
+        )
+    if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1]:
+        raise InvalidRequest(f"sample_rate is {rate_hz}; accepted: {_RATES_HZ[0]} to {_RATES_HZ[1]}", param="sample_rate")
+    if channels > _MAX_CHANNELS:
+        raise InvalidRequest(f"channels is {channels}; accepted: 1 to {_MAX_CHANNELS}", param="channels")
+    return Source(name, _RAW[name], rate_hz, channels)
+
+
+def _number(parameters: dict[str, str], key: str) -> int | None:
+    value = parameters.get(key)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) < 8 and int(value) > 0):
+        raise InvalidRequest(f"{key} in Content-Type is {value[:20]!r}, not a number", param=key)
+    return int(value)
+
+
+def sniff(data: bytes) -> str | None:
+    """Name of the container that starts with these bytes, or None."""
+    if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
+        return "wav"
+    if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
+        return "aiff"
+    if data[4:8] == b"ftyp":
+        return "m4a"
+    for magic, name in ((b"fLaC", "flac"), (b"OggS", "ogg"), (b"\x1a\x45\xdf\xa3", "webm"), (b"ID3", "mp3")):
+        if data.startswith(magic):
+            return name
+    if len(data) > 2 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0:
+        return "aac" if data[1] & 0xF6 == 0xF0 else "mp3"
+    return None
+
+
+def decode(data: bytes, source: Source, *, max_s: float) -> Pcm:
+    """The recording as float32 mono [T] at 16 kHz, in [-1, 1]; louder samples are clipped, channels averaged.
+
+    A recording that breaks off is taken as far as it goes, and damaged packets are skipped, unless most of them are.
+    Raises InvalidRequest: `audio_unreadable`, `audio_not_finite`, `audio_too_short`, `audio_too_long` (it is decoded no
+    further than `max_s`).
+    """
+    pieces: list[Pcm] = []
+    resampler, rate_hz, duration_s = Resampler(MODEL_RATE_HZ, MODEL_RATE_HZ), MODEL_RATE_HZ, 0.0
+    for pcm, frame_hz in _frames(data, source):
+        if not np.isfinite(pcm).all():
+            raise InvalidRequest("the recording has samples that are not numbers", code="audio_not_finite", param="file")
+        duration_s += pcm.size / frame_hz
+        if duration_s > max_s:
+            raise InvalidRequest(f"the recording is longer than {max_s:g} s", code="audio_too_long", param="file")
+        if frame_hz != rate_hz:
+            pieces.append(resampler.push(np.zeros(0, np.float32), final=True))
+            resampler, rate_hz = Resampler(frame_hz, MODEL_RATE_HZ), frame_hz
+        pieces.append(resampler.push(np.clip(pcm, -1.0, 1.0)))
+    if duration_s < MIN_QUESTION_S:
+        code = "audio_too_short" if duration_s else "audio_empty"
+        raise InvalidRequest(f"the recording is shorter than {MIN_QUESTION_S:g} s", code=code, param="file")
+    pieces.append(resampler.push(np.zeros(0, np.float32), final=True))
+    return np.clip(np.concatenate(pieces), -1.0, 1.0)
+
+
+def _frames(data: bytes, source: Source) -> Iterator[tuple[Pcm, int]]:
+    """Decoded frames, mono, with their rates."""
+    options: dict[str, str] = {}
+    if source.rate_hz is not None:
+        options = {"sample_rate": str(source.rate_hz), "ch_layout": f"{source.channels}c"}
+    good = bad = 0
+    try:
+        with av.open(io.BytesIO(data), format=source.demuxer, options=options, io_open=_no_further_files) as container:
+            if not container.streams.audio:
+                raise _unreadable(source)
+            for packet in container.demux(container.streams.audio[0]):
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError:
+                    bad += 1
+                    continue
+                good += bool(frames)
+                for frame in frames:
+                    yield _mono(frame, source), frame.sample_rate
+    except (av.FFmpegError, AttributeError) as failure:  # AttributeError: a stream whose codec FFmpeg does not have
+        if not good:
+            raise _unreadable(source) from failure
+    if bad > good:
+        raise _unreadable(source)
+
+
+def _no_further_files(url: str, flags: int, options: object) -> Never:
+    raise PermissionError("a recording may not refer to other files")
+
+
+def _unreadable(source: Source) -> InvalidRequest:
+    return InvalidRequest(f"the recording cannot be decoded as {source.name}", code="audio_unreadable", param="file")
+
+
+def _mono(frame: AudioFrame, source: Source) -> Pcm:
+    rate_hz, channels = frame.sample_rate, frame.layout.nb_channels
+    if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1] or not 1 <= channels <= _MAX_CHANNELS:
+        raise _unreadable(source)
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, channels).T
+    if samples.dtype == np.uint8:
+        pcm = (samples.astype(np.float32) - 128.0) / 128.0
+    elif np.issubdtype(samples.dtype, np.integer):
+        pcm = samples.astype(np.float32) / float(2 ** (8 * samples.dtype.itemsize - 1))
+    else:
+        pcm = samples.astype(np.float32)
+    return pcm.mean(axis=0, dtype=np.float32)
+
+
+def check_speech(pcm: Pcm, voice_activity: VoiceActivity) -> None:
+    """Raises InvalidRequest (`audio_silent`) unless somebody may be speaking in `pcm` (16 kHz)."""
+    if float(np.abs(pcm).max()) < SILENCE_PEAK:
+        raise InvalidRequest("the recording is silent", code="audio_silent", param="file")
+    window = voice_activity.window_samples
+    padded = np.pad(pcm, (0, -pcm.size % window))
+    for start in range(0, padded.size, window):
+        if voice_activity.probability(padded[start : start + window]) >= SPEECH_PROBABILITY:
+            return
+    raise InvalidRequest("no speech was found in the recording", code="audio_silent", param="file")
+
+
+class AudioWriter(Protocol):
+    """An encoder of one answer: audio in, bytes of one file out, as soon as they are known."""
+
+    media_type: str
+    sample_rate: int
+
+    def push(self, pcm: Pcm) -> bytes:
+        """Bytes that `pcm` (float32 mono [T]) completes; may be none."""
+        ...
+
+    def finish(self) -> bytes:
+        """The rest."""
+        ...
+
+
+def open_writer(kind: OutputFormat, sample_rate: int) -> AudioWriter:
+    """A writer of `kind` for audio at `sample_rate` Hz."""
+    if kind == "pcm":
+        return PcmWriter(sample_rate)
+    return WavWriter(sample_rate) if kind == "wav" else CodecWriter(kind, sample_rate)
+
+
+class PcmWriter:
+    """16-bit little-endian samples without a header."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self.media_type = f"audio/pcm;rate={sample_rate};channels=1"
+
+    def push(self, pcm: Pcm) -> bytes:
+        return float_to_pcm16(pcm)
+
+    def finish(self) -> bytes:
+        return b""
+
+
+UNKNOWN_SIZE = 0xFFFFFFFF
+"""In the header of a wav whose end is not known yet; readers take it as "until the end"."""
+
+
+def wav_header(sample_rate: int, data_bytes: int | None) -> bytes:
+    """The 44 bytes before 16-bit mono samples; `data_bytes` None while the length is unknown."""
+    data_size = UNKNOWN_SIZE if data_bytes is None else data_bytes
+    riff_size = UNKNOWN_SIZE if data_bytes is None else data_bytes + 36
+    form = struct.pack("<4sI4s", b"RIFF", riff_size, b"WAVE")
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
+    return form + fmt + struct.pack("<4sI", b"data", data_size)
+
+
+class WavWriter:
+    """A wav that streams: its header says that the length is unknown."""
+
+    media_type = "audio/wav"
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._header = wav_header(sample_rate, None)
+
+    def push(self, pcm: Pcm) -> bytes:
+        header, self._header = self._header, b""
+        return header + float_to_pcm16(pcm)
+
+    def finish(self) -> bytes:
+        header, self._header = self._header, b""
+        return header
+
+
+@dataclass(frozen=True, slots=True)
+class _Codec:
+    media_type: str
+    muxer: str
+    encoder: str
+    options: dict[str, str]
+    bit_rate: int | None
+    rates_hz: tuple[int, ...]
+
+
+_CODECS: dict[str, _Codec] = {
+    "flac": _Codec("audio/flac", "flac", "flac", {"metadata_header_padding": "0"}, None, ()),
+    "mp3": _Codec(
+        "audio/mpeg", "mp3", "libmp3lame", {"write_xing": "0"}, 64_000,
+        (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
+    ),
+    "opus": _Codec(
+        "audio/ogg", "ogg", "libopus", {"page_duration": "60000"}, 40_000, (8_000, 12_000, 16_000, 24_000, 48_000)
+    ),
+}  # fmt: skip
+
+
+class CodecWriter:
+    """flac, mp3 or Ogg Opus; a rate that the codec does not have is converted to its next higher one."""
+
+    def __init__(self, kind: str, sample_rate: int) -> None:
+        codec = _CODECS[kind]
+        self.media_type = codec.media_type
+        self.sample_rate = _next_rate(codec.rates_hz, sample_rate)
+        self._resampler = Resampler(sample_rate, self.sample_rate)
+        self._outlet = _Outlet()
+        options = {"flush_packets": "1", **codec.options}
+        self._container = av.open(self._outlet, "w", format=codec.muxer, options=options)
+        self._stream: AudioStream = self._container.add_stream(codec.encoder, rate=self.sample_rate, layout="mono")
+        if codec.bit_rate is not None:
+            self._stream.bit_rate = codec.bit_rate
+        self._samples = 0
+
+    def push(self, pcm: Pcm) -> bytes:
+        self._encode(self._resampler.push(pcm))
+        return self._outlet.take()
+
+    def finish(self) -> bytes:
+        self._encode(self._resampler.push(np.zeros(0, np.float32), final=True))
+        self._container.start_encoding()
+        for packet in self._stream.encode(None):
+            self._container.mux(packet)
+        self._container.close()
+        return self._outlet.take()
+
+    def _encode(self, pcm: Pcm) -> None:
+        if not pcm.size:
+            return
+        samples = np.frombuffer(float_to_pcm16(pcm), "<i2").reshape(1, -1)
+        frame = AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate, frame.time_base, frame.pts = self.sample_rate, Fraction(1, self.sample_rate), self._samples
+        self._samples += pcm.size
+        for packet in self._stream.encode(frame):
+            self._container.mux(packet)
+
+
+def _next_rate(rates_hz: tuple[int, ...], wanted_hz: int) -> int:
+    if not rates_hz or wanted_hz in rates_hz:
+        return wanted_hz
+    return next(chain((rate for rate in rates_hz if rate >= wanted_hz), [rates_hz[-1]]))
+
+
+class _Outlet:
+    """Where the muxer writes; it cannot seek, so nothing written is ever changed."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._pending += data
+        return len(data)
+
+    def take(self) -> bytes:
+        data = bytes(self._pending)
+        self._pending.clear()
+        return data

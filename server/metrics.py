@@ -1,0 +1,112 @@
+"""What Prometheus scrapes. Names and buckets are documented in docs/api.md; each app has a registry of its own."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+
+from streaming.turn import TurnReport
+
+Transport = Literal["rest", "realtime"]
+Outcome = Literal["completed", "cancelled", "failed"]
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_BUCKETS_S = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 60.0)
+
+
+class Metrics:
+    """Counts of one server."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._turns = Counter("cslm_turns", "Turns by outcome", ["transport", "outcome"], registry=registry)
+        self._first_audio = Histogram(
+            "cslm_time_to_first_audio_seconds",
+            "End of the question to the first audio of the answer",
+            ["transport"],
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
+        self._turn = Histogram(
+            "cslm_turn_seconds",
+            "End of the question to the end of the answer",
+            ["transport"],
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
+        self._stage = Histogram(
+            "cslm_stage_seconds",
+            "Time each stage adds: hear, first_token, first_units, first_audio; vocoder: busy in all of the turn",
+            ["stage"],
+            buckets=(0.005, 0.01, *_BUCKETS_S),
+            registry=registry,
+        )
+        self._units = Counter("cslm_units", "Speech units", ["direction"], registry=registry)
+        self._tokens = Counter("cslm_tokens", "Language model tokens", ["direction"], registry=registry)
+        self._audio_s = Counter("cslm_audio_seconds", "Audio spoken", registry=registry)
+        self._dropped = Counter("cslm_dropped_ids", "Ids of the language model that had no place", registry=registry)
+        self._underruns = Counter("cslm_underruns", "Times that playback ran dry", registry=registry)
+        self._gap_s = Counter("cslm_underrun_seconds", "Time that playback was dry", registry=registry)
+        self._active = Gauge("cslm_active_sessions", "Admission slots in use", ["transport"], registry=registry)
+        self._errors = Counter("cslm_errors", "Errors by code", ["code"], registry=registry)
+        self._ready = Gauge("cslm_ready", "1 while the model is warm", registry=registry)
+        self._build = Info("cslm_build", "What is running", registry=registry)
+
+    def observe_turn(
+        self, report: TurnReport, transport: Transport, outcome: Outcome, *, heard_s: float | None = None
+    ) -> None:
+        """Account for a turn that has ended, however it did.
+
+        `heard_s`: when the question was over, on the report's clock. A turn that is live from the question's first sound
+        gives the end of speech here; without it, the turn began when the question was complete.
+        """
+        self._turns.labels(transport, outcome).inc()
+        self._observe_times(report, transport, heard_s or 0.0)
+        self._units.labels("input").inc(report.input_units)
+        self._units.labels("output").inc(report.output_units)
+        self._tokens.labels("input").inc(report.input_tokens)
+        self._tokens.labels("output").inc(report.output_tokens)
+        self._audio_s.inc(report.audio_s)
+        self._dropped.inc(report.dropped_ids)
+        self._underruns.inc(report.playout.underruns)
+        self._gap_s.inc(report.playout.gap_s)
+
+    def _observe_times(self, report: TurnReport, transport: Transport, origin_s: float) -> None:
+        if report.first_audio_s is not None:
+            self._first_audio.labels(transport).observe(max(0.0, report.first_audio_s - origin_s))
+        if report.done_s is not None:
+            self._turn.labels(transport).observe(max(0.0, report.done_s - origin_s))
+        before_s = origin_s
+        for stage, at_s in (
+            ("hear", report.heard_s),
+            ("first_token", report.first_token_s),
+            ("first_units", report.first_units_s),
+            ("first_audio", report.first_audio_s),
+        ):
+            if at_s is None:
+                break
+            self._stage.labels(stage).observe(max(0.0, at_s - before_s))
+            before_s = at_s
+        if report.decode_busy_s:
+            self._stage.labels("vocoder").observe(report.decode_busy_s)
+
+    def session(self, transport: str, by: int) -> None:
+        """A session began (+1) or ended (-1)."""
+        self._active.labels(transport).inc(by)
+
+    def error(self, code: str) -> None:
+        """An error was sent to a peer, or would have been had it not gone."""
+        self._errors.labels(code).inc()
+
+    def build(self, *, version: str, model: str, backend: str) -> None:
+        """Name what runs."""
+        self._build.info({"version": version, "model": model, "backend": backend})
+
+    def ready(self, ready: bool) -> None:
+        """The model became warm, or ceased to be."""
+        self._ready.set(ready)
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,45 @@
+"""Settings: read once from `CSLM_*` variables and the command line, then frozen and passed down."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Backend = Literal["auto", "vllm", "transformers", "vllm_http"]
+
+
+class Settings(BaseSettings):
+    """How the server runs. Times in seconds, sizes in bytes. An empty variable counts as unset."""
+
+    model_config = SettingsConfigDict(env_prefix="CSLM_", env_ignore_empty=True, frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535, description="0 takes a free port")
+    bundle: str = Field("cslm-mini", description="name of a bundle, or its directory")
+    backend: Backend = Field("auto", description="what runs the language model")
+    lm_url: str | None = Field(None, description="vLLM server of the backend vllm_http")
+    api_key: SecretStr | None = Field(None, description="key that /v1/* asks for; unset: open to all")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="origins, separated by commas; * for any")
+    max_sessions: int = Field(32, ge=1, description="turns and sockets at once, REST and WebSocket together")
+    max_body_bytes: int = Field(25 * 1024 * 1024, ge=1, description="largest request body")
+    max_message_bytes: int = Field(4 * 1024 * 1024, ge=1, description="largest WebSocket message")
+    max_upload_s: float = Field(60.0, gt=0, description="longest time a request body may take to arrive")
+    max_turn_s: float = Field(120.0, gt=0, description="longest time a turn may take")
+    write_timeout_s: float = Field(30.0, gt=0, description="longest time a client may leave an answer unread")
+    shutdown_s: float = Field(10.0, ge=0, description="time that running turns get when the server stops")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _remote_has_url(self) -> Settings:
+        if self.backend == "vllm_http" and not self.lm_url:
+            raise ValueError("backend vllm_http needs lm_url (CSLM_LM_URL)")
+        return self
