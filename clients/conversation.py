@@ -1,0 +1,180 @@
+"""Turns of one session: one task listens while the other speaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from clients.errors import Disconnected, TurnFailed, TurnTimeout, first_cause
+from clients.playback import Clock, SystemClock
+from clients.realtime import RealtimeSession, SessionOptions
+from clients.recordings import FRAME_S, SILENCE_MESSAGE, Recording
+from clients.turns import TurnError, TurnRecord
+
+Observer = Callable[[Any, TurnRecord], None]
+"""Called with every event after the turn took it."""
+
+LagMeter = Callable[[float, float], None]
+"""Called per frame: seconds that the sender woke too late, and seconds that the connection kept it waiting."""
+
+
+class Conversation:
+    """What a caller says in a session, and the turn that is going on.
+
+    `buffer_s`: what the caller's player holds back before it starts. A question spoken in real time ends when the
+    server hears silence, so an open microphone sends silence until the answer is complete. Errors about events of
+    earlier turns, and about a truncation that came too late, are no errors of this turn.
+    """
+
+    def __init__(
+        self,
+        session: RealtimeSession,
+        *,
+        clock: Clock | None = None,
+        timeout_s: float = 60.0,
+        buffer_s: float = 0.0,
+        observe: Observer | None = None,
+        measure_lag: LagMeter | None = None,
+    ) -> None:
+        self._session = session
+        self._clock = clock or SystemClock()
+        self._timeout_s = timeout_s
+        self._buffer_s = buffer_s
+        self._observe = observe
+        self._measure_lag = measure_lag
+        self._configured = False
+        self._changed = asyncio.Event()
+        self._own_events: set[str] = set()
+        self._due_s: float | None = None
+        self._sent_s = 0.0
+        self.turn = TurnRecord(buffer_s)
+
+    async def hold(self, script: Callable[[Conversation], Awaitable[None]]) -> None:
+        """Run `script` while listening. Raises the first failure of either."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                listening = tasks.create_task(self._listen(), name="listen")
+                await script(self)
+                listening.cancel()
+        except BaseExceptionGroup as group:
+            raise first_cause(group) from group
+
+    async def configure(self, options: SessionOptions) -> None:
+        """Set the session up. Raises TurnFailed with the server's code where it does not accept that."""
+        self._own_events.add(await self._session.update(options))
+        await self._until(lambda: self._configured or bool(self.turn.errors), "the session was not set up")
+        for error in self.turn.errors:
+            raise TurnFailed(error.message, code=error.code)
+
+    async def ask_text(self, text: str) -> TurnRecord:
+        """Ask a typed question; returns when it is answered or refused."""
+        self._begin()
+        return await self._request(await self._session.add_text(text))
+
+    async def ask_at_once(self, recording: Recording) -> TurnRecord:
+        """Send a whole recording as fast as the server takes it, and commit it."""
+        self._begin()
+        await self._session.append(recording.pcm)
+        return await self._request(await self._session.commit())
+
+    async def ask_and_commit(self, recording: Recording) -> TurnRecord:
+        """Speak a recording in real time up to the end of its speech, and commit it there."""
+        self._begin()
+        self._due_s = None
+        for message in recording.messages[: recording.speech_frames]:
+            await self._send_frame(message)
+        return await self._request(await self._session.commit())
+
+    async def ask_aloud(self, recording: Recording) -> TurnRecord:
+        """Speak a recording in real time; the server notices when it ends. The microphone stays open until then."""
+        self._begin()
+        for number, message in enumerate(recording.messages, start=1):
+            await self._send_frame(message)
+            if number == recording.speech_frames:
+                self.turn.asked_s = self._clock.now_s()
+        assert self.turn.asked_s is not None
+        deadline_s = self.turn.asked_s + self._timeout_s
+        while not self.turn.over:
+            if self._clock.now_s() > deadline_s:
+                raise TurnTimeout(self._late())
+            await self._send_frame(SILENCE_MESSAGE)
+        return self.turn
+
+    async def listen_to_answer(self, pause_s: float = 0.0, *, open_microphone: bool = False) -> None:
+        """Wait until the answer would have been played, and `pause_s` longer."""
+        now_s = self._clock.now_s()
+        end_s = now_s + self.turn.playback.left_s(now_s) + pause_s
+        while open_microphone and self._clock.now_s() < end_s:
+            await self._send_frame(SILENCE_MESSAGE)
+        await self._clock.sleep_until(end_s)
+
+    def _begin(self) -> None:
+        self.turn = TurnRecord(self._buffer_s)
+        self._own_events.clear()
+
+    async def _request(self, asked_by: str) -> TurnRecord:
+        """Ask for the answer once the question is in: after a refused one the server would answer the last again."""
+        turn = self.turn
+        turn.asked_s = self._clock.now_s()
+        self._own_events.add(asked_by)
+        await self._until(lambda: turn.stopped_s is not None or bool(turn.errors), self._late())
+        if not turn.errors:
+            turn.expect_answer()
+            self._own_events.add(await self._session.respond())
+            await self._until(lambda: turn.over, self._late())
+        return turn
+
+    async def _until(self, condition: Callable[[], bool], complaint: str) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while not condition():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError as late:
+            raise TurnTimeout(complaint) from late
+
+    def _late(self) -> str:
+        return f"no complete answer within {self._timeout_s:g} s"
+
+    async def _send_frame(self, message: str) -> None:
+        """Send one frame when it is due: 20 ms after the one before."""
+        due_s = self._clock.now_s() if self._due_s is None else self._due_s
+        await self._clock.sleep_until(due_s)
+        woke_s = self._clock.now_s()
+        await self._session.send_message(message)
+        sent_s = self._clock.now_s()
+        if self._measure_lag is not None:
+            self._measure_lag(max(0.0, woke_s - max(due_s, self._sent_s)), sent_s - woke_s)
+        self._due_s, self._sent_s = due_s + FRAME_S, sent_s
+
+    async def _listen(self) -> None:
+        async for event in self._session:
+            await self._take(event)
+        raise Disconnected("the server closed the session")
+
+    async def _take(self, event: Any) -> None:
+        now_s = self._clock.now_s()
+        if event.type == "session.updated":
+            self._configured = True
+        if event.type == "error" and event.error.event_id not in (None, *self._own_events):
+            return
+        if event.type == "input_audio_buffer.speech_started":
+            await self._interrupt(now_s)
+        self.turn.take(event, now_s)
+        if self._observe is not None:
+            self._observe(event, self.turn)
+        self._changed.set()
+
+    async def _interrupt(self, now_s: float) -> None:
+        """The user speaks: playback stops, and the server learns how much was heard."""
+        playback = self.turn.playback
+        if playback.item_id is not None and playback.left_s(now_s) > 0:
+            heard_ms = int(playback.heard_s(now_s) * 1000)
+            await self._session.truncate(playback.item_id, heard_ms)
+            self.turn.stop_playback()
+
+
+def summary_of(errors: list[TurnError]) -> str:
+    """Errors in one line."""
+    return "; ".join(f"{error.code}: {error.message}" for error in errors)

@@ -1,0 +1,76 @@
+"""What can go wrong at the client's end, each with a stable code next to those of the server."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ClientError(Exception):
+    """Root. `code` is stable; errors that the server named carry the server's code."""
+
+    code: str = "client_error"
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+
+class ServerUnreachable(ClientError):
+    """Nothing answers at the address."""
+
+    code = "server_unreachable"
+    exit_code = 3
+
+
+class ConnectionRejected(ClientError):
+    """The server answers but does not open a session: wrong key, unknown model, no room."""
+
+    code = "connection_rejected"
+    exit_code = 3
+
+
+class Disconnected(ClientError):
+    """The connection ended in the middle of a session."""
+
+    code = "disconnected"
+
+
+class InvalidEvent(ClientError):
+    """The server sent something that is no event of the protocol."""
+
+    code = "invalid_event"
+
+
+class TurnFailed(ClientError):
+    """The question was not answered; the session goes on."""
+
+    code = "turn_failed"
+
+
+class TurnTimeout(TurnFailed):
+    """No complete answer in time."""
+
+    code = "turn_timeout"
+
+
+class UnreadableRecording(ClientError):
+    """A file that is missing or that holds no audio."""
+
+    code = "unreadable_recording"
+    exit_code = 2
+
+
+class SoundCardMissing(ClientError):
+    """No microphone or loudspeaker, or no library to reach them."""
+
+    code = "sound_card_missing"
+    exit_code = 2
+
+
+def first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first failure inside nested groups: what the user wants to read."""
+    first = group.exceptions[0]
+    return first_cause(first) if isinstance(first, BaseExceptionGroup) else first

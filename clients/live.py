@@ -1,0 +1,81 @@
+"""A spoken conversation over a sound card: full duplex, interrupted by speaking."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Protocol
+
+from clients.errors import Disconnected, first_cause
+from clients.realtime import RealtimeSession, audio_of
+from clients.soundcard import SoundCard
+from clients.turns import TurnRecord
+
+
+class Display(Protocol):
+    """Where the conversation is shown."""
+
+    def show(self, event: Any, turn: TurnRecord) -> None:
+        """An event, after `turn` took it."""
+        ...
+
+    def timings(self, turn: TurnRecord) -> None:
+        """A turn that is complete."""
+        ...
+
+
+class LiveConversation:
+    """The microphone goes to the server, its answers to the loudspeaker, until one of them ends.
+
+    When the server hears the user speak, the loudspeaker falls silent at once, what is still in flight of that answer
+    is dropped, and the server is told how much was heard.
+    """
+
+    def __init__(self, session: RealtimeSession, card: SoundCard, display: Display) -> None:
+        self._session = session
+        self._card = card
+        self._display = display
+        self._turn = TurnRecord()
+        self._response_id: str | None = None
+        self._dropped: str | None = None
+
+    async def run(self) -> None:
+        """Talk until cancelled. Raises Disconnected when the server goes away."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._speak(), name="microphone")
+                tasks.create_task(self._listen(), name="loudspeaker")
+        except BaseExceptionGroup as group:
+            raise first_cause(group) from group
+
+    async def _speak(self) -> None:
+        async for frame in self._card.frames():
+            await self._session.append(frame)
+
+    async def _listen(self) -> None:
+        async for event in self._session:
+            await self._take(event)
+        raise Disconnected("the server closed the session")
+
+    async def _take(self, event: Any) -> None:
+        now_s = time.monotonic()
+        match event.type:
+            case "input_audio_buffer.speech_started":
+                await self._interrupt()
+            case "input_audio_buffer.speech_stopped":
+                self._turn.asked_s = now_s
+            case "response.created":
+                self._response_id = event.response.id
+            case "response.output_audio.delta" if event.response_id != self._dropped:
+                self._card.loudspeaker.play(event.item_id, audio_of(event))
+        self._turn.take(event, now_s)
+        self._display.show(event, self._turn)
+        if event.type == "response.done" and self._turn.over:
+            self._display.timings(self._turn)
+
+    async def _interrupt(self) -> None:
+        self._dropped = self._response_id
+        self._turn = TurnRecord()
+        cut_short = self._card.loudspeaker.stop()
+        if cut_short is not None:
+            await self._session.truncate(*cut_short)

@@ -1,0 +1,104 @@
+"""Recordings as a simulated microphone needs them: 24 kHz mono PCM16, in frames that are ready to send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from clients.errors import UnreadableRecording
+from clients.realtime import RATE_HZ, SAMPLE_BYTES, append_message, frames_of
+
+FRAME_S = 0.020
+FRAME_BYTES = int(RATE_HZ * FRAME_S) * SAMPLE_BYTES
+SILENCE_MESSAGE = append_message(bytes(FRAME_BYTES))
+
+_SPEECH_BELOW_PEAK_DB = 35.0
+_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf"})
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One spoken question. `pcm`: PCM16 mono at 24 kHz."""
+
+    name: str
+    pcm: bytes
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.pcm) / SAMPLE_BYTES / RATE_HZ
+
+    @cached_property
+    def messages(self) -> tuple[str, ...]:
+        """The append events of its 20 ms frames, encoded once for every session that speaks it."""
+        return tuple(append_message(frame) for frame in frames_of(self.pcm, FRAME_BYTES))
+
+    @cached_property
+    def speech_frames(self) -> int:
+        """Frames up to and with the last that holds speech, so that silence at the end of a file counts as waiting."""
+        return speech_end(np.frombuffer(self.pcm, np.int16), FRAME_BYTES // SAMPLE_BYTES)
+
+
+def speech_end(samples: NDArray[np.int16], frame_samples: int) -> int:
+    """Frames up to and with the last one less than 35 dB below the loudest; all frames where there is only silence."""
+    frames = -(-samples.size // frame_samples)
+    padded = np.zeros(frames * frame_samples, np.float64)
+    padded[: samples.size] = samples
+    power = (padded.reshape(frames, frame_samples) ** 2).mean(axis=1)
+    if not frames or not power.max():
+        return frames
+    loud = power >= power.max() * 10 ** (-_SPEECH_BELOW_PEAK_DB / 10)
+    return int(np.flatnonzero(loud)[-1]) + 1
+
+
+def read_recording(path: Path) -> Recording:
+    """Read any file that libsndfile reads, at any rate and with any channels. Raises UnreadableRecording."""
+    if not path.is_file():
+        raise UnreadableRecording(f"there is no file {path}")
+    try:
+        samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise UnreadableRecording(f"{path} is no recording that can be read: {error}") from error
+    if not samples.size:
+        raise UnreadableRecording(f"{path} holds no audio")
+    if not np.isfinite(samples).all():
+        raise UnreadableRecording(f"{path} holds samples that are no numbers")
+    mono = soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ)
+    return Recording(path.name, (np.clip(mono, -1, 1) * 32767).astype("<i2").tobytes())
+
+
+def read_recordings(paths: Iterable[Path]) -> list[Recording]:
+    """Read files, and of directories every file that looks like audio. Raises UnreadableRecording, also for none."""
+    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    chosen = [file for file in files if file in paths or file.suffix.lower() in _SUFFIXES]
+    if not chosen:
+        raise UnreadableRecording("no recordings: name sound files, or directories that hold some")
+    return [read_recording(file) for file in chosen]
+
+
+def check_writable(path: Path) -> None:
+    """Raises UnreadableRecording where a file of that name cannot be made: better before the work than after."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise UnreadableRecording(f"cannot write {path}: the directory {path.parent} does not hold such a file")
+
+
+def check_format(path: Path) -> None:
+    """Raises UnreadableRecording where the suffix names no format that can be written."""
+    known = soundfile.available_formats()
+    if path.suffix.lstrip(".").upper() not in known:
+        raise UnreadableRecording(f"cannot write {path}: the suffix must be one of {', '.join(known).lower()}")
+
+
+def write_recording(path: Path, pcm: bytes) -> None:
+    """Write PCM16 mono at 24 kHz in the format of the file's suffix. Raises UnreadableRecording where it cannot."""
+    try:
+        soundfile.write(path, np.frombuffer(pcm, np.int16), RATE_HZ)
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
+        raise UnreadableRecording(f"cannot write {path}: {error}") from error

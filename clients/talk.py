@@ -1,0 +1,230 @@
+"""`cslm talk`: ask recordings, typed questions or the microphone, and hear the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from clients.conversation import Conversation
+from clients.errors import ClientError, ServerUnreachable, UnreadableRecording
+from clients.live import LiveConversation
+from clients.realtime import (
+    DEFAULT_URL,
+    ReplyLanguage,
+    ServerVad,
+    SessionOptions,
+    audio_of,
+    connect,
+)
+from clients.recordings import Recording, check_format, check_writable, read_recording, write_recording
+from clients.soundcard import open_sound_card
+from clients.turns import TurnRecord
+
+FAILED_EXIT = 4
+INTERRUPTED_EXIT = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What to ask where. `questions`: recordings and typed questions, the turns of one conversation.
+
+    `realtime`: speak recordings as a user would, and let the server notice the end. `output`: where answers are
+    written, numbered if there are several.
+    """
+
+    url: str
+    questions: tuple[Recording | str, ...]
+    options: SessionOptions
+    output: Path | None = None
+    realtime: bool = False
+    api_key: str | None = None
+    model: str | None = None
+    timeout_s: float = 60.0
+
+
+class Screen:
+    """Prints what is said as it is said: one line a speaker, continued while the same one goes on."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+        self._open: str | None = None
+        self._marked_s: float | None = None
+        self._heard_item: str | None = None
+
+    def say(self, who: str, text: str) -> None:
+        """Continue the line of `who`, or begin one."""
+        if self._open != who:
+            self.end()
+            self._out.write(f"{who:<9}")
+            self._open = who
+        self._out.write(text)
+        self._out.flush()
+
+    def line(self, who: str, text: str) -> None:
+        """A line of its own."""
+        self.end()
+        self.say(who, text)
+        self.end()
+
+    def end(self) -> None:
+        """End the line that is open."""
+        if self._open is not None:
+            self._out.write("\n")
+        self._open = None
+
+    def show(self, event: Any, turn: TurnRecord) -> None:
+        """Print what an event adds; `turn` has taken it already."""
+        match event.type:
+            case "conversation.item.input_audio_transcription.delta":
+                self._heard_item = event.item_id
+                self.say("you", event.delta or "")
+            case "conversation.item.input_audio_transcription.completed" if event.item_id != self._heard_item:
+                self.line("you", event.transcript)
+            case "response.output_audio_transcript.delta" | "response.output_text.delta":
+                self.say("answer", event.delta)
+            case "response.output_audio.delta" if turn.first_audio_s != self._marked_s:
+                self._mark_first_audio(turn)
+            case "error":
+                self.line("error", f"{event.error.code or event.error.type}: {event.error.message}")
+
+    def timings(self, turn: TurnRecord) -> None:
+        """When things came, counted from the end of the question, and how it ended if not well."""
+        if turn.status not in (None, "completed"):
+            self.line("status", f"the answer is {turn.status}")
+        self.line("timings", describe_timings(turn))
+
+    def _mark_first_audio(self, turn: TurnRecord) -> None:
+        self._marked_s = turn.first_audio_s
+        if turn.first_audio_s is not None and turn.asked_s is not None:
+            self.say("answer", f"[audio after {turn.first_audio_s - turn.asked_s:.2f} s] ")
+
+
+def describe_timings(turn: TurnRecord) -> str:
+    """Time to first audio, total time, length of the audio, and gaps where a listener would have heard some."""
+    if turn.asked_s is None or turn.done_s is None:
+        return "no answer"
+    parts = []
+    if turn.first_audio_s is not None:
+        parts.append(f"first audio after {turn.first_audio_s - turn.asked_s:.2f} s")
+    parts.append(f"complete after {turn.done_s - turn.asked_s:.2f} s")
+    parts.append(f"{turn.playback.received_s:.2f} s of audio")
+    if turn.playback.gaps:
+        parts.append(f"{turn.playback.gaps} gaps, the longest {turn.playback.longest_gap_s * 1000:.0f} ms")
+    return " · ".join(parts)
+
+
+async def ask_all(talk: Talk, screen: Screen) -> list[TurnRecord]:
+    """Ask the questions in turn, print and write the answers. Raises ClientError where the talk cannot go on."""
+    turns: list[TurnRecord] = []
+    answer = bytearray()
+
+    def observe(event: Any, turn: TurnRecord) -> None:
+        if event.type == "response.created":
+            answer.clear()
+        elif event.type == "response.output_audio.delta":
+            answer.extend(audio_of(event))
+        screen.show(event, turn)
+
+    async def script(conversation: Conversation) -> None:
+        await conversation.configure(talk.options)
+        for number, question in enumerate(talk.questions, start=1):
+            answer.clear()
+            screen.line("question", _describe(question))
+            turns.append(await _ask(conversation, question, realtime=talk.realtime))
+            screen.timings(turns[-1])
+            _write_answer(talk, number, bytes(answer), screen)
+            if talk.realtime and number < len(talk.questions):
+                await conversation.listen_to_answer(open_microphone=isinstance(question, Recording))
+
+    async with connect(talk.url, api_key=talk.api_key, model=talk.model) as session:
+        await Conversation(session, timeout_s=talk.timeout_s, observe=observe).hold(script)
+    return turns
+
+
+def _describe(question: Recording | str) -> str:
+    return question if isinstance(question, str) else f"{question.name} ({question.duration_s:.1f} s)"
+
+
+def _ask(conversation: Conversation, question: Recording | str, *, realtime: bool) -> Awaitable[TurnRecord]:
+    if isinstance(question, str):
+        return conversation.ask_text(question)
+    return conversation.ask_aloud(question) if realtime else conversation.ask_at_once(question)
+
+
+def _write_answer(talk: Talk, number: int, pcm: bytes, screen: Screen) -> None:
+    if talk.output is None:
+        return
+    if not pcm:
+        screen.line("written", "nothing: the answer has no audio")
+        return
+    path = talk.output
+    if len(talk.questions) > 1:
+        path = path.with_stem(f"{path.stem}-{number}")
+    write_recording(path, pcm)
+    screen.line("written", str(path))
+
+
+async def _talk_live(url: str, options: SessionOptions, api_key: str | None, model: str | None, screen: Screen) -> None:
+    async with connect(url, api_key=api_key, model=model) as session:
+        with open_sound_card() as card:
+            await session.update(options)
+            screen.line("ready", "speak, and interrupt by speaking; headphones keep the answer out of the microphone")
+            await LiveConversation(session, card, screen).run()
+
+
+def talk(
+    files: Annotated[list[Path] | None, typer.Argument(help="Recordings, any format and rate, one turn each.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write the spoken answer.")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="A typed question; after the recordings.")] = None,
+    mic: Annotated[bool, typer.Option("--mic", help="Talk with microphone and loudspeaker.")] = False,
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="Speak recordings in real time; the server notices when they end.")
+    ] = False,
+    url: Annotated[str, typer.Option(help="The server.")] = DEFAULT_URL,
+    reply_language: Annotated[ReplyLanguage | None, typer.Option(help="Language of the answer.")] = None,
+    instructions: Annotated[str | None, typer.Option(help="How to answer.")] = None,
+    voice: Annotated[str | None, typer.Option(help="Voice of the answer.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to ask.")] = None,
+    api_key: Annotated[str | None, typer.Option(envvar="CSLM_API_KEY", help="Key of the server.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a complete answer.")] = 60.0,
+) -> None:
+    """Ask recordings, typed questions or the microphone; hear and read the answer.
+
+    Exit status: 0 every question answered, 2 bad input, 3 no session, 4 not answered.
+    """
+    detection = ServerVad() if realtime or mic else None
+    options = SessionOptions(detection, reply_language, instructions, voice)
+    screen = Screen()
+    try:
+        if mic:
+            asyncio.run(_talk_live(url, options, api_key, model, screen))
+            return
+        if output is not None:
+            check_writable(output)
+            check_format(output)
+        questions = (*(read_recording(file) for file in files or ()), *(text or ()))
+        if not questions:
+            raise UnreadableRecording("nothing to ask: name a recording, or use --text or --mic")
+        plan = Talk(url, questions, options, output, realtime, api_key, model, timeout)
+        turns = asyncio.run(ask_all(plan, screen))
+    except ClientError as error:
+        screen.end()
+        raise typer.Exit(report_error(error)) from error
+    except KeyboardInterrupt:
+        screen.end()
+        raise typer.Exit(INTERRUPTED_EXIT) from None
+    if not all(turn.answered for turn in turns):
+        raise typer.Exit(FAILED_EXIT)
+
+
+def report_error(error: ClientError) -> int:
+    """Print an error for people; returns the exit status."""
+    hint = "\nIs the server running? Start it with `make serve`." if isinstance(error, ServerUnreachable) else ""
+    typer.echo(f"error    {error.code}: {error.message}{hint}", err=True)
+    return error.exit_code
