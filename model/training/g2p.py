@@ -329,6 +329,7 @@ def spell_mandarin(text: str) -> str:
         r"(\d+)\.(\d+)", lambda m: mandarin_number(int(m[1])) + "点" + "".join(_DIGITS[int(d)] for d in m[2]), text
     )
     text = re.sub(r"(\d+)%", lambda m: "百分之" + mandarin_number(int(m[1])), text)
+    text = re.sub(r"(?<![\d.])2(?=[个只本条张杯块件位点天年岁双把辆次倍种])", "两", text)
     for symbol, word in (("+", "加"), ("=", "等于"), ("×", "乘以"), ("÷", "除以")):
         text = text.replace(symbol, word)
     text = re.sub(r"(?<=\d)\s*-\s*(?=\d)", "减", text)
@@ -505,4 +506,6 @@ def _is_digit_one(chars: str, i: int) -> bool:
     before, after = chars[i - 1 : i], chars[i + 1]
     if before == "第" or (before and before in "零二三四五六七八九十"):
         return True
-    return after in "月号日楼零二三四五六七八九加减乘等" or (before == "一") != (after == "一") and before in _NUMERALS
+    return after in "月号日楼零二三四五六七八九加减乘等" or (
+        (before == "一") != (after == "一") and before in _NUMERALS
+    )

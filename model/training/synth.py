@@ -67,7 +67,9 @@ class Teacher:
                 graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(tap))
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        self._session: Any = ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        self._session: Any = ort.InferenceSession(
+            graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
         self._voices = voices
 
     def speak(self, phonemes: str, voice: str, speed: float = 1.0) -> tuple[npt.NDArray[Any], ...]:
@@ -201,12 +203,40 @@ _PLACES = (
     ("Australia", "Canberra", "澳大利亚", "堪培拉"), ("Thailand", "Bangkok", "泰国", "曼谷"), ("Vietnam", "Hanoi", "越南", "河内"),
     ("Greece", "Athens", "希腊", "雅典"), ("Korea", "Seoul", "韩国", "首尔"), ("Mexico", "Mexico City", "墨西哥", "墨西哥城"),
 )  # fmt: skip
-_THINGS = "apple banana cat dog bird fish table chair window river mountain flower tree book pencil computer phone train bicycle coffee water rice bread school teacher doctor friend mother father sister brother music garden weather summer winter village market kitchen".split()  # fmt: skip
-_COLOURS = "red blue green yellow white black orange purple pink brown grey".split()
-_OPPOSITES = "big small hot cold fast slow tall short happy sad old young new good bad early late open closed light dark heavy easy difficult clean dirty".split()  # fmt: skip
-_ZH_THINGS = "苹果 香蕉 猫 狗 鸟 鱼 桌子 椅子 窗户 河 山 花 树 书 铅笔 电脑 手机 火车 自行车 咖啡 水 米饭 面包 学校 老师 医生 朋友 妈妈 爸爸 姐姐 弟弟 音乐 花园 天气 夏天 冬天 村子 市场 厨房".split()  # fmt: skip
-_ZH_COLOURS = "红色 蓝色 绿色 黄色 白色 黑色 橙色 紫色 粉色 棕色 灰色".split()
-_ZH_OPPOSITES = "大 小 热 冷 快 慢 高 矮 高兴 难过 老 年轻 新 好 坏 早 晚 开 关 亮 暗 重 轻 容易 困难 干净 脏".split()
+_THINGS = ["apple", "banana", "cat", "dog", "bird", "fish", "table", "chair", "window", "river", "mountain", "flower", "tree", "book", "pencil", "computer", "phone", "train", "bicycle", "coffee", "water", "rice", "bread", "school", "teacher", "doctor", "friend", "mother", "father", "sister", "brother", "music", "garden", "weather", "summer", "winter", "village", "market", "kitchen"]  # fmt: skip
+_COLOURS = ["red", "blue", "green", "yellow", "white", "black", "orange", "purple", "pink", "brown", "grey"]
+_OPPOSITES = ["big", "small", "hot", "cold", "fast", "slow", "tall", "short", "happy", "sad", "old", "young", "new", "good", "bad", "early", "late", "open", "closed", "light", "dark", "heavy", "easy", "difficult", "clean", "dirty"]  # fmt: skip
+_ZH_THINGS = ["苹果", "香蕉", "猫", "狗", "鸟", "鱼", "桌子", "椅子", "窗户", "河", "山", "花", "树", "书", "铅笔", "电脑", "手机", "火车", "自行车", "咖啡", "水", "米饭", "面包", "学校", "老师", "医生", "朋友", "妈妈", "爸爸", "姐姐", "弟弟", "音乐", "花园", "天气", "夏天", "冬天", "村子", "市场", "厨房"]  # fmt: skip
+_ZH_COLOURS = ["红色", "蓝色", "绿色", "黄色", "白色", "黑色", "橙色", "紫色", "粉色", "棕色", "灰色"]
+_ZH_OPPOSITES = [
+    "大",
+    "小",
+    "热",
+    "冷",
+    "快",
+    "慢",
+    "高",
+    "矮",
+    "高兴",
+    "难过",
+    "老",
+    "年轻",
+    "新",
+    "好",
+    "坏",
+    "早",
+    "晚",
+    "开",
+    "关",
+    "亮",
+    "暗",
+    "重",
+    "轻",
+    "容易",
+    "困难",
+    "干净",
+    "脏",
+]
 _SAY = (
     "Hello!", "Hi there.", "Good morning.", "Good evening.", "How are you today?", "I'm fine, thank you.", "Nice to meet you.",
     "What is your name?", "Who are you?", "What can you do?", "Thank you very much.", "You are welcome.", "Goodbye, see you tomorrow.",
@@ -223,13 +253,22 @@ _SMALL_WORLD: dict[str, list[Any]] = {
     "en": [
         lambda r: f"What is {_n(r)} {r.choice(['plus', 'minus', 'times', 'and'])} {_n(r)}?",
         lambda r: f"{_n(r)} {r.choice(['plus', 'minus', 'times'])} {_n(r)} {r.choice(['is', 'equals'])} {_n(r)}.",
-        lambda r: f"{r.choice(['What day comes after', 'The day before'])} {r.choice(_DAYS)}{r.choice(['.', '?', ' is ' + r.choice(_DAYS) + '.'])}",
-        lambda r: f"{r.choice(['The month after', 'Before'])} {r.choice(_MONTHS)} {r.choice(['is', 'comes'])} {r.choice(_MONTHS)}.",
-        lambda r: "What is the capital of {}?".format(r.choice(_PLACES)[0]),
+        lambda r: (
+            f"{r.choice(['What day comes after', 'The day before'])} {r.choice(_DAYS)}{r.choice(['.', '?', ' is ' + r.choice(_DAYS) + '.'])}"
+        ),
+        lambda r: (
+            f"{r.choice(['The month after', 'Before'])} {r.choice(_MONTHS)} {r.choice(['is', 'comes'])} {r.choice(_MONTHS)}."
+        ),
+        lambda r: f"What is the capital of {r.choice(_PLACES)[0]}?",
         lambda r: (lambda p: f"The capital of {p[0]} is {p[1]}.")(r.choice(_PLACES)),
         lambda r: f"It is {r.randint(1, 12)}:{r.choice([0, 5, 10, 15, 20, 30, 45, 50]):02d} now.",
-        lambda r: f"{r.choice(['Repeat after me,', 'Say', 'Please say'])} the {r.choice(_COLOURS)} {r.choice(_THINGS)}.",
-        lambda r: f"{r.choice(['The opposite of', 'What is the opposite of'])} {r.choice(_OPPOSITES)} {r.choice(['is ' + r.choice(_OPPOSITES), ''])}".strip() + ".",
+        lambda r: (
+            f"{r.choice(['Repeat after me,', 'Say', 'Please say'])} the {r.choice(_COLOURS)} {r.choice(_THINGS)}."
+        ),
+        lambda r: (
+            f"{r.choice(['The opposite of', 'What is the opposite of'])} {r.choice(_OPPOSITES)} {r.choice(['is ' + r.choice(_OPPOSITES), ''])}".strip()
+            + "."
+        ),
         lambda r: f"How do you say {r.choice(_THINGS)} in Chinese?",
         lambda r: f"{r.choice(_THINGS)}, {r.choice(_THINGS)}, {r.choice(_COLOURS)}, {r.choice(_OPPOSITES)}, {_n(r)}.",
         lambda r: f"You said {r.choice(_THINGS)} and {r.choice(_THINGS)}.",
@@ -239,15 +278,21 @@ _SMALL_WORLD: dict[str, list[Any]] = {
     "zh": [
         lambda r: f"{_n(r)}{r.choice(['加', '减', '乘以'])}{_n(r)}{r.choice(['等于多少', '是多少', '等于几'])}？",
         lambda r: f"{_n(r)}{r.choice(['加', '减', '乘以'])}{_n(r)}等于{_n(r)}。",
-        lambda r: f"星期{r.choice('一二三四五六日')}{r.choice(['后面', '前面', '的后一天'])}是星期{r.choice('一二三四五六几天')}。",
+        lambda r: (
+            f"星期{r.choice('一二三四五六日')}{r.choice(['后面', '前面', '的后一天'])}是星期{r.choice('一二三四五六几天')}。"
+        ),
         lambda r: f"{r.randint(1, 12)}月{r.choice(['后面', '前面'])}是{r.randint(1, 12)}月{r.choice(['。', '吗？'])}",
         lambda r: f"{r.choice(_PLACES)[2]}的首都是{r.choice(['哪里', '什么', '什么地方'])}？",
         lambda r: (lambda p: f"{p[2]}的首都是{p[3]}。")(r.choice(_PLACES)),
-        lambda r: f"现在{r.choice(['上午', '下午', '晚上', ''])}{r.randint(1, 12)}点{r.choice(['', '半', '一刻', str(r.randint(10, 59)) + '分'])}。",
+        lambda r: (
+            f"现在{r.choice(['上午', '下午', '晚上', ''])}{r.randint(1, 12)}点{r.choice(['', '半', '一刻', str(r.randint(10, 59)) + '分'])}。"
+        ),
         lambda r: f"{r.choice(['请跟我说', '跟我读', '请说'])}，{r.choice(_ZH_COLOURS)}的{r.choice(_ZH_THINGS)}。",
-        lambda r: f"{r.choice(_ZH_OPPOSITES)}的反义词是{r.choice(_ZH_OPPOSITES + ['什么'])}。",
+        lambda r: f"{r.choice(_ZH_OPPOSITES)}的反义词是{r.choice([*_ZH_OPPOSITES, '什么'])}。",
         lambda r: f"{r.choice(_ZH_THINGS)}用英语怎么说？",
-        lambda r: f"{r.choice(_ZH_THINGS)}，{r.choice(_ZH_THINGS)}，{r.choice(_ZH_COLOURS)}，{r.choice(_ZH_OPPOSITES)}，{_n(r)}。",
+        lambda r: (
+            f"{r.choice(_ZH_THINGS)}，{r.choice(_ZH_THINGS)}，{r.choice(_ZH_COLOURS)}，{r.choice(_ZH_OPPOSITES)}，{_n(r)}。"
+        ),
         lambda r: f"你说的是{r.choice(_ZH_THINGS)}和{r.choice(_ZH_THINGS)}。",
         lambda r: r.choice(_ZH_SAY),
         lambda r: f"{r.choice(_ZH_SAY)}{r.choice(_ZH_SAY)}",

@@ -1,0 +1,308 @@
+"""Speech to phonetic units: a frozen Whisper-base encoder, block by block, and a small CTC head.
+
+Whisper (arXiv 2212.04356) hears a window of `context + block + lookahead` frames and gives the frames of the block; the head,
+a few convolutions over three of its layers, names each frame; repeats and blanks are merged (CTC, Graves et al. 2006). The
+blocks lie on a fixed grid of the session's samples, and `encode` runs the very same blocks: streaming equals offline for any
+split by construction.
+
+Differs from Whisper: no padding to 30 s, positions count from the window's start, and the spectrogram's floor (8 below the
+loudest) is the window's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+SAMPLE_RATE = 16_000
+FRAME_SAMPLES = 320  # one encoder frame: two mel hops of 10 ms
+_MEL_HOP, _N_FFT = 160, 400
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderConfig:
+    """Sizes of the encoder; frames are 20 ms."""
+
+    n_units: int
+    n_mels: int = 80
+    width: int = 512
+    heads: int = 8
+    layers: int = 6
+    taps: tuple[int, ...] = (2, 4, 6)
+    head_width: int = 256
+    head_dilations: tuple[int, ...] = (1, 2, 1)
+    context_frames: int = 75
+    block_frames: int = 50
+    lookahead_frames: int = 15
+    silence_unit: int = 0
+
+    @property
+    def reach(self) -> int:
+        """Frames the head looks at on each side."""
+        return 2 + 2 * sum(self.head_dilations)
+
+
+class LogMel(nn.Module):
+    """Whisper's log-mel spectrogram: [B, T] at 16 kHz to [B, n_mels, T / 160] (arXiv 2212.04356 section 2.2)."""
+
+    def __init__(self, n_mels: int) -> None:
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(_N_FFT), persistent=False)
+        self.register_buffer("filters", mel_filters(n_mels, _N_FFT, SAMPLE_RATE), persistent=False)
+
+    def forward(self, pcm: Tensor) -> Tensor:
+        spectrum = torch.stft(pcm, _N_FFT, _MEL_HOP, window=self.window, return_complex=True)[..., :-1]
+        mel = torch.log10((self.filters @ spectrum.abs().square()).clamp_min(1e-10))
+        return (torch.maximum(mel, mel.amax(dim=(1, 2), keepdim=True) - 8.0) + 4.0) / 4.0
+
+
+def mel_filters(n_mels: int, n_fft: int, sample_rate: int, f_max: float | None = None) -> Tensor:
+    """Triangles of unit area on Slaney's mel scale (linear to 1 kHz, logarithmic above): [n_mels, n_fft / 2 + 1]."""
+    step = math.log(6.4) / 27
+
+    def to_hz(mel: Tensor) -> Tensor:
+        return torch.where(mel < 15, mel * 200 / 3, 1000 * torch.exp(step * (mel - 15)))
+
+    top = f_max or sample_rate / 2
+    top_mel = top * 3 / 200 if top < 1000 else 15 + math.log(top / 1000) / step
+    edges = to_hz(torch.linspace(0, top_mel, n_mels + 2, dtype=torch.float64))
+    bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
+    slopes = edges[:, None] - bins[None]
+    widths = edges.diff()
+    rising, falling = -slopes[:-2] / widths[:-1, None], slopes[2:] / widths[1:, None]
+    triangles = torch.minimum(rising, falling).clamp_min(0)
+    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
+
+
+class _Attention(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in self.qkv(x).chunk(3, dim=-1))
+        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class _Layer(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention_norm, self.feed_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = _Attention(width, heads)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.attention_norm(x))
+        return x + self.down(F.gelu(self.up(self.feed_norm(x))))
+
+
+class WhisperTrunk(nn.Module):
+    """Whisper's encoder on the real length, giving several layers side by side."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.taps = config.taps
+        self.mel = LogMel(config.n_mels)
+        self.conv1 = nn.Conv1d(config.n_mels, config.width, 3, padding=1)
+        self.conv2 = nn.Conv1d(config.width, config.width, 3, stride=2, padding=1)
+        positions = config.context_frames + config.block_frames + config.lookahead_frames
+        self.register_buffer("positions", sinusoids(positions, config.width), persistent=False)
+        self.layers = nn.ModuleList(_Layer(config.width, config.heads) for _ in range(max(config.taps)))
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, pcm: Tensor) -> Tensor:
+        """[B, T] float32 at 16 kHz, T a multiple of 320, to [B, T / 320, len(taps) * width]."""
+        x = F.gelu(self.conv1(self.mel(pcm)))
+        x = F.gelu(self.conv2(x)).transpose(1, 2)
+        x = x + self.positions[: x.shape[1]]
+        kept = []
+        for number, layer in enumerate(self.layers, start=1):
+            x = layer(x)
+            if number in self.taps:
+                kept.append(self.norm(x) if number == len(self.layers) else F.layer_norm(x, x.shape[-1:]))
+        return torch.cat(kept, dim=-1)
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """Whisper's position encodings: [length, width]."""
+    scale = torch.exp(-math.log(10_000) / (width // 2 - 1) * torch.arange(width // 2))
+    angle = torch.arange(length)[:, None] * scale[None]
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+class UnitHead(nn.Module):
+    """Names frames: [B, T, taps * width] to logits [B, T, n_units + 1]; the last class is CTC's blank."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        width = config.head_width
+        self.reduce = nn.Linear(len(config.taps) * config.width, width)
+        self.norm = nn.LayerNorm(width)
+        self.mix = nn.Conv1d(width, width, 5, padding=2)
+        self.blocks = nn.ModuleList(_HeadBlock(width, d) for d in config.head_dilations)
+        self.out_norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, config.n_units + 1)
+        self.drop = nn.Dropout(0.1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = F.gelu(self.norm(self.reduce(self.drop(features)))).transpose(1, 2)
+        x = F.gelu(self.mix(x))
+        for block in self.blocks:
+            x = block(x)
+        return self.out(self.drop(self.out_norm(x.transpose(1, 2))))
+
+
+class _HeadBlock(nn.Module):
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.conv = nn.Conv1d(width, 2 * width, 5, padding=2 * dilation, dilation=dilation)
+        self.out = nn.Conv1d(width, width, 1)
+        self.drop = nn.Dropout(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.glu(self.conv(self.norm(x.transpose(1, 2)).transpose(1, 2)), dim=1)
+        return x + self.drop(self.out(y))
+
+
+@dataclass(slots=True)
+class EncoderState:
+    """One session: samples and features still needed, and where the stream stands."""
+
+    pcm: npt.NDArray[np.float32]
+    features: Tensor
+    first_sample: int = 0
+    blocks: int = 0
+    first_feature: int = 0
+    named_frames: int = 0
+    last_symbol: int = -1
+    last_unit: int = -1
+    pending_silence: bool = False
+    finished: bool = field(default=False)
+
+
+class UnitEncoder:
+    """Speech at 16 kHz to merged units; see the module's head. Safe to share between sessions: all state is in `EncoderState`."""
+
+    def __init__(self, config: EncoderConfig, trunk: WhisperTrunk, head: UnitHead) -> None:
+        self.config = config
+        self._trunk, self._head = trunk.eval(), head.eval()
+
+    @classmethod
+    def load(cls, directory: Path) -> UnitEncoder:
+        """From `config.json`, `trunk.safetensors` and `head.safetensors`."""
+        raw = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        config = EncoderConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+        trunk, head = WhisperTrunk(config), UnitHead(config)
+        trunk.load_state_dict({k: v.float() for k, v in load_file(directory / "trunk.safetensors").items()})
+        head.load_state_dict({k: v.float() for k, v in load_file(directory / "head.safetensors").items()})
+        return cls(config, trunk, head)
+
+    def open(self) -> EncoderState:
+        """A fresh stream."""
+        width = len(self.config.taps) * self.config.width
+        return EncoderState(pcm=np.zeros(0, np.float32), features=torch.zeros(0, width))
+
+    def push(self, state: EncoderState, pcm: npt.NDArray[np.float32]) -> list[int]:
+        """Hear float32 [T] at 16 kHz; the units that became certain. Silence at both ends of the speech is never reported."""
+        state.pcm = np.concatenate([state.pcm, np.nan_to_num(np.clip(pcm, -1.0, 1.0)).astype(np.float32, copy=False)])
+        units: list[int] = []
+        block, ahead = self.config.block_frames, self.config.lookahead_frames
+        while state.first_sample + len(state.pcm) >= ((state.blocks + 1) * block + ahead) * FRAME_SAMPLES:
+            units += self._name(state, self._block(state), final=False)
+        return units
+
+    def finish(self, state: EncoderState) -> list[int]:
+        """The units that are left; the stream is over."""
+        if state.finished:
+            return []
+        state.finished = True
+        total = -(-(state.first_sample + len(state.pcm)) // FRAME_SAMPLES)
+        padded = total + self.config.lookahead_frames
+        state.pcm = np.pad(state.pcm, (0, padded * FRAME_SAMPLES - state.first_sample - len(state.pcm)))
+        if total == 0:
+            return []
+        units: list[int] = []
+        while (state.blocks + 1) * self.config.block_frames < total:
+            units += self._name(state, self._block(state), final=False)
+        left = total - state.blocks * self.config.block_frames
+        return units + self._name(state, self._block(state)[:left], final=True)
+
+    def encode(self, pcm: npt.NDArray[np.float32]) -> list[int]:
+        """All units of a recording, float32 [T] at 16 kHz."""
+        state = self.open()
+        return self.push(state, pcm) + self.finish(state)
+
+    @torch.inference_mode()
+    def features(self, pcm: npt.NDArray[np.float32]) -> Tensor:
+        """Features of a whole recording [T / 320, taps * width], block by block: what the head is trained on."""
+        state, kept = self.open(), []
+        total = -(-len(pcm) // FRAME_SAMPLES)
+        state.pcm = np.pad(
+            pcm.astype(np.float32), (0, (total + self.config.lookahead_frames) * FRAME_SAMPLES - len(pcm))
+        )
+        while state.blocks * self.config.block_frames < total:
+            kept.append(self._block(state))
+        return torch.cat(kept)[:total]
+
+    @torch.inference_mode()
+    def _block(self, state: EncoderState) -> Tensor:
+        """Features [≤ block_frames, D] of the next block, from what lies in `state.pcm`; drops samples no longer needed."""
+        config = self.config
+        start = state.blocks * config.block_frames
+        low = max(0, start - config.context_frames)
+        high = start + config.block_frames + config.lookahead_frames
+        window = state.pcm[low * FRAME_SAMPLES - state.first_sample : high * FRAME_SAMPLES - state.first_sample]
+        heard = self._trunk(torch.from_numpy(np.ascontiguousarray(window))[None])[0]
+        state.blocks += 1
+        keep = max(0, state.blocks * config.block_frames - config.context_frames) * FRAME_SAMPLES
+        state.pcm, state.first_sample = state.pcm[keep - state.first_sample :], keep
+        return heard[start - low : start - low + config.block_frames]
+
+    @torch.inference_mode()
+    def _name(self, state: EncoderState, features: Tensor, *, final: bool) -> list[int]:
+        """Units of the frames whose neighbours are all known (all of them if `final`)."""
+        state.features = torch.cat([state.features, features])
+        end = state.first_feature + len(state.features)
+        certain = end if final else end - self.config.reach
+        if certain <= state.named_frames:
+            return []
+        symbols = self._head(state.features[None])[0].argmax(-1)
+        fresh = symbols[state.named_frames - state.first_feature : certain - state.first_feature].tolist()
+        state.named_frames = certain
+        keep = max(0, certain - self.config.reach)
+        state.features, state.first_feature = state.features[keep - state.first_feature :], keep
+        return self._merge(state, fresh)
+
+    def _merge(self, state: EncoderState, symbols: list[int]) -> list[int]:
+        units: list[int] = []
+        for symbol in symbols:
+            changed, state.last_symbol = symbol != state.last_symbol, symbol
+            if not changed or symbol == self.config.n_units:
+                continue
+            if symbol == self.config.silence_unit:
+                state.pending_silence = state.last_unit >= 0
+                continue
+            if state.pending_silence:
+                units.append(self.config.silence_unit)
+                state.last_unit = self.config.silence_unit
+            if symbol != state.last_unit:
+                units.append(symbol)
+            state.last_unit, state.pending_silence = symbol, False
+        return units
+
+
+def save_config(config: EncoderConfig, directory: Path) -> None:
+    """Write `config.json`."""
+    (directory / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")

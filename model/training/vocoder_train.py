@@ -1,0 +1,410 @@
+"""Train the vocoder: durations and acoustics from units, then the waveform generator.
+
+    python -m model.training.vocoder_train acoustics --speech speech/utt --work speech/vocoder --minutes 12
+    python -m model.training.vocoder_train generator --speech speech/utt --work speech/vocoder --minutes 50 [--predicted]
+    python -m model.training.vocoder_train export    --work speech/vocoder --out bundle/vocoder
+
+Only the two output voices are used. Losses: L1 on log-mel, log-pitch and log-duration; for the waveform, spectral convergence and
+log-magnitude at four resolutions (arXiv 1910.11480) and log-mel; with `--adversary`, spectrogram discriminators with least squares and feature matching
+(arXiv 2106.07889). All resumable, both parts independent of each other until `--predicted`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from model.training.g2p import INVENTORY, SIL, UNIT_ID
+from model.training.synth import ENGLISH_VOICE, MANDARIN_VOICE
+from model.vocoder import (
+    HOP,
+    N_FFT,
+    PITCH_MEAN,
+    PITCH_SCALE,
+    Acoustics,
+    Generator,
+    UnitEncoder,
+    VocoderConfig,
+    harmonics,
+    mel_matrix,
+    overlap_add,
+    save_config,
+    shape_sources,
+    spread,
+)
+
+_EDGE = (N_FFT - HOP) // 2
+CONFIG = VocoderConfig(n_units=len(INVENTORY), silence_unit=UNIT_ID[SIL])
+
+
+@dataclass(slots=True)
+class Item:
+    """One utterance: units [N], lengths [N] in frames, mel [T, n_mels] (log, not normalised), pitch [T] (normalised log), voiced [T], pcm [T * HOP]."""
+
+    units: Tensor
+    lengths: Tensor
+    mel: Tensor
+    pitch: Tensor
+    voiced: Tensor
+    pcm: Tensor
+
+
+def load(speech: Path, *, limit: int = 10**9) -> list[Item]:
+    """Utterances of the output voices, silence at both ends cut to what the vocoder will speak."""
+    items = []
+    matrix, window = mel_matrix(CONFIG), torch.hann_window(N_FFT)
+    for path in sorted(speech.glob("*.npz"))[:limit]:
+        data = np.load(path)
+        split, voice, _, _ = str(data["text"]).split("\t")
+        if split != "train" or voice not in {ENGLISH_VOICE, MANDARIN_VOICE}:
+            continue
+        units, lengths = data["units"].astype(np.int64), 2 * data["frames"].astype(np.int64)
+        pcm, f0 = (
+            torch.from_numpy(data["pcm"].astype(np.float32) / 32768),
+            torch.from_numpy(data["f0"].astype(np.float32)),
+        )
+        low = max(0, int(lengths[0]) - CONFIG.lead_frames)
+        high = int(lengths.sum()) - max(0, int(lengths[-1]) - CONFIG.tail_frames)
+        if lengths[0] < CONFIG.lead_frames or lengths[-1] < CONFIG.tail_frames or high - low < 40:
+            continue
+        lengths[0], lengths[-1] = CONFIG.lead_frames, CONFIG.tail_frames
+        pcm, f0 = pcm[low * HOP : high * HOP], f0[low:high]
+        voiced = (f0 > 50).float()
+        items.append(
+            Item(
+                torch.from_numpy(units),
+                torch.from_numpy(lengths),
+                log_mel(pcm, matrix, window),
+                _pitch(f0),
+                voiced,
+                pcm,
+            )
+        )
+    return items
+
+
+def log_mel(pcm: Tensor, matrix: Tensor, window: Tensor) -> Tensor:
+    """[..., T] to [..., T / HOP, n_mels]: log of the mean magnitude in each band, frames centred on their hops."""
+    spectrum = torch.stft(
+        F.pad(pcm, (_EDGE, _EDGE)), N_FFT, HOP, window=window, center=False, return_complex=True
+    ).abs()
+    return torch.log((matrix @ spectrum).clamp_min(1e-4)).transpose(-1, -2)
+
+
+def _pitch(f0: Tensor) -> Tensor:
+    """Normalised log-pitch, straight lines across what is unvoiced: [T]."""
+    known = (f0 > 50).nonzero()[:, 0].numpy()
+    if not len(known):
+        return torch.zeros(len(f0))
+    log = np.interp(np.arange(len(f0)), known, np.log(f0.numpy()[known]))
+    return torch.from_numpy((log - PITCH_MEAN) / PITCH_SCALE).float()
+
+
+class Trainer:
+    """A module under an optimizer and a running average, with a time budget and a checkpoint."""
+
+    def __init__(
+        self, name: str, module: nn.Module, work: Path, *, minutes: float, rate: float, decay: float = 0.998
+    ) -> None:
+        self.module, self.minutes, self.rate = module, minutes, rate
+        self.average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=False)
+        self.optimizer = torch.optim.AdamW(module.parameters(), lr=rate, betas=(0.8, 0.99), weight_decay=0.01)
+        self.path = work / f"{name}.pt"
+        self.step, self.spent = 0, 0.0
+        work.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            saved = torch.load(self.path, weights_only=True)
+            self.step, self.spent = saved["step"], saved["spent"]
+            module.load_state_dict(saved["module"])
+            self.average.load_state_dict(saved["average"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+        self._mark, self._saved = time.time(), self.spent
+
+    @property
+    def running(self) -> bool:
+        return self.spent < 60 * self.minutes
+
+    def update(self, loss: Tensor, *, floor: float = 0.03) -> None:
+        """One step; the rate falls with the cosine of the time used."""
+        progress = min(1.0, self.spent / (60 * self.minutes))
+        for group in self.optimizer.param_groups:
+            group["lr"] = (
+                self.rate * min(1.0, (self.step + 1) / 100) * max(floor, 0.5 * (1 + math.cos(math.pi * progress)))
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.module.parameters(), 5.0)
+        self.optimizer.step()
+        self.average.update_parameters(self.module)
+        now = time.time()
+        self.step, self.spent, self._mark = self.step + 1, self.spent + min(60, now - self._mark), now
+        if self.spent - self._saved > 60 or not self.running:
+            self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint, atomically."""
+        self._saved = self.spent
+        state = {
+            "module": self.module.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        torch.save({**state, "step": self.step, "spent": self.spent}, self.path.with_suffix(".part"))
+        self.path.with_suffix(".part").rename(self.path)
+
+
+def _statistics(items: list[Item], work: Path) -> tuple[Tensor, Tensor]:
+    """Mean and scale of each mel band, fixed at the first call."""
+    path = work / "statistics.pt"
+    work.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        mel = torch.cat([i.mel for i in items])
+        torch.save((mel.mean(0), mel.std(0)), path)
+    mean, scale = torch.load(path, weights_only=True)
+    return mean, scale
+
+
+# --- durations and acoustics
+
+
+def acoustic_model() -> nn.ModuleDict:
+    """The two parts that are trained together."""
+    return nn.ModuleDict({"units": UnitEncoder(CONFIG), "acoustics": Acoustics(CONFIG)})
+
+
+def train_acoustics(speech: Path, work: Path, *, minutes: float, batch: int = 12) -> None:
+    """Units and teacher's lengths to mel, pitch and voicing; units to lengths."""
+    from tqdm import tqdm
+
+    items = load(speech)
+    mean, scale = _statistics(items, work)
+    valid, items = items[:24], items[24:]
+    trainer = Trainer("acoustics", acoustic_model(), work, minutes=minutes, rate=1e-3)
+    bar, rng = tqdm(mininterval=10), np.random.default_rng(trainer.step)
+    while trainer.running:
+        chosen = [items[i] for i in rng.integers(0, len(items), batch)]
+        losses = _acoustic_losses(trainer.module.train(), chosen, mean, scale)
+        trainer.update(sum(losses.values(), torch.zeros(())))
+        bar.update()
+        if trainer.step % 100 == 0 or not trainer.running:
+            with torch.inference_mode():
+                held = _acoustic_losses(trainer.average.module.eval(), valid, mean, scale)
+            bar.write(
+                f"step {trainer.step} {trainer.spent / 60:.1f} min "
+                + " ".join(f"{k} {losses[k].item():.3f}/{v:.3f}" for k, v in held.items())
+            )
+
+
+def _acoustic_losses(model: Any, items: list[Item], mean: Tensor, scale: Tensor) -> dict[str, Tensor]:
+    pad = nn.utils.rnn.pad_sequence
+    hidden, durations = model["units"](pad([i.units for i in items], batch_first=True))
+    frames = pad([spread(h[: len(i.lengths)], i.lengths) for h, i in zip(hidden, items, strict=True)], batch_first=True)
+    out = model["acoustics"](frames)
+    mask = pad([torch.ones(len(i.mel)) for i in items], batch_first=True)
+    mel = (pad([i.mel for i in items], batch_first=True) - mean) / scale
+    pitch, voiced = (pad([getattr(i, k) for i in items], batch_first=True) for k in ("pitch", "voiced"))
+    weight = mask * (0.1 + voiced)
+    inner = torch.cat([d[1 : len(i.lengths) - 1] for d, i in zip(durations, items, strict=True)])
+    lengths = torch.cat([i.lengths[1:-1] for i in items]).float().log()
+    return {
+        "mel": ((out[..., :-2] - mel).abs().mean(-1) * mask).sum() / mask.sum(),
+        "pitch": ((out[..., -2] - pitch).abs() * weight).sum() / weight.sum(),
+        "voicing": 0.3
+        * F.binary_cross_entropy_with_logits(out[..., -1], voiced, weight=mask, reduction="sum")
+        / mask.sum(),
+        "length": (inner - lengths).abs().mean(),
+    }
+
+
+@torch.inference_mode()
+def predict(work: Path, items: list[Item]) -> list[Tensor]:
+    """What the acoustics say for each utterance with the teacher's lengths: [T, n_mels + 2], voicing in 0…1."""
+    model = acoustic_model()
+    model.load_state_dict(_averaged(work / "acoustics.pt"))
+    said = []
+    for item in items:
+        hidden, _ = model.eval()["units"](item.units[None])
+        out = model["acoustics"](spread(hidden[0], item.lengths)[None])[0]
+        said.append(torch.cat([out[:, :-1], out[:, -1:].sigmoid()], dim=1).clone())
+    return said
+
+
+# --- the generator
+
+
+def train_generator(
+    speech: Path, work: Path, *, minutes: float, predicted: bool, adversary: bool, batch: int = 12, frames: int = 64
+) -> None:
+    """Acoustics to waveforms on random cuts; from the truth, or from what the acoustics predict (pitch and voicing stay true)."""
+    from tqdm import tqdm
+
+    items = load(speech)
+    mean, scale = _statistics(items, work)
+    inputs = [torch.cat([(i.mel - mean) / scale, i.pitch[:, None], i.voiced[:, None]], dim=1) for i in items]
+    if predicted:
+        said = predict(work, items)
+        inputs = [torch.cat([s[:, :-2], t[:, -2:]], dim=1) for s, t in zip(said, inputs, strict=True)]
+    generator = Generator(CONFIG)
+    generator.mel_mean.copy_(mean)
+    generator.mel_scale.copy_(scale)
+    trainer = Trainer("generator", generator, work, minutes=minutes, rate=4e-4 if adversary else 8e-4)
+    judge = Trainer("adversary", Adversary(), work, minutes=minutes, rate=4e-4) if adversary else None
+    loss_of = SpectralLoss(CONFIG)
+    window, bar, rng = torch.hann_window(N_FFT), tqdm(mininterval=10), np.random.default_rng(trainer.step)
+    while trainer.running:
+        chosen = rng.integers(0, len(items), batch)
+        starts = [int(rng.integers(0, max(1, len(inputs[i]) - frames))) for i in chosen]
+        acoustics = torch.stack([_cut(inputs[i], a, frames) for i, a in zip(chosen, starts, strict=True)])
+        truth = torch.stack([_cut(items[i].pcm, a * HOP, frames * HOP) for i, a in zip(chosen, starts, strict=True)])
+        made = _waveform(generator.train(), acoustics, window)
+        truth = truth[:, _EDGE : _EDGE + made.shape[1]]
+        loss = loss_of(made, truth)
+        shown = f"{loss.item():.3f}"
+        if judge is not None:
+            against, told = _contest(judge, made, truth)
+            loss, shown = loss + against, shown + f" adversary {told:.3f} against {against.item():.3f}"
+        trainer.update(loss)
+        bar.update()
+        if trainer.step % 100 == 0:
+            bar.write(f"step {trainer.step} {trainer.spent / 60:.1f} min loss {shown}")
+
+
+def _cut(rows: Tensor, start: int, length: int) -> Tensor:
+    piece = rows[start : start + length]
+    return torch.cat([piece, piece.new_zeros(length - len(piece), *piece.shape[1:])])
+
+
+def _waveform(generator: Generator, acoustics: Tensor, window: Tensor) -> Tensor:
+    """[B, T, n_mels + 2] to the samples that all windows cover: [B, (T - 3) * HOP], from sample `_EDGE` of the cut."""
+    pitch, voicing = torch.exp(acoustics[..., -2] * PITCH_SCALE + PITCH_MEAN), acoustics[..., -1]
+    start = torch.rand(len(acoustics))
+    harmonic, _ = harmonics(pitch, voicing, pitch[:, 0], voicing[:, 0], start, CONFIG.sample_rate)
+    harmonic = F.pad(harmonic, (_EDGE, _EDGE)).unfold(-1, N_FFT, HOP)
+    noise = torch.randn(len(acoustics), (acoustics.shape[1] - 1) * HOP + N_FFT).unfold(-1, N_FFT, HOP)
+    pcm = overlap_add(shape_sources(harmonic, noise, generator(acoustics), window))
+    return pcm[:, N_FFT - HOP : -(N_FFT - HOP)]
+
+
+class SpectralLoss(nn.Module):
+    """Spectral convergence and log-magnitude at several resolutions, and log-mel."""
+
+    def __init__(self, config: VocoderConfig, sizes: tuple[int, ...] = (256, 512, 1024, 2048)) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.windows = [torch.hann_window(n) for n in sizes]
+        self.mel, self.mel_window = mel_matrix(config), torch.hann_window(N_FFT)
+
+    def forward(self, made: Tensor, truth: Tensor) -> Tensor:
+        total = torch.zeros(())
+        for n, window in zip(self.sizes, self.windows, strict=True):
+            a, b = (
+                torch.stft(x, n, n // 4, window=window, return_complex=True).abs().clamp_min(1e-4)
+                for x in (made, truth)
+            )
+            total = total + torch.linalg.norm(b - a) / torch.linalg.norm(b) + (a.log() - b.log()).abs().mean()
+        mel = (log_mel(made, self.mel, self.mel_window) - log_mel(truth, self.mel, self.mel_window)).abs().mean()
+        return total / len(self.sizes) + 2 * mel
+
+
+class Adversary(nn.Module):
+    """Discriminators over log-magnitude spectrograms at three resolutions."""
+
+    def __init__(self, sizes: tuple[int, ...] = (512, 1024, 2048), width: int = 24) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.nets = nn.ModuleList(self._net(width) for _ in sizes)
+
+    @staticmethod
+    def _net(width: int) -> nn.ModuleList:
+        norm = nn.utils.parametrizations.weight_norm
+        shapes = [(1, (3, 9), (1, 2)), (width, (3, 9), (1, 2)), (width, (3, 9), (1, 2)), (width, (3, 3), (1, 1))]
+        convs = [norm(nn.Conv2d(c, width, k, s, padding=(k[0] // 2, k[1] // 2))) for c, k, s in shapes]
+        return nn.ModuleList([*convs, norm(nn.Conv2d(width, 1, 3, padding=1))])
+
+    def forward(self, pcm: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """[B, T] to (scores, inner maps)."""
+        scores, maps = [], []
+        for n, net in zip(self.sizes, self.nets, strict=True):
+            x = torch.stft(pcm, n, n // 4, window=torch.hann_window(n), return_complex=True).abs().clamp_min(1e-4).log()
+            x = x.transpose(1, 2).unsqueeze(1) / 4
+            for conv in net[:-1]:  # type: ignore[index]
+                x = F.leaky_relu(conv(x), 0.1)
+                maps.append(x)
+            scores.append(net[-1](x))  # type: ignore[index]
+        return scores, maps
+
+
+def _contest(judge: Trainer, made: Tensor, truth: Tensor) -> tuple[Tensor, float]:
+    """(the generator's adversarial loss, the adversary's own loss after its step)."""
+    real, fake = judge.module(truth)[0], judge.module(made.detach())[0]
+    own = sum((((r - 1) ** 2).mean() + (f**2).mean() for r, f in zip(real, fake, strict=True)), torch.zeros(()))
+    judge.update(own)
+    scores, maps = judge.module(made)
+    with torch.no_grad():
+        _, wanted = judge.module(truth)
+    fool = sum((((s - 1) ** 2).mean() for s in scores), torch.zeros(()))
+    match = sum(
+        ((m - w).abs().mean() / w.abs().mean().clamp_min(1e-3) for m, w in zip(maps, wanted, strict=True)),
+        torch.zeros(()),
+    )
+    return 0.3 * fool + 0.3 * match, own.item()
+
+
+# --- export
+
+
+def _averaged(path: Path) -> dict[str, Tensor]:
+    saved = torch.load(path, weights_only=True)
+    weights = {k.removeprefix("module."): v for k, v in saved["average"].items() if k.startswith("module.")}
+    return {**saved["module"], **weights}
+
+
+def export(work: Path, out: Path) -> None:
+    """Averaged weights of both trainings, fp16, into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    weights = {**_averaged(work / "acoustics.pt")}
+    generator = _averaged(work / "generator.pt")
+    mean, scale = torch.load(work / "statistics.pt", weights_only=True)
+    weights |= {f"generator.{k}": v for k, v in generator.items()} | {
+        "generator.mel_mean": mean,
+        "generator.mel_scale": scale,
+    }
+    save_file({k: v.half().contiguous() for k, v in weights.items()}, out / "vocoder.safetensors")
+    save_config(CONFIG, out)
+
+
+def main() -> None:
+    """Command line, see the module's head."""
+    parser = argparse.ArgumentParser(description="the vocoder")
+    parser.add_argument("step", choices=("acoustics", "generator", "export"))
+    parser.add_argument("--speech", type=Path)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--predicted", action="store_true")
+    parser.add_argument("--adversary", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    if args.step == "acoustics":
+        train_acoustics(args.speech, args.work, minutes=args.minutes)
+    elif args.step == "generator":
+        train_generator(
+            args.speech, args.work, minutes=args.minutes, predicted=args.predicted, adversary=args.adversary
+        )
+    else:
+        export(args.work, args.out)
+
+
+if __name__ == "__main__":
+    main()

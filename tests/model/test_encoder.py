@@ -1,0 +1,77 @@
+"""The speech encoder on random weights: units do not depend on how the samples came."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from model.encoder import FRAME_SAMPLES, EncoderConfig, UnitEncoder, UnitHead, WhisperTrunk, mel_filters
+
+CONFIG = EncoderConfig(
+    n_units=20,
+    width=32,
+    heads=2,
+    layers=2,
+    taps=(1, 2),
+    head_width=32,
+    context_frames=10,
+    block_frames=12,
+    lookahead_frames=5,
+)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> UnitEncoder:
+    torch.manual_seed(0)
+    head = UnitHead(CONFIG)
+    head.out.weight.data *= 20
+    return UnitEncoder(CONFIG, WhisperTrunk(CONFIG), head)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_split_gives_the_same_units(encoder: UnitEncoder, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pcm = (0.3 * rng.standard_normal(int(rng.integers(1, 40_000)))).astype(np.float32)
+    whole = encoder.encode(pcm)
+    marks = np.sort(rng.integers(0, len(pcm) + 1, 9))
+    state, units = encoder.open(), []
+    for piece in np.split(pcm, marks):
+        units += encoder.push(state, piece)
+    assert units + encoder.finish(state) == whole
+
+
+def test_units_come_while_one_speaks(encoder: UnitEncoder) -> None:
+    rng = np.random.default_rng(1)
+    state = encoder.open()
+    early = encoder.push(state, rng.standard_normal(FRAME_SAMPLES * 80).astype(np.float32))
+    assert early
+    assert len(state.pcm) < FRAME_SAMPLES * 40
+
+
+@pytest.mark.parametrize("pcm", [np.zeros(0), np.zeros(1), np.full(5000, np.nan), np.full(700, 9.0)])
+def test_strange_input_is_heard_without_error(encoder: UnitEncoder, pcm: np.ndarray) -> None:
+    units = encoder.encode(pcm.astype(np.float32))
+    assert all(0 <= u < CONFIG.n_units for u in units)
+
+
+def test_nothing_after_the_end(encoder: UnitEncoder) -> None:
+    state = encoder.open()
+    encoder.push(state, np.zeros(4000, np.float32))
+    encoder.finish(state)
+    assert encoder.finish(state) == []
+
+
+def test_merging_drops_blanks_repeats_and_silence_at_the_ends(encoder: UnitEncoder) -> None:
+    state, blank, silence = encoder.open(), CONFIG.n_units, CONFIG.silence_unit
+    first = encoder._merge(state, [silence, blank, 3, 3, blank, 4, silence])
+    assert first == [3, 4]
+    assert encoder._merge(state, [silence, silence, blank, 5, blank, 5, 5, silence]) == [silence, 5]
+
+
+def test_mel_filters_are_slaneys() -> None:
+    filters = mel_filters(80, 400, 16_000)
+    assert filters.shape == (80, 201)
+    assert float(filters.max()) == pytest.approx(0.02597, abs=2e-4)
+    centres = filters.argmax(1)
+    assert (centres.diff() >= 0).all()
