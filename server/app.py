@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from server import errors, health, models, speech
+from server import errors, health, models, realtime, runtime, speech
 from server.admission import Admission
 from server.gateway import Gateway
 from server.metrics import Metrics
@@ -23,15 +21,15 @@ from server.serving import OpenModel, Serving
 from server.settings import Settings
 
 
-def create_app(settings: Settings, open_model: OpenModel | None = None) -> FastAPI:
-    """The server as an ASGI application. `open_model` loads the model, in the background; default: the real one."""
+def create_app(settings: Settings, open_model: OpenModel = runtime.open_model) -> FastAPI:
+    """The server as an ASGI application. `open_model` loads the model, in the background."""
     metrics = Metrics()
     metrics.build(version=package_version(), model=settings.bundle, backend=settings.backend)
     gateway = Gateway(settings, metrics, Admission(settings.max_sessions, metrics.session), Serving())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        async with gateway.serving.opened(open_model or _real_model(), settings):
+        async with gateway.serving.opened(open_model, settings):
             yield
 
     app = FastAPI(title="cslm-serve", version=package_version(), lifespan=lifespan)
@@ -45,7 +43,7 @@ def create_app(settings: Settings, open_model: OpenModel | None = None) -> FastA
             allow_headers=["*"],
             expose_headers=["x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "retry-after"],
         )
-    for module in (health, models, speech, *_realtime()):
+    for module in (health, models, speech, realtime):
         app.include_router(module.router)
     _serve_page(app)
     return app
@@ -57,15 +55,6 @@ def package_version() -> str:
         return version("cslm-serve")
     except PackageNotFoundError:
         return "0.0.0+source"
-
-
-def _real_model() -> OpenModel:
-    return importlib.import_module("server.runtime").open_model
-
-
-def _realtime() -> list[Any]:
-    found = importlib.util.find_spec("server.realtime")
-    return [importlib.import_module("server.realtime")] if found else []
 
 
 def _serve_page(app: FastAPI) -> None:

@@ -28,7 +28,8 @@ class Gateway:
 
 def gateway_of(connection: HTTPConnection) -> Gateway:
     """The gateway of a request or a socket, for anyone."""
-    return connection.app.state.gateway
+    gateway: Gateway = connection.app.state.gateway
+    return gateway
 
 
 def authorised(connection: HTTPConnection) -> Gateway:

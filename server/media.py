@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
-from typing import Literal, Never, Protocol
+from typing import Literal, Never, Protocol, cast
 
 import av
-import av.container
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.error import FFmpegError
 
 from streaming.audio import MODEL_RATE_HZ, Resampler, float_to_pcm16
 from streaming.errors import InvalidRequest, UnsupportedMedia
@@ -126,10 +126,14 @@ def _raw(name: str, declared: Declared, parameters: dict[str, str]) -> Source:
     channels = declared.channels or _number(parameters, "channels") or 1
     if rate_hz is None:
         raise InvalidRequest(
-            "raw samples need a rate: audio/pcm;rate=16000, or sample_rate", code="missing_parameter", param="sample_rate"
+            "raw samples need a rate: audio/pcm;rate=16000, or sample_rate",
+            code="missing_parameter",
+            param="sample_rate",
         )
     if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1]:
-        raise InvalidRequest(f"sample_rate is {rate_hz}; accepted: {_RATES_HZ[0]} to {_RATES_HZ[1]}", param="sample_rate")
+        raise InvalidRequest(
+            f"sample_rate is {rate_hz}; accepted: {_RATES_HZ[0]} to {_RATES_HZ[1]}", param="sample_rate"
+        )
     if channels > _MAX_CHANNELS:
         raise InvalidRequest(f"channels is {channels}; accepted: 1 to {_MAX_CHANNELS}", param="channels")
     return Source(name, _RAW[name], rate_hz, channels)
@@ -171,7 +175,9 @@ def decode(data: bytes, source: Source, *, max_s: float) -> Pcm:
     resampler, rate_hz, duration_s = Resampler(MODEL_RATE_HZ, MODEL_RATE_HZ), MODEL_RATE_HZ, 0.0
     for pcm, frame_hz in _frames(data, source):
         if not np.isfinite(pcm).all():
-            raise InvalidRequest("the recording has samples that are not numbers", code="audio_not_finite", param="file")
+            raise InvalidRequest(
+                "the recording has samples that are not numbers", code="audio_not_finite", param="file"
+            )
         duration_s += pcm.size / frame_hz
         if duration_s > max_s:
             raise InvalidRequest(f"the recording is longer than {max_s:g} s", code="audio_too_long", param="file")
@@ -193,19 +199,21 @@ def _frames(data: bytes, source: Source) -> Iterator[tuple[Pcm, int]]:
         options = {"sample_rate": str(source.rate_hz), "ch_layout": f"{source.channels}c"}
     good = bad = 0
     try:
-        with av.open(io.BytesIO(data), format=source.demuxer, options=options, io_open=_no_further_files) as container:
+        with av.open(
+            io.BytesIO(data), "r", format=source.demuxer, options=options, io_open=_no_further_files
+        ) as container:
             if not container.streams.audio:
                 raise _unreadable(source)
             for packet in container.demux(container.streams.audio[0]):
                 try:
                     frames = packet.decode()
-                except av.FFmpegError:
+                except FFmpegError:
                     bad += 1
                     continue
                 good += bool(frames)
                 for frame in frames:
                     yield _mono(frame, source), frame.sample_rate
-    except (av.FFmpegError, AttributeError) as failure:  # AttributeError: a stream whose codec FFmpeg does not have
+    except (FFmpegError, AttributeError) as failure:  # AttributeError: a stream whose codec FFmpeg does not have
         if not good:
             raise _unreadable(source) from failure
     if bad > good:
@@ -233,7 +241,8 @@ def _mono(frame: AudioFrame, source: Source) -> Pcm:
         pcm = samples.astype(np.float32) / float(2 ** (8 * samples.dtype.itemsize - 1))
     else:
         pcm = samples.astype(np.float32)
-    return pcm.mean(axis=0, dtype=np.float32)
+    mono: Pcm = pcm.mean(axis=0, dtype=np.float32)
+    return mono
 
 
 def check_speech(pcm: Pcm, voice_activity: VoiceActivity) -> None:
@@ -348,7 +357,8 @@ class CodecWriter:
         self._outlet = _Outlet()
         options = {"flush_packets": "1", **codec.options}
         self._container = av.open(self._outlet, "w", format=codec.muxer, options=options)
-        self._stream: AudioStream = self._container.add_stream(codec.encoder, rate=self.sample_rate, layout="mono")
+        stream = self._container.add_stream(codec.encoder, rate=self.sample_rate, layout="mono")
+        self._stream = cast(AudioStream, stream)
         if codec.bit_rate is not None:
             self._stream.bit_rate = codec.bit_rate
         self._samples = 0

@@ -40,16 +40,26 @@ class SpeechOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str | None = Field(None, max_length=200, description="the model's name; default: the one this server has")
-    text: str | None = Field(None, min_length=1, max_length=MAX_TEXT, description="a typed question, in place of a recording")
+    text: str | None = Field(
+        None, min_length=1, max_length=MAX_TEXT, description="a typed question, in place of a recording"
+    )
     reply_language: ReplyLanguage = Field("auto", description="language of the answer")
     instructions: str = Field("", max_length=MAX_TEXT, description="how to answer")
     voice: str | None = Field(None, description="one of the model's voices")
-    response_format: ResponseFormat | None = Field(None, description="format of the answer; default: what Accept asks for, else wav")
+    response_format: ResponseFormat | None = Field(
+        None, description="format of the answer; default: what Accept asks for, else wav"
+    )
     stream: Literal["audio", "events"] | None = Field(None, description="audio, or server-sent events; default: audio")
     schedule: Schedule = Field("interleaved", description="text and speech in turn, or all text before all speech")
-    temperature: float | None = Field(None, ge=0.0, le=2.0, allow_inf_nan=False, description="0 is greedy; default: the model's")
-    top_p: float | None = Field(None, gt=0.0, le=1.0, allow_inf_nan=False, description="nucleus sampling; default: the model's")
-    max_tokens: int | None = Field(None, ge=1, le=100_000, description="most tokens of the answer; default: the model's")
+    temperature: float | None = Field(
+        None, ge=0.0, le=2.0, allow_inf_nan=False, description="0 is greedy; default: the model's"
+    )
+    top_p: float | None = Field(
+        None, gt=0.0, le=1.0, allow_inf_nan=False, description="nucleus sampling; default: the model's"
+    )
+    max_tokens: int | None = Field(
+        None, ge=1, le=100_000, description="most tokens of the answer; default: the model's"
+    )
     input_format: InputFormat = Field("auto", description="what the recording is; needed for raw samples only")
     sample_rate: int | None = Field(None, ge=1, description="Hz of raw samples")
     channels: int | None = Field(None, ge=1, description="channels of raw samples; default 1")
@@ -89,7 +99,7 @@ async def read_request(request: Request, settings: Settings) -> tuple[SpeechOpti
     Raises TooLarge, UploadTimeout, or InvalidRequest: `body_unreadable`, `unknown_parameter`, `duplicate_parameter`,
     `missing_parameter`, `invalid_value`, `invalid_base64`, `unsupported_format`.
     """
-    options_of({key: value for key, value in request.query_params.items()})  # before a long upload
+    options_of(dict(request.query_params))  # before a long upload
     try:
         async with asyncio.timeout(settings.max_upload_s):
             upload = await _read_body(request, settings.max_body_bytes)
@@ -169,7 +179,9 @@ async def _multipart(request: Request, limit: int) -> Upload:
             elif not isinstance(value, UploadFile):
                 fields.append((key, value))
             else:
-                raise InvalidRequest(f"unknown file {key[:60]!r}; send `file`", code="unknown_parameter", param=key[:60])
+                raise InvalidRequest(
+                    f"unknown file {key[:60]!r}; send `file`", code="unknown_parameter", param=key[:60]
+                )
     finally:
         await form.close()
     upload.fields = _once(fields)
@@ -178,7 +190,9 @@ async def _multipart(request: Request, limit: int) -> Upload:
 
 def _form(body: bytes) -> dict[str, Any]:
     try:
-        return _once(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=MAX_FIELDS))
+        return _once(
+            parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=MAX_FIELDS)
+        )
     except ValueError:
         raise InvalidRequest("the form cannot be read", code="body_unreadable") from None
 

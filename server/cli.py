@@ -1,0 +1,178 @@
+"""The `cslm` command. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import socket
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from server.serving import Serving
+    from server.settings import Settings
+
+app = typer.Typer(
+    name="cslm",
+    help="Talk to a speech language model: serve it, check a bundle, ask it, load it, train it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+_ELSEWHERE: dict[str, Any] = {
+    "add_help_option": False,
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
+}
+
+
+@app.command()
+def serve(
+    bundle: Annotated[str | None, typer.Option(help="Name of a bundle, or its directory. [default: cslm-mini]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8080]")] = None,
+    backend: Annotated[str | None, typer.Option(help="auto, vllm, transformers or vllm_http. [default: auto]")] = None,
+    lm_url: Annotated[str | None, typer.Option(help="vLLM server of the backend vllm_http.")] = None,
+    max_sessions: Annotated[int | None, typer.Option(help="Turns and sockets at once. [default: 32]")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,
+) -> None:
+    """Serve a bundle over WebSocket and HTTP, with a page to talk at /. Every option is also a CSLM_… variable."""
+    options = {
+        "bundle": bundle,
+        "host": host,
+        "port": port,
+        "backend": backend,
+        "lm_url": lm_url,
+        "max_sessions": max_sessions,
+        "log_level": log_level,
+    }
+    settings = _settings({name: value for name, value in options.items() if value is not None})
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        sys.exit(asyncio.run(run(settings)))
+    except KeyboardInterrupt:  # uvicorn has stopped in good order and raises the signal again
+        sys.exit(0)
+
+
+@app.command()
+def check(bundle: Annotated[str, typer.Argument(help="Name of a bundle, or its directory.")] = "cslm-mini") -> None:
+    """Look whether a bundle is complete and fits together; exit status 1 if not."""
+    from model.bundle import check as check_bundle
+    from model.bundle import find_bundle
+    from streaming.errors import BundleError
+
+    try:
+        report = check_bundle(find_bundle(bundle).directory)
+    except BundleError as failure:
+        _fail(failure.message)
+    for finding in report.findings:
+        typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}: {finding.detail}")
+    if not all(finding.ok for finding in report.findings):
+        raise typer.Exit(1)
+
+
+@app.command(**_ELSEWHERE)
+def talk(context: typer.Context) -> None:
+    """Ask recordings, typed questions or the microphone, and hear the answer."""
+    _delegate("clients.talk", "talk", context)
+
+
+@app.command(**_ELSEWHERE)
+def load(context: typer.Context) -> None:
+    """Speak recordings to a server in real time, many at once, and report its latencies."""
+    _delegate("clients.load", "load", context)
+
+
+@app.command(**_ELSEWHERE)
+def train(context: typer.Context) -> None:
+    """Run the training recipe of cslm-mini: one stage, or all."""
+    _delegate("model.training.recipe", "train", context)
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    from pydantic import ValidationError
+
+    from server.settings import Settings
+
+    try:
+        return Settings(**options)
+    except ValidationError as failure:
+        first = failure.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        _fail(f"{where}: {first['msg']}" if where else str(first["msg"]))
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"cslm: {message}", err=True)
+    raise typer.Exit(2)
+
+
+def _delegate(module: str, name: str, context: typer.Context) -> None:
+    """Run a typer command that lives with the code it is about."""
+    try:
+        command = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as failure:
+        _fail(f"{context.info_name} needs the package {failure.name!r}, which is not installed")
+    inner = command if isinstance(command, typer.Typer) else typer.Typer(add_completion=False)
+    if inner is not command:
+        inner.command(name)(command)
+    inner(args=context.args, prog_name=f"cslm {context.info_name}")
+
+
+async def run(settings: Settings) -> int:
+    """Serve until a signal. Returns the exit status: 1 when the model could not be loaded."""
+    import uvicorn
+
+    from server.app import create_app
+
+    application = create_app(settings)
+    config = uvicorn.Config(
+        application,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        log_level="debug" if settings.log_level == "debug" else "warning",
+        access_log=settings.log_level == "debug",
+        ws_max_size=settings.max_message_bytes,
+        timeout_graceful_shutdown=int(settings.shutdown_s),
+    )
+    server, listener = uvicorn.Server(config), config.bind_socket()
+    typer.echo(f"cslm: loading {settings.bundle} …")
+    announcing = asyncio.create_task(
+        _announce(server, application.state.gateway.serving, _address(settings.host, listener)), name="announce"
+    )
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        announcing.cancel()
+        await asyncio.wait({announcing})
+    return 0 if announcing.cancelled() or announcing.result() else 1
+
+
+async def _announce(server: uvicorn.Server, serving: Serving, address: str) -> bool:
+    """Say when the model is warm, and where; or stop the server because it never will be."""
+    from streaming.errors import SpeechServerError
+
+    try:
+        model = await serving.settled()
+    except Exception as failure:
+        reason = failure.message if isinstance(failure, SpeechServerError) else "see the log above"
+        typer.echo(f"cslm: the model could not be loaded: {reason}", err=True)
+        server.should_exit = True
+        return False
+    typer.echo(f"cslm: {model.name} ({model.backend}) is ready at {address}")
+    return True
+
+
+def _address(host: str, listener: socket.socket) -> str:
+    shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listener.getsockname()[1]}/"
+
+
+if __name__ == "__main__":
+    app()

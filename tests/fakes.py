@@ -1,0 +1,290 @@
+"""Deterministic stages: small enough to reason about, with the seams of real ones.
+
+They count what they were asked and whether they were closed, can be slow, hang or fail, and need no weights.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from server.runtime import ServedModel
+from server.settings import Settings
+from streaming.errors import InvalidRequest
+from streaming.interleave import Detokenizer, InterleaveParser, Markers
+from streaming.stages import Pcm, Sampling, UnitCut
+from streaming.turn import Exchange, Stages, TurnOptions
+
+BOS, QUESTION, ANSWER, SPEECH_START, SPEECH_END, STOP, UNPLACED = range(7)
+UNIT_BASE, N_UNITS = 10, 50
+TEXT_BASE = 1000
+"""Token of a character: `TEXT_BASE + ord(character)`."""
+
+FRAME_SAMPLES = 320
+"""20 ms at 16 kHz: one unit each, before repeats are merged."""
+
+
+def text_ids(text: str) -> list[int]:
+    """Tokens of a text, one a character."""
+    return [TEXT_BASE + ord(character) for character in text]
+
+
+def unit_ids(units: Sequence[int]) -> list[int]:
+    """Tokens of units."""
+    return [UNIT_BASE + unit for unit in units]
+
+
+def answer_ids(transcript: str, *chunks: tuple[str, Sequence[int]]) -> list[int]:
+    """An interleaved answer: transcript of the question, then text and units in turn."""
+    ids = [QUESTION, *text_ids(f": {transcript}; "), ANSWER, *text_ids(": ")]
+    for text, units in chunks:
+        ids += [*text_ids(text), SPEECH_START, *unit_ids(units), SPEECH_END]
+    return ids
+
+
+TRANSCRIPT = "What is two plus three?"
+TEXT = "It is five. 三加二是五。"
+UNITS = tuple(range(1, 41))
+SCRIPT = answer_ids(TRANSCRIPT, ("It is five. ", UNITS[:16]), ("三加二是五。", UNITS[16:]))
+"""What the fake language model says unless told otherwise: 40 units in two chunks."""
+
+
+@dataclass
+class FakeEncoder:
+    """Each 20 ms of audio becomes a unit of its loudness; repeats merged, across any split."""
+
+    error: Exception | None = None
+    hang: bool = False
+    calls: int = 0
+    closed: int = 0
+
+    async def encode(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
+        self.calls += 1
+        rest, last = np.zeros(0, np.float32), -1
+        try:
+            if self.error is not None:
+                raise self.error
+            if self.hang:
+                await asyncio.Event().wait()
+            async for pcm in audio:
+                rest = np.concatenate([rest, pcm])
+                whole = rest.size // FRAME_SAMPLES * FRAME_SAMPLES
+                frames, rest = rest[:whole].reshape(-1, FRAME_SAMPLES), rest[whole:]
+                merged: list[int] = []
+                for unit in (loudness(frame) for frame in frames):
+                    if unit != last:
+                        merged.append(unit)
+                    last = unit
+                if merged:
+                    yield merged
+        finally:
+            self.closed += 1
+
+
+def loudness(frame: Pcm) -> int:
+    """Unit of a frame: 0 for silence, N_UNITS - 1 for full scale."""
+    return min(N_UNITS - 1, int(float(np.abs(frame).mean()) * N_UNITS))
+
+
+@dataclass
+class FakeLM:
+    """Says `script`, or what `script` makes of the prompt, `per_step` tokens every `delay_s`.
+
+    `hang_after`: tokens after which it says nothing more; `fail_after`: tokens after which it raises `error`. `cancelled`
+    counts answers that were closed before their end.
+    """
+
+    script: Sequence[int] | Callable[[list[int]], Sequence[int]] = tuple(SCRIPT)
+    delay_s: float = 0.0
+    per_step: int = 1
+    hang_after: int | None = None
+    fail_after: int | None = None
+    error: Exception = field(default_factory=lambda: RuntimeError("secret: /weights/lm exploded"))
+    prompts: list[list[int]] = field(default_factory=list[list[int]])
+    samplings: list[Sampling] = field(default_factory=list[Sampling])
+    active: int = 0
+    finished: int = 0
+    cancelled: int = 0
+
+    async def generate(self, prompt: AsyncIterator[Sequence[int]], sampling: Sampling) -> AsyncGenerator[list[int]]:
+        ids = [token async for piece in prompt for token in piece]
+        self.prompts.append(ids)
+        self.samplings.append(sampling)
+        script = list(self.script(ids) if callable(self.script) else self.script)[: sampling.max_tokens]
+        self.active += 1
+        complete = False
+        try:
+            for start in range(0, len(script), self.per_step):
+                await asyncio.sleep(self.delay_s)
+                if self.fail_after is not None and start >= self.fail_after:
+                    complete = True
+                    raise self.error
+                if self.hang_after is not None and start >= self.hang_after:
+                    await asyncio.Event().wait()
+                yield script[start : start + self.per_step]
+            complete = True
+        finally:
+            self.active -= 1
+            self.finished += complete
+            self.cancelled += not complete
+
+
+@dataclass
+class FakeDecoder:
+    """Each unit becomes `per_unit` samples of a sine of its own pitch: the same for any cuts."""
+
+    sample_rate: int = 24_000
+    per_unit: int = 960
+    delay_s: float = 0.0
+    fail_after: int | None = None
+    error: Exception = field(default_factory=lambda: RuntimeError("secret: /weights/vocoder exploded"))
+    cuts: list[UnitCut] = field(default_factory=list[UnitCut])
+    active: int = 0
+    closed: int = 0
+
+    async def synthesize(self, cuts: AsyncIterator[UnitCut]) -> AsyncGenerator[Pcm]:
+        spoken = 0
+        self.active += 1
+        try:
+            async for cut in cuts:
+                self.cuts.append(cut)
+                await asyncio.sleep(self.delay_s)
+                if self.fail_after is not None and spoken >= self.fail_after:
+                    raise self.error
+                spoken += len(cut.units)
+                yield self.speak(cut.units)
+        finally:
+            self.active -= 1
+            self.closed += 1
+
+    def speak(self, units: Sequence[int]) -> Pcm:
+        """The audio of `units`, offline."""
+        time = np.arange(self.per_unit, dtype=np.float32) / self.sample_rate
+        pieces = [0.3 * np.sin(2 * np.pi * (200 + 10 * unit) * time) for unit in units]
+        return np.concatenate([np.zeros(0), *pieces]).astype(np.float32)
+
+
+class _Characters:
+    def __call__(self, token: int) -> str:
+        return chr(token - TEXT_BASE) if token >= TEXT_BASE else ""
+
+
+def detokenizer() -> Detokenizer:
+    """A decoder of one run of text."""
+    return _Characters()
+
+
+@dataclass
+class FakePrompts:
+    """A prompt format: BOS, who answers how, what was said before, the question, STOP. See `text_ids` for its text."""
+
+    max_prompt_tokens: int = 2000
+    options: list[TurnOptions] = field(default_factory=list[TurnOptions])
+    histories: list[list[Exchange]] = field(default_factory=list[list[Exchange]])
+
+    def speech_prompt(self, options: TurnOptions, history: Sequence[Exchange]) -> tuple[list[int], list[int]]:
+        return [*self._head(options, history), SPEECH_START], [SPEECH_END, STOP]
+
+    def text_prompt(self, text: str, options: TurnOptions, history: Sequence[Exchange]) -> list[int]:
+        return [*self._head(options, history), *text_ids(text), STOP]
+
+    def unit_ids(self, units: Sequence[int]) -> list[int]:
+        return unit_ids(units)
+
+    def sampling(self, options: TurnOptions, prompt_tokens: int) -> Sampling:
+        if prompt_tokens > self.max_prompt_tokens:
+            raise InvalidRequest("the question is too long for the model", code="prompt_too_long")
+        defaults = Sampling(max_tokens=1024, stop_token_ids=(STOP,))
+        chosen = {key: getattr(options, key) for key in ("temperature", "top_p", "max_tokens")}
+        return replace(defaults, **{key: value for key, value in chosen.items() if value is not None})
+
+    def parser(self) -> InterleaveParser:
+        units = {UNIT_BASE + unit: unit for unit in range(N_UNITS)}
+        return InterleaveParser(Markers(QUESTION, ANSWER, SPEECH_START, SPEECH_END), units, detokenizer)
+
+    def _head(self, options: TurnOptions, history: Sequence[Exchange]) -> list[int]:
+        self.options.append(options)
+        self.histories.append(list(history))
+        before = "".join(f"{exchange.question}|{exchange.answer}|" for exchange in history)
+        return [BOS, *text_ids(f"{options.reply_language} {options.schedule} {options.instructions}|{before}")]
+
+
+@dataclass
+class FakeVoiceActivity:
+    """Speech is whatever is louder than -40 dB of full scale."""
+
+    window_samples: int = 512
+
+    def probability(self, window: Pcm) -> float:
+        return 0.95 if float(np.abs(window).max()) > 0.01 else 0.02
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+
+def fake_stages(**replaced: Any) -> Stages:
+    """All stages; pass any of encoder, lm, decoder, prompts, voice_activity to replace it."""
+    stages: dict[str, Any] = {
+        "encoder": FakeEncoder(),
+        "lm": FakeLM(),
+        "decoder": FakeDecoder(),
+        "prompts": FakePrompts(),
+        "voice_activity": FakeVoiceActivity,
+    }
+    return Stages(**(stages | replaced))
+
+
+def fake_model(*, fault: Callable[[], str | None] = lambda: None, **replaced: Any) -> ServedModel:
+    """A warm model named `fake` that answers in English and Chinese, with questions of at most 30 s."""
+    return ServedModel(
+        name="fake",
+        created=1_700_000_000,
+        languages=("en", "zh"),
+        voices=("default", "other"),
+        max_question_s=30.0,
+        stages=fake_stages(**replaced),
+        backend="scripted",
+        fault=fault,
+    )
+
+
+def opener(
+    model: ServedModel,
+    *,
+    warm: asyncio.Event | None = None,
+    error: Exception | None = None,
+    closed: list[str] | None = None,
+) -> Callable[[Settings], AbstractAsyncContextManager[ServedModel]]:
+    """An `open_model` for `model`: it waits for `warm`, raises `error`, and notes in `closed` that it was closed."""
+
+    @asynccontextmanager
+    async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
+        if warm is not None:
+            await warm.wait()
+        if error is not None:
+            raise error
+        try:
+            yield model
+        finally:
+            if closed is not None:
+                closed.append(model.name)
+
+    return open_model
+
+
+async def in_pieces(pcm: Pcm, samples: int = 1600) -> AsyncGenerator[Pcm]:
+    """Audio in pieces, as a microphone gives it."""
+    for start in range(0, pcm.size, samples):
+        await asyncio.sleep(0)
+        yield pcm[start : start + samples]
+
+
+async def encoded(encoder: FakeEncoder, pcm: Pcm) -> list[int]:
+    """All units of `pcm`."""
+    async with aclosing(encoder.encode(in_pieces(pcm))) as units:
+        return [unit async for piece in units for unit in piece]
