@@ -61,21 +61,22 @@ LMEvent = TranscriptDelta | TranscriptDone | TextDelta | UnitsDelta | SpeechChun
 
 
 class _Part(Enum):
-    START = auto()
     TRANSCRIPT = auto()
     ANSWER = auto()
     SPEECH = auto()
+    LOST = auto()
 
 
+_LEADING = re.compile(r"[:：]?+\s*+(?=\S)")
 _TRAILING = re.compile(r"[;；]?\s*\Z")
-_LEADING_DONE = re.compile(r"[:：]?\s*(?=\S)")
 
 
 class InterleaveParser:
     """Token ids to events. Any split of the ids yields the same events, up to joining adjacent deltas.
 
     `unit_of` maps token id to speech unit; `detokenizer` makes a decoder for one run of text. `dropped` counts ids that
-    had no place: control tokens of speech outside speech, text inside speech, units the decoder does not have.
+    had no place: control tokens of speech outside speech, text inside speech, units the decoder does not have, the text of
+    a second question.
     """
 
     def __init__(self, markers: Markers, unit_of: Mapping[int, int], detokenizer: Callable[[], Detokenizer]) -> None:
@@ -83,9 +84,10 @@ class InterleaveParser:
         self._unit_of = unit_of
         self._new_detokenizer = detokenizer
         self._decode = detokenizer()
-        self._part = _Part.START
+        self._part = _Part.ANSWER
         self._held = ""
-        self._leading = True
+        self._leading = False
+        self._asked = False
         self._last_unit: int | None = None
         self.dropped = 0
 
@@ -103,42 +105,34 @@ class InterleaveParser:
     def _step(self, token: int) -> list[LMEvent]:
         entered = self._entered_by(token)
         if entered is not None:
-            return self._enter(entered)
+            events = self._leave()
+            self._part = entered
+            self._asked = self._asked or entered is _Part.TRANSCRIPT
+            self._leading = token in (self._markers.question, self._markers.answer)
+            self._decode = self._new_detokenizer()
+            return events
         if self._part is _Part.SPEECH:
             return self._unit(token)
-        if token in self._unit_of or token == self._markers.speech_end:
+        if self._part is _Part.LOST or token in self._unit_of or token == self._markers.speech_end:
             self.dropped += 1
             return []
-        if self._part is _Part.START:
-            self._part = _Part.ANSWER
         return self._text(self._decode(token))
 
     def _entered_by(self, token: int) -> _Part | None:
         m = self._markers
         if token == m.question:
-            return _Part.TRANSCRIPT
+            return _Part.LOST if self._asked else _Part.TRANSCRIPT
         if token == m.answer or (token == m.speech_end and self._part is _Part.SPEECH):
             return _Part.ANSWER
         return _Part.SPEECH if token == m.speech_start else None
 
-    def _enter(self, part: _Part) -> list[LMEvent]:
-        was_speech = self._part is _Part.SPEECH
-        first_answer = part is _Part.ANSWER and self._part in (_Part.START, _Part.TRANSCRIPT)
-        events = self._leave()
-        self._part = part
-        self._decode = self._new_detokenizer()
-        self._leading = part is _Part.TRANSCRIPT or (first_answer and not was_speech)
-        return events
-
     def _leave(self) -> list[LMEvent]:
-        part, self._part = self._part, _Part.ANSWER
-        held, self._held = self._held, ""
+        """Close the part. What is still held is a separator: a colon at its start, or a semicolon or spaces at its end."""
+        part, self._part, self._held = self._part, _Part.ANSWER, ""
         if part is _Part.SPEECH:
             return [SpeechChunkDone()]
         if part is _Part.TRANSCRIPT:
             return [TranscriptDone()]
-        if part is _Part.ANSWER and held:
-            return [TextDelta(held)]
         return []
 
     def _unit(self, token: int) -> list[LMEvent]:
@@ -152,22 +146,18 @@ class InterleaveParser:
         return [UnitsDelta((unit,))]
 
     def _text(self, piece: str) -> list[LMEvent]:
-        text = self._held + piece
+        text, self._held = self._held + piece, ""
         if self._leading:
-            found = _LEADING_DONE.match(text)
+            found = _LEADING.match(text)
             if found is None:
                 self._held = text
                 return []
             text, self._leading = text[found.end() :], False
-            if not text:
-                self._held = ""
-                return []
         if self._part is _Part.TRANSCRIPT:
             cut = _TRAILING.search(text)
             keep = cut.start() if cut else len(text)
             text, self._held = text[:keep], text[keep:]
             return [TranscriptDelta(text)] if text else []
-        self._held = ""
         return [TextDelta(text)] if text else []
 
 
