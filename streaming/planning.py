@@ -10,7 +10,8 @@ class ChunkPlanner:
     """How many pending units to hand to the vocoder.
 
     The first cut is small and made inside the first speech chunk, so that audio leaves before the model has finished.
-    Later cuts are larger, because each costs a vocoder call, but never so late that playback runs dry.
+    Later cuts are larger, because each costs a vocoder call, but never so late that playback runs dry, nor so large that
+    the audio of one session waits long for that of another.
     """
 
     first_units: int = 6
@@ -23,13 +24,11 @@ class ChunkPlanner:
         `emitted`: units cut before in this turn; `slack_s`: seconds of audio not yet played; `ended`: the speech chunk or
         the turn is complete, so waiting would gain nothing.
         """
-        if ended:
-            return pending
         if emitted == 0:
-            return pending if pending >= self.first_units else 0
-        if slack_s <= self.low_water_s:
-            return pending
-        return pending if pending >= self.steady_units else 0
+            most, now = self.first_units, ended
+        else:
+            most, now = self.steady_units, ended or slack_s <= self.low_water_s
+        return min(pending, most) if now or pending >= most else 0
 
     def wait_s(self, slack_s: float) -> float:
         """Seconds until pending units must be cut although fewer than wished."""

@@ -1,7 +1,7 @@
 """One turn: units or text of the question in; transcript, text and speech of the answer out, as they come.
 
 The only concurrency of a turn is here: the language model and the decoder run side by side, joined by a bounded queue.
-Cancelling the caller is barge-in: both stages are closed before `answer` returns.
+Cancelling the caller is barge-in: both stages are closed before `run` returns.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from streaming.errors import EngineUnavailable
 from streaming.interleave import (
     InterleaveParser,
     LMEvent,
@@ -103,7 +104,7 @@ class AudioDelta:
 
 @dataclass(slots=True)
 class TurnReport:
-    """What happened in a turn. Times are seconds since `answer` was called, None where it did not come to that.
+    """What happened in a turn. Times are seconds since the turn was made, None where it did not come to that.
 
     `heard_s`: question fully encoded; `first_token_s`, `first_units_s`, `first_audio_s`: first of each out; `done_s`: end.
     `decode_busy_s`: sum over the cuts of the time from handing one to the decoder until its audio came.
@@ -153,6 +154,7 @@ class Turn:
         self._planner = planner or ChunkPlanner()
         self._clock = clock
         self._began_s = self._handed_s = clock()
+        self._cut_to_end = False
         self.report = TurnReport()
 
     async def run(self) -> TurnReport:
@@ -178,8 +180,8 @@ class Turn:
         else:
             before, after = prompts.speech_prompt(self._options, question.history)
             units = [unit async for piece in question.units for unit in piece]
-            self.report.input_units = len(units)
             ids = before + prompts.unit_ids(units) + after
+            self.report.input_units = len(units)
         self.report.heard_s = self._elapsed_s()
         self.report.input_tokens = len(ids)
         return ids
@@ -231,33 +233,41 @@ class Turn:
                 report.audio_s += duration_s
                 report.playout.sent(duration_s, self._clock())
                 await self._emit(AudioDelta(pcm))
+        if not self._cut_to_end:
+            raise EngineUnavailable("the decoder stopped in the middle of the answer; try again")
 
     async def _cuts(self, speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None]) -> AsyncGenerator[UnitCut]:
         """Units as the planner cuts them; the last cut is final and may be empty."""
         pending: list[int] = []
-        emitted, open_turn, urgent = 0, True, False
+        emitted, open_turn, final = 0, True, False
         while open_turn:
             event = await self._next_speech(speech, timed=bool(pending and emitted))
-            urgent = event == "late"
-            if isinstance(event, UnitsDelta):
+            while isinstance(event, UnitsDelta):
                 pending += event.units
-            open_turn = event is not None
-            slack_s = self.report.playout.slack_s(self._clock())
-            ended = urgent or isinstance(event, SpeechChunkDone) or not open_turn
-            cut = self._planner.next_cut(len(pending), emitted=emitted, slack_s=slack_s, ended=ended)
-            if cut or (emitted and not open_turn):
+                event = "none yet" if speech.empty() else speech.get_nowait()
+            open_turn, ended = event is not None, event != "none yet"
+            slack_s = self._slack_s()
+            while cut := self._planner.next_cut(len(pending), emitted=emitted, slack_s=slack_s, ended=ended):
+                units, pending, emitted = tuple(pending[:cut]), pending[cut:], emitted + cut
+                self._cut_to_end = final = not (open_turn or pending)
                 self._handed_s = self._clock()
-                yield UnitCut(tuple(pending[:cut]), final=not open_turn, slack_s=slack_s)
-                emitted += cut
-                del pending[:cut]
+                yield UnitCut(units, final=final, slack_s=slack_s)
+                slack_s = self._slack_s()
+        self._cut_to_end = True
+        if emitted and not final:
+            self._handed_s = self._clock()
+            yield UnitCut((), final=True, slack_s=self._slack_s())
+
+    def _slack_s(self) -> float:
+        return self.report.playout.slack_s(self._clock())
 
     async def _next_speech(
         self, speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None], *, timed: bool
-    ) -> UnitsDelta | SpeechChunkDone | Literal["late"] | None:
+    ) -> UnitsDelta | SpeechChunkDone | Literal["late", "none yet"] | None:
         if not timed:
             return await speech.get()
         try:
-            async with asyncio.timeout(self._planner.wait_s(self.report.playout.slack_s(self._clock()))):
+            async with asyncio.timeout(self._planner.wait_s(self._slack_s())):
                 return await speech.get()
         except TimeoutError:
             return "late"

@@ -1,0 +1,316 @@
+"""One turn: language model and decoder side by side, each unit spoken once, everything closed whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streaming.errors import EngineUnavailable, InvalidRequest
+from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
+from streaming.planning import ChunkPlanner
+from streaming.stages import Pcm, Sampling, UnitCut
+from streaming.turn import AudioDelta, Question, Turn, TurnEvent, TurnOptions, TurnReport
+from tests.fakes import (
+    ANSWER,
+    QUESTION,
+    SPEECH_END,
+    SPEECH_START,
+    TEXT,
+    TRANSCRIPT,
+    UNITS,
+    FakeDecoder,
+    FakeEncoder,
+    FakeLM,
+    answer_ids,
+    fake_stages,
+    text_ids,
+    unit_ids,
+)
+
+
+class FakeClock:
+    """Time that only passes when told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Heard(list[TurnEvent]):
+    """What a turn emitted."""
+
+    async def __call__(self, event: TurnEvent) -> None:
+        self.append(event)
+
+    def pcm(self) -> Pcm:
+        return np.concatenate([np.zeros(0, np.float32), *(e.pcm for e in self if isinstance(e, AudioDelta))])
+
+    def text(self) -> str:
+        return "".join(event.text for event in self if isinstance(event, TextDelta))
+
+
+async def answered(
+    question: str | Question = "what?", options: TurnOptions | None = None, **stages: Any
+) -> tuple[Heard, TurnReport]:
+    heard = Heard()
+    asked = Question(text=question) if isinstance(question, str) else question
+    report = await Turn(fake_stages(**stages), asked, options or TurnOptions(), heard, clock=FakeClock()).run()
+    return heard, report
+
+
+async def spoken(*pieces: Sequence[int]) -> AsyncIterator[list[int]]:
+    for piece in pieces:
+        await asyncio.sleep(0)
+        yield list(piece)
+
+
+async def settled(rounds: int = 200) -> None:
+    """Let every task run until it waits for something that will not happen."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+
+
+class GatedLM:
+    """Says `before`, then waits for `gate` and says `after`."""
+
+    def __init__(self, before: Sequence[int], after: Sequence[int]) -> None:
+        self.before, self.after = before, after
+        self.gate = asyncio.Event()
+        self.closed = False
+
+    async def generate(self, prompt: AsyncIterator[Sequence[int]], sampling: Sampling) -> AsyncGenerator[list[int]]:
+        try:
+            yield list(self.before)
+            await self.gate.wait()
+            yield list(self.after)
+        finally:
+            self.closed = True
+
+
+async def test_answers_in_order() -> None:
+    decoder = FakeDecoder()
+    heard, report = await answered(decoder=decoder)
+    assert "".join(event.text for event in heard if isinstance(event, TranscriptDelta)) == TRANSCRIPT
+    assert heard.text() == TEXT
+    assert heard.count(TranscriptDone()) == 1
+    assert np.array_equal(heard.pcm(), decoder.speak(UNITS))
+    assert (report.transcript, report.text) == (TRANSCRIPT, TEXT)
+    assert (report.output_units, report.dropped_ids) == (len(UNITS), 0)
+    assert report.audio_s == pytest.approx(len(UNITS) * decoder.per_unit / decoder.sample_rate)
+    assert report.done_s is not None
+
+
+async def test_units_of_a_spoken_question_stand_in_the_prompt() -> None:
+    lm = FakeLM()
+    _, report = await answered(Question(units=spoken([1, 2], [], [3])), lm=lm)
+    prompt = lm.prompts[0]
+    at = prompt.index(SPEECH_START)
+    assert prompt[at + 1 : prompt.index(SPEECH_END)] == unit_ids([1, 2, 3])
+    assert (report.input_units, report.input_tokens) == (3, len(prompt))
+
+
+async def test_the_first_audio_leaves_inside_the_first_speech_chunk() -> None:
+    planner = ChunkPlanner()
+    first = [*answer_ids("Hi?"), *text_ids("Five."), SPEECH_START, *unit_ids(range(planner.first_units))]
+    lm = GatedLM(first, [*unit_ids(range(20, 40)), SPEECH_END])
+    heard, decoder = Heard(), FakeDecoder()
+    turn = asyncio.create_task(
+        Turn(fake_stages(lm=lm, decoder=decoder), Question(text="?"), TurnOptions(), heard, planner=planner).run()
+    )
+    await settled()
+    assert not lm.closed
+    assert heard.pcm().size == planner.first_units * decoder.per_unit
+    assert not decoder.cuts[0].final
+    lm.gate.set()
+    await turn
+    assert np.array_equal(heard.pcm(), decoder.speak([*range(planner.first_units), *range(20, 40)]))
+
+
+async def test_units_that_wait_in_the_queue_are_cut_together() -> None:
+    decoder = FakeDecoder()
+    await answered(lm=FakeLM(answer_ids("?", ("a", range(40))), per_step=1000), decoder=decoder)
+    assert [len(cut.units) for cut in decoder.cuts if cut.units] == [6, 24, 10]
+
+
+@pytest.mark.parametrize(("per_unit", "heard_units"), [(4, 3), (24_000, 2)])
+async def test_while_the_model_is_silent_units_are_cut_only_at_low_water(per_unit: int, heard_units: int) -> None:
+    planner = ChunkPlanner(first_units=2, steady_units=50, low_water_s=0.35)
+    lm = GatedLM([SPEECH_START, *unit_ids([1, 2, 3])], [SPEECH_END])
+    decoder, heard = FakeDecoder(per_unit=per_unit), Heard()
+    stages = fake_stages(lm=lm, decoder=decoder)
+    turn = Turn(stages, Question(text="?"), TurnOptions(), heard, planner=planner, clock=FakeClock())
+    task = asyncio.create_task(turn.run())
+    await settled()
+    assert heard.pcm().size == heard_units * per_unit
+    lm.gate.set()
+    await task
+    assert np.array_equal(heard.pcm(), decoder.speak([1, 2, 3]))
+
+
+arrivals = st.lists(
+    st.one_of(
+        st.lists(st.integers(0, 49), max_size=40).map(unit_ids),
+        st.sampled_from([[SPEECH_START], [SPEECH_END], [ANSWER], [QUESTION], text_ids("ab "), text_ids(":; ")]),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrivals, st.integers(1, 8), st.integers(1, 30), st.sampled_from([0.0, 0.01, 0.2]))
+def test_every_unit_is_spoken_once_for_any_arrival(
+    steps: list[list[int]], first_units: int, steady_units: int, low_water_s: float
+) -> None:
+    class Scripted:
+        async def generate(self, prompt: AsyncIterator[Sequence[int]], sampling: Sampling) -> AsyncGenerator[list[int]]:
+            for step in steps:
+                await asyncio.sleep(0)
+                yield step
+
+    async def run() -> None:
+        decoder, heard = FakeDecoder(per_unit=4), Heard()
+        planner = ChunkPlanner(first_units, steady_units, low_water_s)
+        stages = fake_stages(lm=Scripted(), decoder=decoder)
+        await Turn(stages, Question(text="?"), TurnOptions(), heard, planner=planner).run()
+
+        said = stages.prompts.parser()
+        events = said.feed(token for step in steps for token in step)
+        expected = [unit for event in events for unit in getattr(event, "units", ())]
+        assert [unit for cut in decoder.cuts for unit in cut.units] == expected
+        assert [cut.final for cut in decoder.cuts] == [False] * (len(decoder.cuts) - 1) + [True] * bool(expected)
+        assert np.array_equal(heard.pcm(), decoder.speak(expected))
+        assert all(len(cut.units) <= max(first_units, steady_units) for cut in decoder.cuts)
+
+    asyncio.run(run())
+
+
+async def test_an_answer_without_speech_never_reaches_the_decoder() -> None:
+    decoder = FakeDecoder()
+    heard, _ = await answered(lm=FakeLM(text_ids("only text")), decoder=decoder)
+    assert heard == [TextDelta(character) for character in "only text"]
+    assert decoder.cuts == []
+
+
+async def test_text_alone() -> None:
+    decoder = FakeDecoder()
+    heard, report = await answered(options=TurnOptions(speak=False), decoder=decoder)
+    assert heard.text() == TEXT
+    assert not any(isinstance(event, AudioDelta) for event in heard)
+    assert (decoder.active, decoder.closed, report.audio_s) == (0, 0, 0.0)
+
+
+@pytest.mark.parametrize("hang_after", [0, 5, 60])
+async def test_cancelling_the_turn_closes_every_stage(hang_after: int) -> None:
+    lm, decoder = FakeLM(hang_after=hang_after), FakeDecoder()
+    heard = Heard()
+    turn = Turn(fake_stages(lm=lm, decoder=decoder), Question(text="?"), TurnOptions(), heard)
+    task = asyncio.create_task(turn.run())
+    await settled()
+    assert (lm.active, decoder.active) == (1, 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (lm.active, lm.cancelled, decoder.active) == (0, 1, 0)
+    assert turn.report.done_s is None
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_failing_language_model_is_what_surfaces() -> None:
+    decoder = FakeDecoder()
+    with pytest.raises(EngineUnavailable, match="language"):
+        await answered(lm=FakeLM(fail_after=60, error=EngineUnavailable("the language model died")), decoder=decoder)
+    assert decoder.active == 0
+
+
+async def test_a_failing_decoder_is_what_surfaces() -> None:
+    lm, error = FakeLM(), EngineUnavailable("the vocoder died")
+    with pytest.raises(EngineUnavailable, match="vocoder"):
+        await answered(lm=lm, decoder=FakeDecoder(fail_after=6, error=error))
+    assert lm.active == 0
+
+
+async def test_a_failing_encoder_is_what_surfaces() -> None:
+    lm = FakeLM()
+    encoder = FakeEncoder(error=EngineUnavailable("the encoder died"))
+    with pytest.raises(EngineUnavailable, match="encoder"):
+        await answered(Question(units=encoder.encode(_no_audio())), lm=lm)
+    assert lm.prompts == []
+
+
+async def _no_audio() -> AsyncIterator[Pcm]:
+    for pcm in ():
+        yield pcm
+
+
+async def test_what_the_prompt_format_refuses_surfaces() -> None:
+    class Refusing:
+        def text_prompt(self, *_: Any) -> list[int]:
+            raise InvalidRequest("no room", code="context_length_exceeded")
+
+    with pytest.raises(InvalidRequest, match="no room"):
+        await answered(prompts=Refusing())
+
+
+async def test_a_decoder_that_stops_early_fails_the_turn_instead_of_hanging_it() -> None:
+    class Deaf(FakeDecoder):
+        async def synthesize(self, cuts: AsyncIterator[UnitCut]) -> AsyncGenerator[Pcm]:
+            async for cut in cuts:
+                yield self.speak(cut.units)
+                return
+
+    script = answer_ids("?", ("a" * 400, range(40)), *[("b", range(40))] * 20)
+    with pytest.raises(EngineUnavailable, match="decoder"):
+        await answered(lm=FakeLM(script), decoder=Deaf())
+
+
+async def test_a_decoder_may_stop_at_the_final_cut() -> None:
+    class Prompt(FakeDecoder):
+        async def synthesize(self, cuts: AsyncIterator[UnitCut]) -> AsyncGenerator[Pcm]:
+            async for cut in cuts:
+                yield self.speak(cut.units)
+                if cut.final:
+                    return
+
+    heard, _ = await answered(decoder=Prompt())
+    assert np.array_equal(heard.pcm(), FakeDecoder().speak(UNITS))
+
+
+async def test_a_slow_decoder_holds_the_language_model_back() -> None:
+    class Stuck(FakeDecoder):
+        async def synthesize(self, cuts: AsyncIterator[UnitCut]) -> AsyncGenerator[Pcm]:
+            async for cut in cuts:
+                await asyncio.Event().wait()
+                yield self.speak(cut.units)
+
+    endless = [ANSWER, SPEECH_START, *unit_ids(list(range(50)) * 100)]
+    turn = Turn(
+        fake_stages(lm=FakeLM(endless, per_step=10), decoder=Stuck()),
+        Question(text="?"),
+        TurnOptions(max_tokens=9999),
+        Heard(),
+    )
+    task = asyncio.create_task(turn.run())
+    await settled(3000)
+    assert turn.report.output_tokens < 1000
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_listener_that_fails_ends_the_turn() -> None:
+    lm = FakeLM()
+
+    async def gone(event: TurnEvent) -> None:
+        raise EngineUnavailable("the listener has gone")
+
+    with pytest.raises(EngineUnavailable, match="listener"):
+        await Turn(fake_stages(lm=lm), Question(text="?"), TurnOptions(), gone).run()
+    assert lm.active == 0
