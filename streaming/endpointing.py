@@ -44,9 +44,13 @@ class SpeechStopped:
 
 
 class Endpointer:
-    """A state machine over windows of fixed length. `HYSTERESIS` as in Silero's own iterator."""
+    """A state machine over windows of fixed length. `HYSTERESIS` and `FLOOR` as in Silero's own iterator.
+
+    However low the threshold, a probability below `FLOOR` is silence; otherwise such a turn would never end.
+    """
 
     HYSTERESIS = 0.15
+    FLOOR = 0.01
 
     def __init__(self, config: EndpointerConfig, *, window_samples: int, sample_rate_hz: int = 16_000) -> None:
         self._config = config
@@ -64,7 +68,7 @@ class Endpointer:
         end = start_sample + self._window
         if not self.speaking:
             return self._waiting(probability, start_sample, end)
-        if probability >= self._config.threshold - self.HYSTERESIS:
+        if probability >= max(self._config.threshold - self.HYSTERESIS, self.FLOOR):
             self._silent_since = None
             return None
         if self._silent_since is None:
