@@ -96,7 +96,7 @@ class Screen:
     def timings(self, turn: TurnRecord) -> None:
         """When things came, counted from the end of the question, and how it ended if not well."""
         if turn.status not in (None, "completed"):
-            self.line("status", f"the answer is {turn.status}")
+            self.line("status", f"the answer is {turn.status} ({turn.reason or 'no reason given'})")
         self.line("timings", describe_timings(turn))
 
     def _mark_first_audio(self, turn: TurnRecord) -> None:

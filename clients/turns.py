@@ -29,7 +29,7 @@ class TurnRecord:
     `asked_s`: end of the user's speech (last frame with speech sent, or the commit, or the typed text), set by whoever
     sends; `stopped_s`: the server noticed (`speech_stopped`; where the client ends turns itself, `committed` or the
     item that was added). When the server answers too early and is interrupted by the rest of the question, the record
-    is of its last answer, and `interrupted` counts the others.
+    is of its last answer, and `interrupted` counts the others. `reason`: why it ended early, or the code of its failure.
     """
 
     buffer_s: float = 0.0
@@ -41,6 +41,7 @@ class TurnRecord:
     transcript: str = ""
     text: str = ""
     status: str | None = None
+    reason: str | None = None
     interrupted: int = 0
     audio_s: float = 0.0
     errors: list[TurnError] = field(default_factory=list)
@@ -116,7 +117,7 @@ class TurnRecord:
         if self.done_s is not None or self._answering:
             self.interrupted += 1
         self._answer_due, self._answering = False, True
-        self.first_text_s = self.first_audio_s = self.done_s = self.status = None
+        self.first_text_s = self.first_audio_s = self.done_s = self.status = self.reason = None
         self.text = ""
         self.playback = Playback(self.buffer_s)
 
@@ -137,10 +138,12 @@ class TurnRecord:
         self._answering = False
         self.done_s, self.status = now_s, response.status or "completed"
         details = response.status_details
-        if self.status == "failed" and details is not None and details.error is not None:
-            code = details.error.code or details.error.type or "response_failed"
-            message = getattr(details.error, "message", None) or "the response failed"
-            self.errors.append(TurnError(code, str(message)))
+        if details is None:
+            return
+        self.reason = details.reason
+        if details.error is not None:
+            self.reason = details.error.code or details.error.type or "response_failed"
+            self.errors.append(TurnError(self.reason, details.error.message or "the response failed"))
 
 
 _METHODS = {

@@ -11,14 +11,15 @@ import itertools
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal, get_args
 
 from openai.types.realtime import RealtimeClientEvent
-from websockets.asyncio.server import Request, Response, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 RATE_HZ = 24_000
 SILENT_FRAMES_TO_STOP = 10
@@ -69,10 +70,8 @@ class FakeServer:
         self.connections += 1
         if socket.request is not None:
             self.headers.append(dict(socket.request.headers))
-        try:
+        with suppress(ConnectionClosed):
             await _Session(self, socket).run()
-        except ConnectionClosed:
-            pass
 
     def refuse(self, socket: ServerConnection, request: Request) -> Response | None:
         """The handshake."""
@@ -109,8 +108,8 @@ class _Session:
             self._server.received.append(event)
             await getattr(self, "_" + event["type"].replace(".", "_"))(event)
 
-    async def _send(self, type: str, **fields: Any) -> None:
-        await self._socket.send(json.dumps({"type": type, "event_id": f"event_{next(self._ids)}", **fields}))
+    async def _send(self, kind: str, **fields: Any) -> None:
+        await self._socket.send(json.dumps({"type": kind, "event_id": f"event_{next(self._ids)}", **fields}))
 
     async def _error(self, code: str, event: dict[str, Any]) -> None:
         error = {"type": "invalid_request_error", "code": code, "message": f"refused: {code}", "param": None}
@@ -118,7 +117,8 @@ class _Session:
 
     async def _session_update(self, event: dict[str, Any]) -> None:
         if self._script.refuse_update:
-            return await self._error("invalid_value", event)
+            await self._error("invalid_value", event)
+            return
         self._vad = event["session"]["audio"]["input"]["turn_detection"] is not None
         await self._send("session.updated", session=_SESSION | event["session"])
 
@@ -148,7 +148,8 @@ class _Session:
 
     async def _input_audio_buffer_commit(self, event: dict[str, Any]) -> None:
         if self._script.refuse_commit or not self._buffered:
-            return await self._error("input_audio_buffer_commit_empty", event)
+            await self._error("input_audio_buffer_commit_empty", event)
+            return
         self._question = f"item_{next(self._ids)}"
         await self._commit()
 
@@ -179,7 +180,8 @@ class _Session:
         if ending == "silent":
             return
         if ending == "refused":
-            return await self._error("engine_unavailable", {})
+            await self._error("engine_unavailable", {})
+            return
         response = f"resp_{next(self._ids)}"
         await self._send("response.created", response=_response(response, "in_progress"))
         await self._speak(response)
@@ -191,10 +193,10 @@ class _Session:
     async def _speak(self, response: str) -> None:
         item = f"item_{next(self._ids)}"
         heard = {"item_id": self._question, "content_index": 0}
-        kind = "conversation.item.input_audio_transcription"
-        await self._send(f"{kind}.delta", **heard, delta=self._script.transcript)
+        transcription = "conversation.item.input_audio_transcription"
+        await self._send(f"{transcription}.delta", **heard, delta=self._script.transcript)
         usage = {"type": "duration", "seconds": 1.0}
-        await self._send(f"{kind}.completed", **heard, transcript=self._script.transcript, usage=usage)
+        await self._send(f"{transcription}.completed", **heard, transcript=self._script.transcript, usage=usage)
         place = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
         audio = base64.b64encode(b"\x01\x02" * int(self._script.delta_s * RATE_HZ)).decode()
         for text in self._script.answer:
@@ -207,10 +209,10 @@ class _Session:
 _SESSION = {"type": "realtime", "model": "fake", "output_modalities": ["audio"]}
 
 
-def _response(id: str, status: str) -> dict[str, Any]:
+def _response(name: str, status: str) -> dict[str, Any]:
     error = {"type": "server_error", "code": "engine_unavailable"}
     details = {"type": status, "error": error} if status == "failed" else None
-    return {"id": id, "object": "realtime.response", "status": status, "status_details": details, "output": []}
+    return {"id": name, "object": "realtime.response", "status": status, "status_details": details, "output": []}
 
 
 @asynccontextmanager
