@@ -68,10 +68,13 @@ def open_page(
     width: int = 900,
     height: int = 760,
     dark: bool = False,
+    before: str = "",
+    errors: bool = False,
 ) -> Iterator[Page]:
     """The page at `url`. The microphone speaks `microphone` once, from the moment it is opened, then is silent.
 
-    Fails the test on an uncaught error or a console error of the page. Without `allow_microphone` the user refuses it.
+    Without `allow_microphone` the user refuses it. `before`: a script that runs before those of the page. Uncaught errors and
+    console errors of the page fail the test, unless it provokes `errors`.
     """
     from playwright.sync_api import sync_playwright
 
@@ -91,8 +94,9 @@ def open_page(
             page.set_default_timeout(15_000)
             page.on("pageerror", lambda error: problems.append(str(error)))
             page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+            page.add_init_script(before)
             page.goto(url)
-            page.problems = problems
             yield page
+            assert errors or not problems, problems
         finally:
             browser.close()

@@ -31,7 +31,8 @@ export class Connection extends EventTarget {
 
   /** Sends an event; false when there is no open session or the network has stalled. */
   send(event) {
-    if (this.state !== "open" || this.socket.bufferedAmount > MAX_BUFFERED_BYTES) return false;
+    const usable = this.state === "open" && this.socket.readyState === WebSocket.OPEN;
+    if (!usable || this.socket.bufferedAmount > MAX_BUFFERED_BYTES) return false;
     this.socket.send(JSON.stringify(event));
     return true;
   }

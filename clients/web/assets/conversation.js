@@ -12,6 +12,7 @@ export const STAGES = [
 ];
 
 const REPLAYED_TURNS = 8;
+const BYTES_PER_MS = 48; // 24 kHz, 16 bit
 
 class Turn {
   constructor(key, { typed = false, itemId = null, question = "" } = {}) {
@@ -25,7 +26,8 @@ class Turn {
     this.answerItemId = null;
     this.status = typed ? "asked" : "listening"; // → asked → answering → done | interrupted | failed
     this.failure = "";
-    this.heardMs = null;
+    this.audioMs = 0; // received
+    this.heardMs = null; // of an interrupted answer
     this.marks = {};
   }
 
@@ -58,6 +60,14 @@ class Turn {
     return stages;
   }
 
+  /** The part of the answer that was heard: all of it, or what an interruption let through, to the word as far as can be told. */
+  get heardAnswer() {
+    if (this.heardMs === null || this.heardMs >= this.audioMs) return this.answer;
+    const end = Math.round((this.answer.length * this.heardMs) / this.audioMs);
+    const wordEnd = this.answer.lastIndexOf(" ", end);
+    return this.answer.slice(0, this.answer.includes(" ") ? Math.max(0, wordEnd) : end);
+  }
+
   get over() {
     return ["done", "interrupted", "failed"].includes(this.status);
   }
@@ -80,20 +90,20 @@ export class Conversation {
     return turn;
   }
 
-  /** The connection is gone: unfinished turns stay unfinished, and those in which nothing was said yet are dropped. */
-  disconnect() {
+  /** The connection is gone, for a reason or because the user ended it. Turns in which nothing was said yet are dropped. */
+  disconnect(reason) {
     this.turns = this.turns.filter((turn) => turn.over || turn.question || turn.answer);
     for (const turn of this.turns.filter((one) => !one.over)) {
-      turn.status = "failed";
-      turn.failure = "The connection was lost.";
+      turn.status = reason ? "failed" : "interrupted";
+      turn.failure = reason ?? "";
     }
   }
 
   /** What was said so far, as events that tell it to a new session. */
   replay() {
-    const messages = this.turns.slice(-REPLAYED_TURNS).flatMap(({ question, answer }) => [
+    const messages = this.turns.slice(-REPLAYED_TURNS).flatMap(({ question, heardAnswer }) => [
       { role: "user", content: [{ type: "input_text", text: question }] },
-      { role: "assistant", content: [{ type: "output_text", text: answer }] },
+      { role: "assistant", content: [{ type: "output_text", text: heardAnswer }] },
     ]);
     return messages
       .filter(({ content }) => content[0].text.trim())
@@ -195,9 +205,20 @@ const HANDLERS = {
   "response.output_audio_transcript.delta": answerText,
   "response.output_text.delta": answerText,
 
-  "response.output_audio.delta": (talk, { response_id }, atMs) => {
+  "response.output_audio.delta": (talk, { response_id, delta }, atMs) => {
     const turn = talk.ofResponse(response_id);
-    turn?.mark("audio", atMs);
+    if (!turn) return null;
+    turn.mark("audio", atMs);
+    turn.audioMs += (delta.length * 0.75) / BYTES_PER_MS;
+    return turn;
+  },
+
+  error: (talk, { error }) => {
+    // An error before the response began can only mean that the question was refused.
+    const turn = talk.turns.find((one) => one.status === "asked");
+    if (!turn || talk.active) return null;
+    turn.status = "failed";
+    turn.failure = error?.message ?? "The server refused the question.";
     return turn;
   },
 

@@ -17,7 +17,9 @@ export class TurnList {
     article.dataset.status = turn.status;
     write(article.querySelector(".question .words"), turn.question || placeholder(turn));
     article.querySelector(".question").classList.toggle("pending", !turn.question);
-    write(article.querySelector(".answer .words"), turn.answer);
+    const { answer, heardAnswer } = turn;
+    write(article.querySelector(".answer .words"), heardAnswer);
+    write(article.querySelector(".answer .unheard"), answer.slice(heardAnswer.length));
     note(article.querySelector(".note"), turn);
     timing(article.querySelector(".timing"), turn);
     if (follow) this.scroller.scrollTop = this.scroller.scrollHeight;
@@ -75,7 +77,6 @@ function timing(details, turn) {
   const latency = details.querySelector(".latency");
   latency.textContent = seconds(latencyMs);
   latency.dataset.ms = Math.round(latencyMs);
-  latency.title = turn.typed ? "From your question to the first sound" : "From the end of your speech to the first sound";
   const toFirstSound = stages.filter(({ name }) => name !== "rest");
   details.querySelector(".strip").replaceChildren(...toFirstSound.map((stage) => bar(stage, latencyMs)));
   const wholeMs = Math.max(...stages.map(({ startMs, durationMs }) => startMs + durationMs), 1);
