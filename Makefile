@@ -1,0 +1,50 @@
+# make serve   install what is missing, start the server with cslm-mini, print the address
+# make test    install what is missing, run every test
+# VARIANT=cpu|gpu|portable chooses the engine (default: what fits the machine), PYTHON=... the interpreter.
+
+VENV ?= .venv
+VARIANT ?= auto
+PYTEST_ARGS ?=
+SERVE_ARGS ?=
+BIN := $(VENV)/bin
+INSTALL = python=$$(PYTHON='$(PYTHON)' sh deploy/find-python.sh) && "$$python" deploy/install.py --venv '$(VENV)' --variant $(VARIANT)
+
+.PHONY: help serve install test browser lint format types contracts check clean
+
+help:
+	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST))
+
+install:
+	@$(INSTALL)
+
+serve: install
+	@exec $(BIN)/cslm serve $(SERVE_ARGS)
+
+dev:
+	@$(INSTALL) --with dev
+
+# The tests of the page need a browser; as root it is installed, else they are skipped and say so.
+browser:
+	@sh deploy/find-browser.sh || true
+
+test: dev browser
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: dev
+	$(BIN)/mypy
+
+contracts: dev
+	$(BIN)/lint-imports
+
+check: lint types contracts test
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
