@@ -44,7 +44,8 @@ class WireFormat:
         if self.type == "audio/pcm":
             return linear.astype("<i2").tobytes()
         table = _LINEAR_TO_ULAW if self.type == "audio/pcmu" else _LINEAR_TO_ALAW
-        return table[(linear.astype(np.int32) + 32768) >> 2].tobytes()
+        codes: bytes = table[(linear.astype(np.int32) + 32768) >> 2].tobytes()
+        return codes
 
 
 def pcm16_to_float(data: bytes) -> Pcm:
@@ -71,7 +72,8 @@ class Resampler:
         """Output that `pcm` completes; `final` flushes the filter's tail."""
         if self._stream is None:
             return pcm
-        return self._stream.resample_chunk(pcm, last=final)
+        converted: Pcm = self._stream.resample_chunk(pcm, last=final)
+        return converted
 
 
 def _ulaw_to_linear() -> NDArray[np.int16]:
@@ -89,17 +91,25 @@ def _alaw_to_linear() -> NDArray[np.int16]:
     return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
 
 
-def _nearest_code(expansion: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """Code of every 14-bit linear value (16-bit in steps of 4): the one whose expansion is nearest."""
-    order = np.argsort(expansion, kind="stable")
-    levels = expansion[order].astype(np.int32)
-    values = np.arange(-32768, 32768, 4, dtype=np.int32) + 2
-    right = np.clip(np.searchsorted(levels, values), 1, 255)
-    nearer = right - (values - levels[right - 1] < levels[right] - values)
-    return order[nearer].astype(np.uint8)
+def _linear_to_ulaw() -> NDArray[np.uint8]:
+    """ITU-T G.711 mu-law code of every 14-bit value from -8192 on; decision values as in G.191 `ulaw_compress`."""
+    value = np.arange(-8192, 8192, dtype=np.int32)
+    biased = np.minimum(np.where(value < 0, ~value, value) + 33, 0x1FFF)
+    segment = np.frexp(biased)[1] - 5
+    code: NDArray[np.int32] = (value < 0) << 7 | (segment - 1) << 4 | biased >> segment & 0x0F
+    return (~code & 0xFF).astype(np.uint8)
+
+
+def _linear_to_alaw() -> NDArray[np.uint8]:
+    """ITU-T G.711 A-law code of every 14-bit value from -8192 on; decision values as in G.191 `alaw_compress`."""
+    value = np.arange(-8192, 8192, dtype=np.int32)
+    magnitude = np.where(value < 0, ~value, value) >> 2
+    exponent = np.maximum(np.frexp(magnitude)[1] - 4, 0)
+    code: NDArray[np.int32] = (value >= 0) << 7 | exponent << 4 | magnitude >> np.maximum(exponent - 1, 0) & 0x0F
+    return (code ^ 0x55).astype(np.uint8)
 
 
 _ULAW_TO_LINEAR = _ulaw_to_linear()
 _ALAW_TO_LINEAR = _alaw_to_linear()
-_LINEAR_TO_ULAW = _nearest_code(_ULAW_TO_LINEAR)
-_LINEAR_TO_ALAW = _nearest_code(_ALAW_TO_LINEAR)
+_LINEAR_TO_ULAW = _linear_to_ulaw()
+_LINEAR_TO_ALAW = _linear_to_alaw()
