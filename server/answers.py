@@ -16,6 +16,7 @@ from server.questions import Reply
 from streaming.audio import float_to_pcm16
 from streaming.errors import SpeechServerError
 from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
+from streaming.stages import Pcm
 from streaming.turn import AudioDelta, TurnEvent, TurnReport
 
 
@@ -62,6 +63,10 @@ class Answer(Protocol):
         ...
 
 
+async def _encoded(writer: AudioWriter, pcm: Pcm) -> bytes:
+    return writer.push(pcm) if writer.light else await asyncio.to_thread(writer.push, pcm)
+
+
 class AudioAnswer:
     """Nothing but the audio."""
 
@@ -71,7 +76,7 @@ class AudioAnswer:
 
     async def write(self, event: TurnEvent) -> None:
         if isinstance(event, AudioDelta):
-            data = await asyncio.to_thread(self._writer.push, event.pcm)
+            data = await _encoded(self._writer, event.pcm)
             if data:
                 await self._out.send(data)
 
@@ -87,9 +92,10 @@ class AudioAnswer:
 class EventAnswer:
     """Server-sent events; docs/api.md lists them."""
 
-    def __init__(self, out: Outgoing, writer: AudioWriter, turn: dict[str, Any]) -> None:
+    def __init__(self, out: Outgoing, writer: AudioWriter, turn: dict[str, Any], decode_s: float) -> None:
         self._out = out
         self._writer = writer
+        self._decode_s = decode_s
         self._turn: dict[str, Any] | None = turn
         self._transcript = ""
 
@@ -102,11 +108,11 @@ class EventAnswer:
         elif isinstance(event, TextDelta):
             await self._event("text.delta", delta=event.text)
         else:
-            await self._audio(await asyncio.to_thread(self._writer.push, event.pcm))
+            await self._audio(await _encoded(self._writer, event.pcm))
 
     async def finish(self, report: TurnReport) -> None:
         await self._audio(await asyncio.to_thread(self._writer.finish))
-        await self._event("timings", timings=timings(report))
+        await self._event("timings", timings=timings(report, self._decode_s))
         await self._event("usage", usage=usage(report))
         await self._event("done", last=True, transcript=report.transcript, text=report.text)
 
@@ -130,8 +136,9 @@ def _sse(kind: str, members: dict[str, Any]) -> bytes:
 class JsonAnswer:
     """One document when the turn is complete; until then a failure is a plain HTTP error."""
 
-    def __init__(self, out: Outgoing, sample_rate: int, turn: dict[str, Any]) -> None:
+    def __init__(self, out: Outgoing, sample_rate: int, turn: dict[str, Any], decode_s: float) -> None:
         self._out = out
+        self._decode_s = decode_s
         self._rate = sample_rate
         self._turn = turn
         self._pcm = bytearray()
@@ -149,7 +156,7 @@ class JsonAnswer:
             "transcript": report.transcript,
             "text": report.text,
             "audio": {"format": "wav", "sample_rate": self._rate, "data": b64encode(wav).decode()},
-            "timings": timings(report),
+            "timings": timings(report, self._decode_s),
             "usage": usage(report),
         }
         await self._out.send(json.dumps(document, ensure_ascii=False).encode(), last=True)
@@ -165,7 +172,7 @@ _MEDIA_TYPES: dict[Literal["events", "json"], str] = {
 
 
 def open_answer(
-    reply: Reply, send: Send, *, turn_id: str, model: str, sample_rate: int, timeout_s: float
+    reply: Reply, send: Send, *, turn_id: str, model: str, sample_rate: int, decode_s: float, timeout_s: float
 ) -> tuple[Outgoing, Answer]:
     """The answer in the form asked for. `sample_rate`: of the audio that will be written."""
     writer = open_writer(reply.audio, sample_rate)
@@ -181,14 +188,15 @@ def open_answer(
     if reply.form == "audio":
         return out, AudioAnswer(out, writer)
     if reply.form == "json":
-        return out, JsonAnswer(out, sample_rate, turn)
-    return out, EventAnswer(out, writer, {**turn, "audio": {"format": reply.audio, "sample_rate": writer.sample_rate}})
+        return out, JsonAnswer(out, sample_rate, turn, decode_s)
+    turn["audio"] = {"format": reply.audio, "sample_rate": writer.sample_rate}
+    return out, EventAnswer(out, writer, turn, decode_s)
 
 
-def timings(report: TurnReport) -> dict[str, float | None]:
-    """When things happened, in seconds since the turn began: the question had been received and decoded."""
-    names = ("heard_s", "first_token_s", "first_units_s", "first_audio_s", "lm_done_s", "done_s")
-    return {name: _rounded(getattr(report, name)) for name in names}
+def timings(report: TurnReport, decode_s: float) -> dict[str, float | None]:
+    """`decode_s`: from the last byte of the question to the start of the turn; the rest: seconds since then."""
+    names = ("heard_s", "first_token_s", "first_units_s", "first_chunk_s", "first_audio_s", "lm_done_s", "done_s")
+    return {"decode_s": _rounded(decode_s)} | {name: _rounded(getattr(report, name)) for name in names}
 
 
 def _rounded(value: float | None) -> float | None:

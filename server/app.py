@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -19,6 +18,7 @@ from server.gateway import Gateway
 from server.metrics import Metrics
 from server.serving import OpenModel, Serving
 from server.settings import Settings
+from server.version import package_version
 
 
 def create_app(settings: Settings, open_model: OpenModel = runtime.open_model) -> FastAPI:
@@ -45,28 +45,21 @@ def create_app(settings: Settings, open_model: OpenModel = runtime.open_model) -
         )
     for module in (health, models, speech, realtime):
         app.include_router(module.router)
-    _serve_page(app)
+    web = web_directory()
+    if web is not None:
+        _serve_page(app, web)
     return app
 
 
-def package_version() -> str:
-    """Version of the installed distribution."""
-    try:
-        return version("cslm-serve")
-    except PackageNotFoundError:
-        return "0.0.0+source"
-
-
-def _serve_page(app: FastAPI) -> None:
-    """The page at `/`, if the clients are installed.
-
-    As the router's last resort and not as a mount, which would answer for routes that exist with another method.
-    """
+def web_directory() -> Path | None:
+    """Where the page is, if the clients are installed."""
     clients = importlib.util.find_spec("clients")
     places = (clients.submodule_search_locations or []) if clients else []
-    web = next((Path(place) / "web" for place in places if (Path(place) / "web" / "index.html").is_file()), None)
-    if web is None:
-        return
+    return next((Path(place) / "web" for place in places if (Path(place) / "web" / "index.html").is_file()), None)
+
+
+def _serve_page(app: FastAPI, web: Path) -> None:
+    """The page at `/`, as the router's last resort: a mount would answer for routes that exist with another method."""
     page, not_found = StaticFiles(directory=web, html=True), app.router.not_found
 
     async def page_or_not_found(scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from server.gateway import Gateway, gateway_of
 from server.metrics import CONTENT_TYPE
+from server.version import package_version
 
 router = APIRouter()
 
@@ -31,5 +32,9 @@ async def readyz(gateway: Here) -> JSONResponse:
 
 @router.get("/metrics", summary="Prometheus metrics")
 async def metrics(gateway: Here) -> Response:
-    gateway.metrics.ready(gateway.serving.fault() is None)
+    ready = gateway.serving.fault() is None
+    gateway.metrics.ready(ready)
+    if ready:
+        model = gateway.serving.model()
+        gateway.metrics.build(version=package_version(), model=model.name, backend=model.backend)
     return Response(gateway.metrics.exposition(), media_type=CONTENT_TYPE)

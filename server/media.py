@@ -172,13 +172,13 @@ def decode(data: bytes, source: Source, *, max_s: float) -> Pcm:
     further than `max_s`).
     """
     pieces: list[Pcm] = []
-    resampler, rate_hz, duration_s = Resampler(MODEL_RATE_HZ, MODEL_RATE_HZ), MODEL_RATE_HZ, 0.0
+    resampler, rate_hz, duration_s = Resampler(MODEL_RATE_HZ, MODEL_RATE_HZ), MODEL_RATE_HZ, Fraction()
     for pcm, frame_hz in _frames(data, source):
         if not np.isfinite(pcm).all():
             raise InvalidRequest(
                 "the recording has samples that are not numbers", code="audio_not_finite", param="file"
             )
-        duration_s += pcm.size / frame_hz
+        duration_s += Fraction(pcm.size, frame_hz)
         if duration_s > max_s:
             raise InvalidRequest(f"the recording is longer than {max_s:g} s", code="audio_too_long", param="file")
         if frame_hz != rate_hz:
@@ -258,8 +258,12 @@ def check_speech(pcm: Pcm, voice_activity: VoiceActivity) -> None:
 
 
 class AudioWriter(Protocol):
-    """An encoder of one answer: audio in, bytes of one file out, as soon as they are known."""
+    """An encoder of one answer: audio in, bytes of one file out, as soon as they are known.
 
+    `light`: quick enough to call on the event loop.
+    """
+
+    light: bool
     media_type: str
     sample_rate: int
 
@@ -281,6 +285,8 @@ def open_writer(kind: OutputFormat, sample_rate: int) -> AudioWriter:
 
 class PcmWriter:
     """16-bit little-endian samples without a header."""
+
+    light = True
 
     def __init__(self, sample_rate: int) -> None:
         self.sample_rate = sample_rate
@@ -309,6 +315,7 @@ def wav_header(sample_rate: int, data_bytes: int | None) -> bytes:
 class WavWriter:
     """A wav that streams: its header says that the length is unknown."""
 
+    light = True
     media_type = "audio/wav"
 
     def __init__(self, sample_rate: int) -> None:
@@ -348,6 +355,8 @@ _CODECS: dict[str, _Codec] = {
 
 class CodecWriter:
     """flac, mp3 or Ogg Opus; a rate that the codec does not have is converted to its next higher one."""
+
+    light = False
 
     def __init__(self, kind: str, sample_rate: int) -> None:
         codec = _CODECS[kind]

@@ -67,7 +67,9 @@ def check_choices(options: SpeechOptions, model: ServedModel) -> None:
         raise InvalidRequest(f"voice is {options.voice[:60]!r}; accepted: {accepted}", param="voice")
     if options.reply_language != "auto" and options.reply_language not in model.languages:
         accepted = ", ".join(("auto", *model.languages))
-        raise InvalidRequest(f"{model.name} does not answer in that language; accepted: {accepted}", param="reply_language")
+        raise InvalidRequest(
+            f"{model.name} does not answer in that language; accepted: {accepted}", param="reply_language"
+        )
 
 
 def declared(upload: Upload, options: SpeechOptions) -> Declared:
@@ -99,6 +101,7 @@ class TurnResponse(Response):
             turn_id=self._id,
             model=self._model.name,
             sample_rate=self._model.stages.decoder.sample_rate,
+            decode_s=time.monotonic() - self._ask.received_s,
             timeout_s=self._gateway.settings.write_timeout_s,
         )
         async with AsyncExitStack() as stack:

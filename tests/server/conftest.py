@@ -1,0 +1,114 @@
+"""A gateway around fake stages, in process (`serving`) or on a real socket (`listening`)."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import numpy as np
+import soundfile
+import uvicorn
+from numpy.typing import NDArray
+
+from server.app import create_app
+from server.gateway import Gateway
+from server.runtime import ServedModel
+from server.serving import OpenModel
+from server.settings import Settings
+from tests.fakes import fake_model, opener
+
+
+@dataclass
+class Front:
+    """A client and what it talks to."""
+
+    client: httpx.AsyncClient
+    gateway: Gateway
+    url: str = ""
+
+    def count(self, name: str, **labels: str) -> float:
+        """A sample of the metrics; 0 where there is none yet."""
+        return self.gateway.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def make_settings(**values: Any) -> Settings:
+    """Settings of a test: nothing from the environment matters but what is given."""
+    return Settings(**{"api_key": None, **values})
+
+
+@asynccontextmanager
+async def serving(
+    model: ServedModel | None = None, *, open_model: OpenModel | None = None, wait: bool = True, **settings: Any
+) -> AsyncGenerator[Front]:
+    """The application in this process. Whole answers only: the transport collects them."""
+    app = create_app(make_settings(**settings), open_model or opener(model or fake_model()))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        if wait:
+            await app.state.gateway.serving.settled()
+        yield Front(client, app.state.gateway)
+
+
+@asynccontextmanager
+async def listening(model: ServedModel | None = None, **settings: Any) -> AsyncGenerator[Front]:
+    """The application on a socket of its own, for answers as they come and clients that go."""
+    app = create_app(make_settings(**settings), opener(model or fake_model()))
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, log_level="critical", lifespan="on")
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    listener = config.bind_socket()
+    await server.startup(sockets=[listener])
+    running = asyncio.create_task(server.main_loop())
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+            await app.state.gateway.serving.settled()
+            yield Front(client, app.state.gateway, url)
+    finally:
+        server.should_exit = True
+        await running
+        await server.shutdown(sockets=[listener])
+
+
+async def eventually(condition: Any) -> None:
+    """Wait until `condition()` holds; a test that waits in vain fails."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what it waits for is not ours to signal
+            await asyncio.sleep(0.005)
+
+
+def tone(seconds: float = 1.0, rate: int = 16_000, channels: int = 1, peak: float = 0.5) -> NDArray[np.float32]:
+    """A sine of 300 Hz, [T] or [T, channels]: what the fake voice activity takes for speech."""
+    mono = peak * np.sin(2 * np.pi * 300 * np.arange(round(seconds * rate)) / rate)
+    return (mono if channels == 1 else np.repeat(mono[:, None], channels, axis=1)).astype(np.float32)
+
+
+def recording(
+    samples: NDArray[np.float32] | None = None, rate: int = 16_000, kind: str = "WAV", subtype: str | None = None
+) -> bytes:
+    """A file as libsndfile writes it."""
+    out = io.BytesIO()
+    soundfile.write(out, tone(rate=rate) if samples is None else samples, rate, format=kind, subtype=subtype)
+    return out.getvalue()
+
+
+def events_of(body: str) -> list[dict[str, Any]]:
+    """Server-sent events, in order; the event's name and its data's type must agree."""
+    import json
+
+    events = []
+    for block in filter(None, body.split("\n\n")):
+        name, data = block.split("\n")
+        event = json.loads(data.removeprefix("data: "))
+        assert name == f"event: {event['type']}"
+        events.append(event)
+    return events

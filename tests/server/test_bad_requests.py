@@ -1,0 +1,305 @@
+"""Everything a client can get wrong over HTTP, with the status and code it is told. One shape for all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streaming.errors import BundleError, EngineUnavailable, InvalidRequest
+from tests.fakes import FakeDecoder, FakeEncoder, FakeLM, FakePrompts, answer_ids, fake_model, opener
+from tests.server.conftest import Front, recording, serving, tone
+
+SPEECH = "/v1/speech"
+
+
+def error_of(answer: Any, status: int, code: str) -> dict[str, Any]:
+    """The error object of an answer, which must be all there is."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"type", "code", "message", "param"}
+    assert body["error"]["code"] == code, body
+    assert "secret" not in answer.text
+    assert body["error"]["message"]
+    return body["error"]
+
+
+@pytest.fixture
+async def front() -> AsyncGenerator[Front]:
+    async with serving(max_body_bytes=200_000) as front:
+        yield front
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "audio_empty"),
+        (recording(np.zeros(0, np.float32)), "audio_empty"),
+        (recording(np.zeros(16_000, np.float32)), "audio_silent"),
+        (recording(0.0001 * tone(), subtype="FLOAT"), "audio_silent"),
+        (recording(0.005 * tone(), subtype="FLOAT"), "audio_silent"),
+        (recording(np.ones(1, np.float32)), "audio_too_short"),
+        (recording(tone(600, 8000), 8000, "FLAC")[:180_000], "audio_too_long"),
+        (recording(np.full(8000, np.nan, np.float32), subtype="FLOAT"), "audio_not_finite"),
+        (recording(np.full(8000, np.inf, np.float32), subtype="FLOAT"), "audio_not_finite"),
+        (recording()[:30], "audio_unreadable"),
+        (b"RIFF\x10\0\0\0WAVEnonsense", "audio_unreadable"),
+        (np.random.default_rng(0).bytes(5000), "audio_unreadable"),
+        (b'{"text": "hi"}', "audio_unreadable"),
+    ],
+)
+@pytest.mark.parametrize("how", ["raw", "form", "json"])
+async def test_recordings_that_cannot_be_answered(front: Front, content: bytes, code: str, how: str) -> None:
+    if how == "raw":
+        answer = await front.client.post(SPEECH, content=content, headers={"content-type": "application/octet-stream"})
+    elif how == "form":
+        answer = await front.client.post(SPEECH, files={"file": ("q.wav", content, "audio/wav")})
+    elif len(content) > 100_000:
+        return
+    else:
+        answer = await front.client.post(SPEECH, json={"audio": base64.b64encode(content).decode()})
+    error = error_of(answer, 400, code)
+    assert error["type"] == "invalid_request_error"
+    assert error["param"] == "file"
+    assert front.count("cslm_errors_total", code=code) == 1
+    assert front.gateway.admission.active == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        recording(np.sign(tone())),
+        recording(5 * tone(), subtype="FLOAT"),
+        recording(subtype="PCM_U8"),
+        recording(tone(0.25, 192_000), 192_000),
+        recording(tone(channels=2)),
+        recording()[:-1000],
+    ],
+    ids=["clipped", "louder than full scale", "8 bit", "192 kHz", "stereo", "truncated"],
+)
+async def test_recordings_that_are_answered_all_the_same(front: Front, content: bytes) -> None:
+    assert (await front.client.post(SPEECH, content=content)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "param", "named"),
+    [
+        ({"volume": "11"}, "unknown_parameter", "volume", "volume"),
+        ({"reply_language": "fr"}, "invalid_value", "reply_language", "'auto', 'en' or 'zh'"),
+        ({"schedule": "later"}, "invalid_value", "schedule", "'interleaved' or 'full_chain'"),
+        ({"stream": "yes"}, "invalid_value", "stream", "'audio' or 'events'"),
+        ({"temperature": "hot"}, "invalid_value", "temperature", ""),
+        ({"temperature": "-1"}, "invalid_value", "temperature", "0"),
+        ({"temperature": "nan"}, "invalid_value", "temperature", ""),
+        ({"top_p": "0"}, "invalid_value", "top_p", "0"),
+        ({"top_p": "1.5"}, "invalid_value", "top_p", "1"),
+        ({"max_tokens": "0"}, "invalid_value", "max_tokens", "1"),
+        ({"max_tokens": "9e99"}, "invalid_value", "max_tokens", ""),
+        ({"voice": "nobody"}, "invalid_value", "voice", "default, other"),
+        ({"response_format": "aiff"}, "unsupported_format", "response_format", "'flac'"),
+        ({"input_format": "amr"}, "unsupported_format", "input_format", "'pcm'"),
+        ({"response_format": "json", "stream": "events"}, "invalid_value", "stream", ""),
+        ({"text": "and text"}, "invalid_value", "text", ""),
+        ({"instructions": "x" * 5000}, "invalid_value", "instructions", "4000"),
+        ({"input_format": "flac"}, "audio_unreadable", "file", "wav"),
+        ({"input_format": "pcm"}, "missing_parameter", "sample_rate", "rate"),
+    ],
+)
+async def test_parameters(front: Front, params: dict[str, str], code: str, param: str, named: str) -> None:
+    for how in ({"params": params, "content": recording()}, {"data": params, "files": {"file": ("q", recording())}}):
+        error = error_of(await front.client.post(SPEECH, **how), 400, code)  # type: ignore[arg-type]
+        assert error["param"] == param
+        assert named in error["message"]
+
+
+async def test_an_unknown_model(front: Front) -> None:
+    for answer in (
+        await front.client.post(SPEECH, params={"model": "gpt-9"}, content=recording()),
+        await front.client.post(SPEECH, data={"model": "gpt-9"}, files={"file": ("q", recording())}),
+        await front.client.get("/v1/models/gpt-9"),
+        await front.client.get("/v1/models/some/thing"),
+    ):
+        error_of(answer, 404, "model_not_found")
+
+
+async def test_formats_nobody_can_read_or_write(front: Front) -> None:
+    pdf = await front.client.post(SPEECH, content=b"%PDF-1.7 ...", headers={"content-type": "application/pdf"})
+    assert "audio/wav" in error_of(pdf, 415, "unsupported_format")["message"]
+    midi = await front.client.post(SPEECH, files={"file": ("q.mid", b"MThd....", "audio/midi")})
+    error_of(midi, 415, "unsupported_format")
+    accept = await front.client.post(SPEECH, content=recording(), headers={"accept": "image/png"})
+    assert "audio/wav" in error_of(accept, 406, "unsupported_format")["message"]
+    refused = await front.client.post(SPEECH, content=recording(), headers={"accept": "audio/wav;q=0"})
+    error_of(refused, 406, "unsupported_format")
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        ({"content": b"{broken", "headers": {"content-type": "application/json"}}, "body_unreadable"),
+        ({"content": b"[" * 100_000, "headers": {"content-type": "application/json"}}, "body_unreadable"),
+        ({"content": b"\xff\xfe", "headers": {"content-type": "application/json"}}, "body_unreadable"),
+        ({"json": [1, 2]}, "body_unreadable"),
+        ({"json": {"audio": "not base64!"}}, "invalid_base64"),
+        ({"json": {"audio": 7}}, "invalid_base64"),
+        ({"json": {"audio": "ÄÖÜ"}}, "invalid_base64"),
+        ({"json": {}}, "missing_parameter"),
+        ({"json": {"text": ""}}, "invalid_value"),
+        ({"json": {"text": {"a": 1}}}, "invalid_value"),
+        ({"json": {"text": "hi", "nested": {"a": 1}}}, "unknown_parameter"),
+        (
+            {"content": b'{"text": "a", "text": "b"}', "headers": {"content-type": "application/json"}},
+            "duplicate_parameter",
+        ),
+        ({"json": {"text": "a"}, "params": {"text": "b"}}, "duplicate_parameter"),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, "body_unreadable"),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "body_unreadable"),
+        ({"content": b"text", "headers": {"content-type": "application/x-www-form-urlencoded"}}, "body_unreadable"),
+        ({"files": {"picture": ("p.png", b"x")}}, "unknown_parameter"),
+        ({"files": [("file", ("a", recording())), ("file", ("b", recording()))]}, "body_unreadable"),
+        ({"files": {"file": (None, "no filename")}}, "invalid_value"),
+        ({"files": {"response_format": (None, "wav")}}, "missing_parameter"),
+        ({"files": {"text": (None, "x" * 70_000)}}, "body_unreadable"),
+    ],
+)
+async def test_bodies_that_cannot_be_read(front: Front, request_: dict[str, Any], code: str) -> None:
+    error_of(await front.client.post(SPEECH, **request_), 400, code)
+
+
+async def test_unknown_routes_and_methods(front: Front) -> None:
+    error_of(await front.client.get("/v1/nothing"), 404, "not_found")
+    error_of(await front.client.get("/nothing.html"), 404, "not_found")
+    error_of(await front.client.get("/../../etc/passwd"), 404, "not_found")
+    wrong = await front.client.get(SPEECH)
+    error_of(wrong, 405, "method_not_allowed")
+    assert wrong.headers["allow"] == "POST"
+    error_of(await front.client.delete("/healthz"), 405, "method_not_allowed")
+
+
+async def test_an_announced_body_over_the_limit_is_not_read(front: Front) -> None:
+    async def body() -> AsyncGenerator[bytes]:
+        yield b"x"
+        pytest.fail("it was read on")
+
+    answer = await front.client.post(SPEECH, content=body(), headers={"content-length": "200001"})
+    error_of(answer, 413, "too_large")
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/json", "multipart/form-data; boundary=b"])
+async def test_an_unannounced_body_is_counted_while_it_comes(front: Front, kind: str) -> None:
+    sent = 0
+
+    async def body() -> AsyncGenerator[bytes]:
+        nonlocal sent
+        yield b'--b\r\ncontent-disposition: form-data; name="file"; filename="q"\r\n\r\n'
+        while True:
+            sent += 10_000
+            yield bytes(10_000)
+
+    answer = await front.client.post(SPEECH, content=body(), headers={"content-type": kind})
+    error_of(answer, 413, "too_large")
+    assert sent <= 210_000
+
+
+async def test_a_body_that_never_arrives() -> None:
+    async def body() -> AsyncGenerator[bytes]:
+        yield b"x"
+        await asyncio.Event().wait()
+
+    async with serving(max_upload_s=0.05) as front:
+        error_of(await front.client.post(SPEECH, content=body()), 408, "upload_timeout")
+        assert front.gateway.admission.active == 0
+
+
+async def test_no_slot_left() -> None:
+    async with serving(max_sessions=1) as front, front.gateway.admission.slot("realtime"):
+        answer = await front.client.post(SPEECH, content=recording())
+        assert error_of(answer, 503, "at_capacity")["type"] == "rate_limit_error"
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_a_model_that_is_loading_or_could_not_be_loaded() -> None:
+    async with serving(open_model=opener(fake_model(), warm=asyncio.Event()), wait=False) as front:
+        answer = await front.client.post(SPEECH, content=recording())
+        error_of(answer, 503, "model_loading")
+        assert int(answer.headers["retry-after"]) >= 1
+        error_of(await front.client.get("/v1/models"), 503, "model_loading")
+    broken = opener(fake_model(), error=BundleError("secret: no /weights"))
+    async with serving(open_model=broken, wait=False) as front:
+        await asyncio.sleep(0)
+        error_of(await front.client.post(SPEECH, content=recording()), 503, "model_failed")
+
+
+FAILURES = {
+    "encoder": {"encoder": FakeEncoder(error=RuntimeError("secret"))},
+    "lm": {"lm": FakeLM(fail_after=0)},
+    "decoder": {"decoder": FakeDecoder(fail_after=0)},
+}
+
+
+@pytest.mark.parametrize("stage", list(FAILURES))
+@pytest.mark.parametrize("form", ["wav", "json"])
+async def test_a_stage_that_fails_is_an_internal_error_and_says_no_more(stage: str, form: str) -> None:
+    async with serving(fake_model(**FAILURES[stage])) as front:
+        answer = await front.client.post(SPEECH, content=recording(), params={"response_format": form})
+        error_of(answer, 500, "internal_error")
+        assert front.count("cslm_turns_total", transport="rest", outcome="failed") == 1
+        assert front.gateway.admission.active == 0
+        assert (await front.client.get("/healthz")).status_code == 200
+
+
+async def test_a_stage_that_died_can_be_asked_again() -> None:
+    lm = FakeLM(fail_after=0, error=EngineUnavailable("the engine is being restarted"))
+    async with serving(fake_model(lm=lm)) as front:
+        answer = await front.client.post(SPEECH, content=recording())
+        error_of(answer, 503, "engine_unavailable")
+        assert "retry-after" in answer.headers
+        lm.fail_after = None
+        assert (await front.client.post(SPEECH, content=recording())).status_code == 200
+
+
+async def test_a_prompt_that_is_too_long() -> None:
+    async with serving(fake_model(prompts=FakePrompts(max_prompt_tokens=10))) as front:
+        answer = await front.client.post(f"{SPEECH}?stream=events", content=recording())
+        error_of(answer, 400, "prompt_too_long")
+
+
+async def test_a_turn_that_takes_too_long() -> None:
+    lm = FakeLM(hang_after=0)
+    async with serving(fake_model(lm=lm), max_turn_s=0.05) as front:
+        error_of(await front.client.post(SPEECH, content=recording()), 504, "turn_timeout")
+        assert (lm.active, lm.cancelled) == (0, 1)
+
+
+async def test_an_answer_without_speech() -> None:
+    lm = FakeLM(answer_ids("Hm?", ("Only words. ", ())))
+    async with serving(fake_model(lm=lm)) as front:
+        error_of(await front.client.post(SPEECH, content=recording()), 500, "no_speech")
+        document = (await front.client.post(f"{SPEECH}?response_format=json", content=recording())).json()
+        assert document["text"] == "Only words. "
+
+
+async def test_an_unexpected_error_in_a_route(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode() -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(front.gateway.serving, "model", explode)
+    error_of(await front.client.get("/v1/models"), 500, "internal_error")
+
+
+def test_every_public_error_is_documented() -> None:
+    import re
+    from pathlib import Path
+
+    root = Path(__file__).parents[2]
+    documented = set(re.findall(r"^\| `([a-z0-9_]+)`", (root / "docs" / "errors.md").read_text(), re.MULTILINE))
+    places = [*(root / "server").glob("*.py"), root / "streaming" / "errors.py"]
+    raised = {code for place in places for code in re.findall(r'code(?:: str)? ?= ?"([a-z0-9_]+)"', place.read_text())}
+    assert raised <= documented, raised - documented
+    assert InvalidRequest.code in documented

@@ -1,0 +1,161 @@
+"""The `cslm` command: what it says, how it ends, and that it starts quickly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from server.cli import app, run
+from streaming.errors import BundleError
+from tests.fakes import fake_model, opener
+from tests.server.conftest import eventually, make_settings
+
+runner = CliRunner()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from server.cli import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print('HEAVY', sorted({'torch', 'fastapi', 'uvicorn', 'numpy', 'pydantic', 'av'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "HEAVY []" in out.stdout
+    for command in ("serve", "check", "talk", "load", "train"):
+        assert command in out.stdout
+
+
+def test_bad_settings_are_named() -> None:
+    result = runner.invoke(app, ["serve", "--backend", "abacus"])
+    assert result.exit_code == 2
+    assert "backend" in result.stderr
+    assert "abacus" not in result.stdout
+    assert runner.invoke(app, ["serve", "--backend", "vllm_http"]).exit_code == 2
+
+
+@dataclass
+class Finding:
+    ok: bool
+    what: str
+    detail: str
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_check_shows_every_finding(ok: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "profile.json").write_text("{}")
+    seen: list[Path] = []
+
+    def check(directory: Path) -> object:
+        seen.append(directory)
+        return types.SimpleNamespace(
+            findings=[Finding(True, "profile", "is there"), Finding(ok, "lm", "vocabulary fits")]
+        )
+
+    monkeypatch.setattr("model.bundle.check", check)
+    result = runner.invoke(app, ["check", str(tmp_path)])
+    assert seen == [tmp_path]
+    assert result.exit_code == (0 if ok else 1)
+    assert "profile: is there" in result.stdout
+    assert ("BAD" in result.stdout) is not ok
+
+
+def test_check_of_a_bundle_that_is_not_there() -> None:
+    result = runner.invoke(app, ["check", "/nowhere"])
+    assert result.exit_code == 2
+    assert "/nowhere" in result.stderr
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+    """A stand-in for the command that lives in clients.load."""
+    calls: list[object] = []
+    module = types.ModuleType("clients.load")
+
+    def load(recording: str, rate: float = 1.0) -> None:
+        calls.append((recording, rate))
+
+    module.load = load  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "clients.load", module)
+    yield calls
+
+
+def test_commands_that_live_elsewhere_get_their_arguments(elsewhere: list[object]) -> None:
+    assert runner.invoke(app, ["load", "q.wav", "--rate", "2.5"]).exit_code == 0
+    assert elsewhere == [("q.wav", 2.5)]
+    assert "--rate" in runner.invoke(app, ["load", "--help"]).stdout
+    assert runner.invoke(app, ["load", "--nonsense"]).exit_code == 2
+
+
+def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> object:
+        raise ModuleNotFoundError(f"No module named {name!r}", name="jieba")
+
+    monkeypatch.setattr("importlib.import_module", missing)
+    result = runner.invoke(app, ["train"])
+    assert result.exit_code == 2
+    assert "jieba" in result.stderr
+
+
+async def test_serving_says_where_and_stops_on_a_signal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed: list[str] = []
+    monkeypatch.setattr("server.app.create_app.__defaults__", (opener(fake_model(), closed=closed),))
+    monkeypatch.setattr("signal.raise_signal", lambda number: None)  # uvicorn raises it again at its end
+    serving = asyncio.create_task(run(make_settings(port=0)))
+    said: list[str] = []
+
+    def ready() -> bool:
+        said.append(capsys.readouterr().out)
+        return "ready" in said[-1]
+
+    await eventually(ready)
+    assert "fake (scripted) is ready at http://127.0.0.1:" in said[-1]
+    url = said[-1].split(" at ")[1].strip()
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"{url}readyz")).status_code == 200
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await serving == 0
+    assert closed == ["fake"]
+
+
+async def test_serving_ends_if_the_model_cannot_be_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = opener(fake_model(), error=BundleError("units.json is missing"))
+    monkeypatch.setattr("server.app.create_app.__defaults__", (broken,))
+    async with asyncio.timeout(10):
+        assert await run(make_settings(port=0)) == 1
+    assert "units.json is missing" in capsys.readouterr().err
+
+
+def test_delegates_may_be_applications_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = typer.Typer()
+    stages: list[str] = []
+
+    @recipe.command()
+    def tokenizer() -> None:
+        stages.append("tokenizer")
+
+    @recipe.command()
+    def vocoder() -> None:
+        stages.append("vocoder")
+
+    module = types.ModuleType("model.training.recipe")
+    module.train = recipe  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "model.training.recipe", module)
+    assert runner.invoke(app, ["train", "vocoder"]).exit_code == 0
+    assert stages == ["vocoder"]
