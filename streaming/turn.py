@@ -107,6 +107,7 @@ class TurnReport:
     """What happened in a turn. Times are seconds since the turn was made, None where it did not come to that.
 
     `heard_s`: question fully encoded; `first_token_s`, `first_units_s`, `first_audio_s`: first of each out; `done_s`: end.
+    `first_chunk_s`: transcript, first text and first speech chunk are complete: the latency of arXiv 2604.11096.
     `decode_busy_s`: sum over the cuts of the time from handing one to the decoder until its audio came.
     """
 
@@ -115,6 +116,7 @@ class TurnReport:
     heard_s: float | None = None
     first_token_s: float | None = None
     first_units_s: float | None = None
+    first_chunk_s: float | None = None
     first_audio_s: float | None = None
     lm_done_s: float | None = None
     done_s: float | None = None
@@ -208,6 +210,8 @@ class Turn:
                     self.report.output_units += len(event.units)
                     if self.report.first_units_s is None:
                         self.report.first_units_s = self._elapsed_s()
+                elif self.report.first_chunk_s is None:
+                    self.report.first_chunk_s = self._elapsed_s()
                 await speech.put(event)
                 continue
             if isinstance(event, TranscriptDelta):

@@ -105,7 +105,9 @@ async def test_answers_in_order() -> None:
     assert (report.transcript, report.text) == (TRANSCRIPT, TEXT)
     assert (report.output_units, report.dropped_ids) == (len(UNITS), 0)
     assert report.audio_s == pytest.approx(len(UNITS) * decoder.per_unit / decoder.sample_rate)
-    assert report.done_s is not None
+    marks = (report.first_token_s, report.first_units_s, report.first_chunk_s, report.lm_done_s, report.done_s)
+    assert all(mark is not None for mark in marks)
+    assert list(marks) == sorted(marks)
 
 
 async def test_units_of_a_spoken_question_stand_in_the_prompt() -> None:
