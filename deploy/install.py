@@ -56,12 +56,10 @@ def look_around() -> Machine:
 
 
 def choose(machine: Machine, wanted: str) -> tuple[str, str]:
-    """The variant to install and the reason. Raises InstallError where `wanted` cannot work here."""
+    """The variant to install and the reason. A wish is granted: images are built on other machines than they run on."""
     objections = {"portable": "", "gpu": _against_gpu(machine), "cpu": _against_cpu(machine)}
     if wanted != "auto":
-        if objections[wanted]:
-            raise InstallError(f"the variant {wanted} does not fit: {objections[wanted]}. `--variant auto` takes what does.")
-        return wanted, "as asked"
+        return wanted, f"as asked, although {objections[wanted]}" if objections[wanted] else "as asked"
     if not objections["gpu"]:
         return "gpu", f"found {machine.gpus[0]}"
     if not objections["cpu"]:
