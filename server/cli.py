@@ -91,7 +91,8 @@ def load(context: typer.Context) -> None:
 @app.command(**_ELSEWHERE)
 def train(context: typer.Context) -> None:
     """Run the training recipe of cslm-mini: one stage, or all."""
-    _delegate("model.training.recipe", "train", context)
+    main = _load("model.training.__main__", "main", context)
+    raise typer.Exit(main(context.args))
 
 
 def _settings(options: dict[str, Any]) -> Settings:
@@ -113,15 +114,17 @@ def _fail(message: str) -> NoReturn:
 
 
 def _delegate(module: str, name: str, context: typer.Context) -> None:
-    """Run a typer command that lives with the code it is about."""
+    """Run a typer command function that lives with the code it is about."""
+    inner = typer.Typer(add_completion=False)
+    inner.command(name)(_load(module, name, context))
+    inner(args=context.args, prog_name=f"cslm {context.info_name}")
+
+
+def _load(module: str, name: str, context: typer.Context) -> Any:
     try:
-        command = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as failure:
         _fail(f"{context.info_name} needs the package {failure.name!r}, which is not installed")
-    inner = command if isinstance(command, typer.Typer) else typer.Typer(add_completion=False)
-    if inner is not command:
-        inner.command(name)(command)
-    inner(args=context.args, prog_name=f"cslm {context.info_name}")
 
 
 async def run(settings: Settings) -> int:

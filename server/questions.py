@@ -97,7 +97,7 @@ async def read_request(request: Request, settings: Settings) -> tuple[SpeechOpti
     """Options and recording of a request.
 
     Raises TooLarge, UploadTimeout, or InvalidRequest: `body_unreadable`, `unknown_parameter`, `duplicate_parameter`,
-    `missing_parameter`, `invalid_value`, `invalid_base64`, `unsupported_format`.
+    `missing_parameter`, `invalid_value`, `invalid_audio`, `unsupported_format`.
     """
     options_of(dict(request.query_params))  # before a long upload
     try:
@@ -210,7 +210,7 @@ def _json(body: bytes) -> Upload:
         try:
             upload.audio = b64decode(encoded, validate=True)
         except (binascii.Error, TypeError, ValueError):
-            raise InvalidRequest("audio is not base64", code="invalid_base64", param="audio") from None
+            raise InvalidRequest("audio is not base64", code="invalid_audio", param="audio") from None
     return upload
 
 

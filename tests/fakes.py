@@ -198,7 +198,7 @@ class FakePrompts:
 
     def sampling(self, options: TurnOptions, prompt_tokens: int) -> Sampling:
         if prompt_tokens > self.max_prompt_tokens:
-            raise InvalidRequest("the question is too long for the model", code="prompt_too_long")
+            raise InvalidRequest("the question is too long for the model", code="context_length_exceeded")
         defaults = Sampling(max_tokens=1024, stop_token_ids=(STOP,))
         chosen = {key: getattr(options, key) for key in ("temperature", "top_p", "max_tokens")}
         return replace(defaults, **{key: value for key, value in chosen.items() if value is not None})

@@ -146,9 +146,9 @@ async def test_formats_nobody_can_read_or_write(front: Front) -> None:
         ({"content": b"[" * 100_000, "headers": {"content-type": "application/json"}}, "body_unreadable"),
         ({"content": b"\xff\xfe", "headers": {"content-type": "application/json"}}, "body_unreadable"),
         ({"json": [1, 2]}, "body_unreadable"),
-        ({"json": {"audio": "not base64!"}}, "invalid_base64"),
-        ({"json": {"audio": 7}}, "invalid_base64"),
-        ({"json": {"audio": "ÄÖÜ"}}, "invalid_base64"),
+        ({"json": {"audio": "not base64!"}}, "invalid_audio"),
+        ({"json": {"audio": 7}}, "invalid_audio"),
+        ({"json": {"audio": "ÄÖÜ"}}, "invalid_audio"),
         ({"json": {}}, "missing_parameter"),
         ({"json": {"text": ""}}, "invalid_value"),
         ({"json": {"text": {"a": 1}}}, "invalid_value"),
@@ -267,7 +267,7 @@ async def test_a_stage_that_died_can_be_asked_again() -> None:
 async def test_a_prompt_that_is_too_long() -> None:
     async with serving(fake_model(prompts=FakePrompts(max_prompt_tokens=10))) as front:
         answer = await front.client.post(f"{SPEECH}?stream=events", content=recording())
-        error_of(answer, 400, "prompt_too_long")
+        error_of(answer, 400, "context_length_exceeded")
 
 
 async def test_a_turn_that_takes_too_long() -> None:
@@ -299,7 +299,7 @@ def test_every_public_error_is_documented() -> None:
 
     root = Path(__file__).parents[2]
     documented = set(re.findall(r"^\| `([a-z0-9_]+)`", (root / "docs" / "errors.md").read_text(), re.MULTILINE))
-    places = [*(root / "server").glob("*.py"), root / "streaming" / "errors.py"]
+    places = [place for room in ("server", "streaming", "model") for place in (root / room).rglob("*.py")]
     raised = {code for place in places for code in re.findall(r'code(?:: str)? ?= ?"([a-z0-9_]+)"', place.read_text())}
     assert raised <= documented, raised - documented
     assert InvalidRequest.code in documented

@@ -8,13 +8,11 @@ import signal
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from server.cli import app, run
@@ -79,7 +77,7 @@ def test_check_of_a_bundle_that_is_not_there() -> None:
 
 
 @pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """A stand-in for the command that lives in clients.load."""
     calls: list[object] = []
     module = types.ModuleType("clients.load")
@@ -89,7 +87,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
 
     module.load = load  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "clients.load", module)
-    yield calls
+    return calls
 
 
 def test_commands_that_live_elsewhere_get_their_arguments(elsewhere: list[object]) -> None:
@@ -142,20 +140,10 @@ async def test_serving_ends_if_the_model_cannot_be_loaded(
     assert "units.json is missing" in capsys.readouterr().err
 
 
-def test_delegates_may_be_applications_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = typer.Typer()
-    stages: list[str] = []
-
-    @recipe.command()
-    def tokenizer() -> None:
-        stages.append("tokenizer")
-
-    @recipe.command()
-    def vocoder() -> None:
-        stages.append("vocoder")
-
-    module = types.ModuleType("model.training.recipe")
-    module.train = recipe  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "model.training.recipe", module)
-    assert runner.invoke(app, ["train", "vocoder"]).exit_code == 0
-    assert stages == ["vocoder"]
+def test_training_gets_its_arguments_and_gives_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages: list[list[str]] = []
+    module = types.ModuleType("model.training.__main__")
+    module.main = lambda arguments: stages.append(arguments) or 3  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "model.training.__main__", module)
+    assert runner.invoke(app, ["train", "vocoder", "--hours", "1"]).exit_code == 3
+    assert stages == [["vocoder", "--hours", "1"]]
