@@ -39,16 +39,22 @@ const playable = new Set(); // answers of this connection, less those that were 
 // ---- Server ----
 
 async function findModel() {
-  const { model: served, problem, passing } = await servedModel(settings.key);
-  if (problem) {
-    panel.notify(problem);
-    if (passing && connection.state === "idle") setTimeout(findModel, MODEL_RETRY_MS);
-    return;
+  const found = await servedModel(settings.key);
+  if (found.model) {
+    model = found.model.id;
+    $("model").textContent = model;
+    panel.offerVoices(found.model.voices ?? [], settings.voice);
   }
-  model = served.id;
-  $("model").textContent = model;
-  panel.offerVoices(served.voices ?? [], settings.voice);
-  panel.hideNotice();
+  return found;
+}
+
+/** Before the first connection; a server that is still loading is asked again. */
+async function prepare() {
+  const { problem, passing } = await findModel();
+  if (connection.state !== "idle") return;
+  if (problem) panel.notify(problem);
+  else panel.hideNotice();
+  if (passing) setTimeout(prepare, MODEL_RETRY_MS);
 }
 
 function configure() {
@@ -64,7 +70,7 @@ connection.addEventListener("state", async ({ detail: { state, close } }) => {
   if (state === "idle" || state === "waiting") lost(state === "waiting");
   show();
   if (!close) return;
-  const reason = await whyClosed(close, settings.key);
+  const reason = whyClosed(close, await findModel());
   if (connection.state !== "open") panel.notify(state === "waiting" ? `${reason} Trying again…` : reason);
 });
 
@@ -300,10 +306,10 @@ $("voice").addEventListener("change", ({ target }) => {
   configure();
 });
 
-$("key").addEventListener("change", async ({ target }) => {
+$("key").addEventListener("change", ({ target }) => {
   saveSetting(settings, "key", target.value.trim());
-  await findModel();
-  if (model && connection.state === "waiting") connection.open();
+  if (connection.state === "waiting") connection.open();
+  else prepare();
 });
 
 document.addEventListener("keydown", ({ key }) => {
@@ -315,4 +321,4 @@ navigator.mediaDevices?.addEventListener("devicechange", showDevices);
 $("key").value = settings.key;
 for (const radio of $("reply-language").querySelectorAll("input")) radio.checked = radio.value === settings.replyLanguage;
 show();
-findModel();
+prepare();

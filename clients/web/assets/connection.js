@@ -6,7 +6,7 @@ const STABLE_MS = 5_000;
 const MAX_BUFFERED_BYTES = 512 * 1024; // about 8 s of speech: the network has stalled
 
 /**
- * Events: `state` (detail: {state, retryMs, close}), `message` (detail: a server event).
+ * Events: `state` (detail: {state, close?: {code, reason, opened}}), `message` (detail: a server event).
  * States: idle → connecting → open → (waiting → connecting …) → idle. `open` means `session.created` has come.
  */
 export class Connection extends EventTarget {
@@ -65,12 +65,13 @@ export class Connection extends EventTarget {
   }
 
   lost(close) {
-    const wasStable = this.state === "open" && performance.now() - this.openedAt > STABLE_MS;
+    const opened = this.state === "open";
+    const wasStable = opened && performance.now() - this.openedAt > STABLE_MS;
     this.failures = wasStable ? 0 : this.failures + 1;
     const delay = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.max(0, this.failures - 1));
     const retryMs = delay * (0.5 + Math.random() / 2);
     this.timer = setTimeout(() => this.connect(), retryMs);
-    this.enter("waiting", { close, retryMs });
+    this.enter("waiting", { close: { ...close, opened } });
   }
 
   drop() {

@@ -26,10 +26,11 @@ export async function servedModel(key) {
   return models.length ? { model: models[0] } : { problem: "The server is still loading its model.", passing: true };
 }
 
-/** Why a socket closed, in words for the user. */
-export async function whyClosed({ code, reason }, key) {
+/** Why a socket closed, in words for the user; `served`: what `servedModel` found out after that. */
+export function whyClosed({ code, reason, opened }, { problem }) {
   if (code === 0) return reason;
-  if (code === 1013) return "The server is full at the moment.";
-  const { problem } = await servedModel(key); // a refused handshake tells a page nothing: ask again over HTTP
-  return problem ?? (reason || "The connection was lost.");
+  if (problem) return problem;
+  if (reason) return `The connection was closed: ${reason}.`;
+  // A refused handshake tells a page nothing. The server is up and knows us, so it must be full.
+  return opened ? "The connection was lost." : "The server has no place for another conversation at the moment.";
 }
