@@ -117,7 +117,11 @@ def apt_install(*packages: str) -> bool:
     if os.environ.get("CSLM_NO_APT") or not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
         return False
     say(f"apt-get install {' '.join(packages)}")
-    quiet = {"stdout": subprocess.DEVNULL, "stdin": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+    quiet = {
+        "stdout": subprocess.DEVNULL,
+        "stdin": subprocess.DEVNULL,
+        "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+    }
     subprocess.run(["apt-get", "update", "-qq"], check=False, **quiet)
     command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
     return subprocess.run(command, check=False, **quiet).returncode == 0
@@ -140,9 +144,10 @@ def digest(variant: str, additions: list[str], project: bool) -> str:
 def make_venv(venv: Path) -> Path:
     """The environment's Python; makes the environment unless it is there and of this Python."""
     python = venv / "bin" / "python"
-    wanted = "%d.%d" % sys.version_info[:2]
+    wanted = f"{sys.version_info.major}.{sys.version_info.minor}"
     if python.exists():
-        found = subprocess.run([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True)
+        ask = [python, "-c", "import sys; print(*sys.version_info[:2], sep='.')"]
+        found = subprocess.run(ask, capture_output=True, text=True, check=False)
         if found.stdout.strip() == wanted and (venv / "bin" / "pip").exists():
             return python
         say(f"{venv} is not a working environment of Python {wanted}: making it anew")
@@ -151,7 +156,9 @@ def make_venv(venv: Path) -> Path:
         return python
     if apt_install(f"python{wanted}-venv") and subprocess.run(make, check=False).returncode == 0:
         return python
-    raise InstallError(f"Python {wanted} cannot make a virtual environment (Debian, Ubuntu: apt-get install python{wanted}-venv)")
+    raise InstallError(
+        f"Python {wanted} cannot make a virtual environment (Debian, Ubuntu: apt-get install python{wanted}-venv)"
+    )
 
 
 class Pip:
@@ -164,11 +171,15 @@ class Pip:
     def install(self, *what: str, quiet_failure: bool = False) -> bool:
         """True if it worked; a failure is pip's to explain."""
         command = [*self._command, "install", "--no-deps", "--no-input", "-q", *what]
-        return subprocess.run(command, check=False, stderr=subprocess.DEVNULL if quiet_failure else None).returncode == 0
+        return (
+            subprocess.run(command, check=False, stderr=subprocess.DEVNULL if quiet_failure else None).returncode == 0
+        )
 
     def value(self, expression: str) -> str:
         """What `expression` prints there, "" where it fails."""
-        run = subprocess.run([str(self._python), "-c", f"print({expression})"], capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            [str(self._python), "-c", f"print({expression})"], capture_output=True, text=True, check=False
+        )
         return run.stdout.strip()
 
 
@@ -199,7 +210,9 @@ def verify(pip: Pip, variant: str) -> None:
     """The installed torch is of the kind that the variant needs."""
     cuda = pip.value("__import__('torch').version.cuda")
     if variant == "gpu" and cuda in ("", "None"):
-        raise InstallError("torch was installed without CUDA: pip is configured to prefer a CPU build; try `--variant cpu`")
+        raise InstallError(
+            "torch was installed without CUDA: pip is configured to prefer a CPU build; try `--variant cpu`"
+        )
     if variant != "gpu" and cuda != "None":
         raise InstallError(
             f"torch was installed with CUDA or does not start, and {TORCH_CPU_INDEX} could not be reached. "
@@ -227,7 +240,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv")
     parser.add_argument("--variant", choices=("auto", *VARIANTS), default="auto")
-    parser.add_argument("--with", dest="additions", choices=ADDITIONS, nargs="*", default=[], help="on top of the variant")
+    parser.add_argument(
+        "--with", dest="additions", choices=ADDITIONS, nargs="*", default=[], help="on top of the variant"
+    )
     parser.add_argument("--no-project", dest="project", action="store_false", help="only what it depends on")
     options = parser.parse_args(argv)
     try:

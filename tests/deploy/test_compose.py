@@ -43,8 +43,9 @@ def test_healthy_means_that_the_model_is_warm() -> None:
 def test_prometheus_scrapes_the_server() -> None:
     (job,) = load("deploy/prometheus.yml")["scrape_configs"]
     assert job["static_configs"] == [{"targets": ["server:8080"]}]
-    assert "./deploy/prometheus.yml:/etc/prometheus/prometheus.yml:ro" in (
-        load("docker-compose.yml")["services"]["prometheus"]["volumes"]
+    assert (
+        "./deploy/prometheus.yml:/etc/prometheus/prometheus.yml:ro"
+        in (load("docker-compose.yml")["services"]["prometheus"]["volumes"])
     )
 
 

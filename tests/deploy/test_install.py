@@ -52,14 +52,19 @@ def test_auto_takes_the_best_that_fits_and_says_why(here: object, variant: str, 
 
 
 def test_a_wish_is_granted_with_its_objection_named() -> None:
-    assert install.choose(machine(), "gpu") == ("gpu", "as asked, although no NVIDIA GPU found (`nvidia-smi -L` lists none)")
+    assert install.choose(machine(), "gpu") == (
+        "gpu",
+        "as asked, although no NVIDIA GPU found (`nvidia-smi -L` lists none)",
+    )
     assert install.choose(machine(), "portable") == ("portable", "as asked")
 
 
 def test_an_install_is_renewed_when_something_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[str, list[str]]] = []
     monkeypatch.setattr(install, "look_around", machine)
-    monkeypatch.setattr(install, "install", lambda venv, variant, additions, project: calls.append((variant, additions)))
+    monkeypatch.setattr(
+        install, "install", lambda venv, variant, additions, project: calls.append((variant, additions))
+    )
     arguments = ["--venv", str(tmp_path)]
     assert install.main(arguments) == 0
     assert install.main(arguments) == 0
@@ -73,7 +78,9 @@ def test_an_install_is_renewed_when_something_changed(tmp_path: Path, monkeypatc
     assert calls[2:] == [("cpu", ["dev"])]
 
 
-def test_a_failed_install_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_install_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail(*_: object) -> None:
         raise install.InstallError("no room on the disk")
 
@@ -126,8 +133,12 @@ def test_a_gpu_install_with_a_cpu_torch_is_refused() -> None:
 
 def test_a_python_is_found_and_a_wrong_one_refused() -> None:
     script = ["sh", str(ROOT / "deploy" / "find-python.sh")]
-    found = subprocess.run(script, env={"PATH": "/usr/bin:/bin", "PYTHON": sys.executable}, capture_output=True, text=True)
+    found = subprocess.run(
+        script, env={"PATH": "/usr/bin:/bin", "PYTHON": sys.executable}, capture_output=True, text=True
+    )
     assert found.stdout.strip() == sys.executable
-    refused = subprocess.run(script, env={"PATH": "/usr/bin:/bin", "PYTHON": "/bin/false"}, capture_output=True, text=True)
+    refused = subprocess.run(
+        script, env={"PATH": "/usr/bin:/bin", "PYTHON": "/bin/false"}, capture_output=True, text=True
+    )
     assert refused.returncode == 1
     assert "Python 3.11 to 3.14 is needed; /bin/false is not one." in refused.stderr

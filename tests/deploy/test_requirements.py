@@ -68,7 +68,9 @@ def test_every_line_is_an_exact_pin(name: str) -> None:
 def test_additions_agree_with_every_variant(variant: str) -> None:
     for addition in ("dev", "mic"):
         for package, version in pins(addition).items():
-            assert pins(variant).get(package, version) == version, f"{addition}.txt and {variant}.txt differ on {package}"
+            assert pins(variant).get(package, version) == version, (
+                f"{addition}.txt and {variant}.txt differ on {package}"
+            )
 
 
 def test_what_runs_imports_only_what_every_variant_installs() -> None:
@@ -104,4 +106,6 @@ def test_every_declared_range_accepts_the_pins() -> None:
         known = {**pins("base"), **pins(name)}
         for requirement in map(Requirement, lines):
             version = known[canonical(requirement.name)]
-            assert version in requirement.specifier, f"{name}.txt: {requirement.name}=={version} is outside {requirement}"
+            assert version in requirement.specifier, (
+                f"{name}.txt: {requirement.name}=={version} is outside {requirement}"
+            )
