@@ -166,18 +166,22 @@ async function startTalking() {
     connection.open();
     await showDevices();
   } catch (error) {
-    stopTalking();
+    microphoneOff();
     panel.notify(error instanceof MicrophoneError ? error.message : `Sound could not be started (${error.message}).`);
   }
   $("talk").disabled = false;
 }
 
 function stopTalking() {
+  microphoneOff();
+  interrupt();
+  connection.close();
+}
+
+function microphoneOff() {
   microphone.stop();
   live = false;
   panel.showLevel(0);
-  interrupt();
-  connection.close();
   show();
 }
 
