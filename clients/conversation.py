@@ -46,6 +46,7 @@ class Conversation:
         self._configured = False
         self._changed = asyncio.Event()
         self._own_events: set[str] = set()
+        self._refusals: set[str | None] = set()
         self._due_s: float | None = None
         self._sent_s = 0.0
         self.turn = TurnRecord(buffer_s)
@@ -75,7 +76,7 @@ class Conversation:
     async def ask_at_once(self, recording: Recording) -> TurnRecord:
         """Send a whole recording as fast as the server takes it, and commit it."""
         self._begin()
-        await self._session.append(recording.pcm)
+        self._own_events.update(await self._session.append(recording.pcm))
         return await self._request(await self._session.commit())
 
     async def ask_and_commit(self, recording: Recording) -> TurnRecord:
@@ -112,18 +113,22 @@ class Conversation:
     def _begin(self) -> None:
         self.turn = TurnRecord(self._buffer_s)
         self._own_events.clear()
+        self._refusals.clear()
 
     async def _request(self, asked_by: str) -> TurnRecord:
         """Ask for the answer once the question is in: after a refused one the server would answer the last again."""
         turn = self.turn
         turn.asked_s = self._clock.now_s()
         self._own_events.add(asked_by)
-        await self._until(lambda: turn.stopped_s is not None or bool(turn.errors), self._late())
+        await self._until(lambda: turn.stopped_s is not None or self._refused(asked_by), self._late())
         if not turn.errors:
             turn.expect_answer()
             self._own_events.add(await self._session.respond())
             await self._until(lambda: turn.over, self._late())
         return turn
+
+    def _refused(self, event_id: str) -> bool:
+        return bool(self._refusals & {event_id, None})
 
     async def _until(self, condition: Callable[[], bool], complaint: str) -> None:
         try:
@@ -157,8 +162,10 @@ class Conversation:
         now_s = self._clock.now_s()
         if event.type == "session.updated":
             self._configured = True
-        if event.type == "error" and event.error.event_id not in (None, *self._own_events):
-            return
+        if event.type == "error":
+            if event.error.event_id not in (None, *self._own_events):
+                return
+            self._refusals.add(event.error.event_id)
         if event.type == "input_audio_buffer.speech_started":
             await self._interrupt(now_s)
         self.turn.take(event, now_s)

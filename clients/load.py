@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -106,24 +106,27 @@ def load(
 
 def _run(plan: LoadPlan, paths: Sequence[Path], api_key: str | None, json_path: Path | None) -> int:
     stats = LoadStats()
-    exit_code = 0
     try:
         recordings = read_recordings(paths)
         if json_path is not None:
             check_writable(json_path)
-        with Console(stderr=True).status("opening a first session") as status:
-            asyncio.run(run_load(plan, recordings, stats, api_key=api_key, status=status))
+        interrupted = _measure(plan, recordings, stats, api_key)
     except ClientError as error:
         return report_error(error)
-    except KeyboardInterrupt:
-        if not stats.asked:
-            return INTERRUPTED_EXIT
-        exit_code = INTERRUPTED_EXIT
     Console().print(table(stats))
     if json_path is not None:
-        _write(json_path, report(plan, recordings, stats) | {"interrupted": bool(exit_code)})
-    return exit_code or (0 if stats.completed == stats.started else FAILED_EXIT)
+        result = report(plan, recordings, stats) | {"interrupted": interrupted}
+        json_path.write_text(json.dumps(result, indent=2) + "\n")
+    if interrupted:
+        return INTERRUPTED_EXIT
+    return 0 if stats.completed == stats.started else FAILED_EXIT
 
 
-def _write(path: Path, result: dict[str, Any]) -> None:
-    path.write_text(json.dumps(result, indent=2) + "\n")
+def _measure(plan: LoadPlan, recordings: Sequence[Recording], stats: LoadStats, api_key: str | None) -> bool:
+    """Whether the user broke it off: what was measured until then still counts."""
+    try:
+        with Console(stderr=True).status("opening a first session") as status:
+            asyncio.run(run_load(plan, recordings, stats, api_key=api_key, status=status))
+    except KeyboardInterrupt:
+        return True
+    return False

@@ -154,6 +154,9 @@ async def open_loop(
                     stats.skipped += 1
                 progress()
             await _drain(running, drain_s, stats)
+    except asyncio.CancelledError:
+        stats.unfinished = stats.started - stats.completed - stats.failed
+        raise
     finally:
         stats.elapsed_s = clock.now_s() - began_s
 

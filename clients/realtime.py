@@ -128,15 +128,15 @@ class SessionOptions:
         return {"type": "session.update", "session": session}
 
 
-def append_message(pcm: bytes) -> str:
-    """An `input_audio_buffer.append` event as it goes over the wire, so that repeated frames are encoded once."""
-    return json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode("ascii")})
+def append_event(pcm: bytes) -> dict[str, str]:
+    """An `input_audio_buffer.append` event."""
+    return {"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode("ascii")}
 
 
 class RealtimeSession:
     """An open session. Iterate it for events; the iteration ends when the session was closed in an orderly way.
 
-    Every method that sends returns the `event_id` it sent (an error event of the server names it), and raises
+    The methods that send return the `event_id` of what they sent, which an error event of the server names, and raise
     Disconnected if the connection is gone.
     """
 
@@ -173,10 +173,10 @@ class RealtimeSession:
         """`session.update`; the server answers `session.updated`."""
         return await self.send(options.event())
 
-    async def append(self, pcm: bytes) -> None:
-        """PCM16 mono at 24 kHz, any length, sent at once in messages of a second."""
-        for start in range(0, len(pcm), _APPEND_BYTES):
-            await self.send_message(append_message(pcm[start : start + _APPEND_BYTES]))
+    async def append(self, pcm: bytes) -> list[str]:
+        """PCM16 mono at 24 kHz, any length, sent at once in messages of a second. Returns the id of each."""
+        pieces = (pcm[start : start + _APPEND_BYTES] for start in range(0, len(pcm), _APPEND_BYTES))
+        return [await self.send(append_event(piece)) for piece in pieces]
 
     async def commit(self) -> str:
         """The audio so far is the question."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +14,11 @@ import soxr
 from numpy.typing import NDArray
 
 from clients.errors import UnreadableRecording
-from clients.realtime import RATE_HZ, SAMPLE_BYTES, append_message, frames_of
+from clients.realtime import RATE_HZ, SAMPLE_BYTES, append_event, frames_of
 
 FRAME_S = 0.020
 FRAME_BYTES = int(RATE_HZ * FRAME_S) * SAMPLE_BYTES
-SILENCE_MESSAGE = append_message(bytes(FRAME_BYTES))
+SILENCE_MESSAGE = json.dumps(append_event(bytes(FRAME_BYTES)))
 
 _SPEECH_BELOW_PEAK_DB = 35.0
 _SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf"})
@@ -38,7 +39,7 @@ class Recording:
     @cached_property
     def messages(self) -> tuple[str, ...]:
         """The append events of its 20 ms frames, encoded once for every session that speaks it."""
-        return tuple(append_message(frame) for frame in frames_of(self.pcm, FRAME_BYTES))
+        return tuple(json.dumps(append_event(frame)) for frame in frames_of(self.pcm, FRAME_BYTES))
 
     @cached_property
     def speech_frames(self) -> int:

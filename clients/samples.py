@@ -53,13 +53,9 @@ class Samples:
         """n, mean, min, p50, p95, p99 and max; None for each where nothing was measured."""
         if not self.count:
             return {"n": 0} | dict.fromkeys(("mean", "min", "p50", "p95", "p99", "max"))
-        p50, p95, p99 = self.percentiles(0.50, 0.95, 0.99)
-        values = {
-            "mean": self._sum / self.count,
-            "min": self._min,
-            "p50": p50,
-            "p95": p95,
-            "p99": p99,
-            "max": self._max,
-        }
-        return {"n": self.count} | {name: round(value, 6) for name, value in values.items()}
+        names, shares = ("p50", "p95", "p99"), (0.50, 0.95, 0.99)
+        summary: dict[str, float | int | None] = {"n": self.count, "mean": round(self._sum / self.count, 6)}
+        summary["min"] = round(self._min, 6)
+        summary |= {name: round(value, 6) for name, value in zip(names, self.percentiles(*shares), strict=True)}
+        summary["max"] = round(self._max, 6)
+        return summary

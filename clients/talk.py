@@ -56,6 +56,7 @@ class Screen:
         self._open: str | None = None
         self._marked_s: float | None = None
         self._heard_item: str | None = None
+        self._shown_error: tuple[str | None, str] | None = None
 
     def say(self, who: str, text: str) -> None:
         """Continue the line of `who`, or begin one."""
@@ -90,11 +91,13 @@ class Screen:
                 self.say("answer", event.delta)
             case "response.output_audio.delta" if turn.first_audio_s != self._marked_s:
                 self._mark_first_audio(turn)
-            case "error":
+            case "error" if (event.error.code, event.error.message) != self._shown_error:
+                self._shown_error = event.error.code, event.error.message
                 self.line("error", f"{event.error.code or event.error.type}: {event.error.message}")
 
     def timings(self, turn: TurnRecord) -> None:
         """When things came, counted from the end of the question, and how it ended if not well."""
+        self._shown_error = None
         if turn.status not in (None, "completed"):
             self.line("status", f"the answer is {turn.status} ({turn.reason or 'no reason given'})")
         self.line("timings", describe_timings(turn))
@@ -123,16 +126,20 @@ async def ask_all(talk: Talk, screen: Screen) -> list[TurnRecord]:
     """Ask the questions in turn, print and write the answers. Raises ClientError where the talk cannot go on."""
     turns: list[TurnRecord] = []
     answer = bytearray()
+    talking = False
 
     def observe(event: Any, turn: TurnRecord) -> None:
         if event.type == "response.created":
             answer.clear()
         elif event.type == "response.output_audio.delta":
             answer.extend(audio_of(event))
-        screen.show(event, turn)
+        if talking:
+            screen.show(event, turn)
 
     async def script(conversation: Conversation) -> None:
+        nonlocal talking
         await conversation.configure(talk.options)
+        talking = True
         for number, question in enumerate(talk.questions, start=1):
             answer.clear()
             screen.line("question", _describe(question))

@@ -142,8 +142,9 @@ class TurnRecord:
             return
         self.reason = details.reason
         if details.error is not None:
-            self.reason = details.error.code or details.error.type or "response_failed"
-            self.errors.append(TurnError(self.reason, details.error.message or "the response failed"))
+            code = details.error.code or details.error.type or "response_failed"
+            self.reason = code
+            self.errors.append(TurnError(code, details.error.message or "the response failed"))
 
 
 _METHODS = {

@@ -28,7 +28,7 @@ _CLIENT_MODELS = {
     get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(RealtimeClientEvent)[0])
 }
 
-Ending = Literal["completed", "failed", "dropped", "silent", "refused"]
+Ending = Literal["completed", "failed", "incomplete", "dropped", "silent", "refused"]
 
 
 @dataclass
@@ -38,6 +38,7 @@ class Script:
     transcript: str = "what is two plus three"
     answer: tuple[str, ...] = ("Two plus three ", "is five.")
     delta_s: float = 0.5
+    longest_s: float = 1e9
     endings: tuple[Ending, ...] = ("completed",)
     refuse_update: bool = False
     refuse_commit: bool = False
@@ -102,8 +103,8 @@ class _Session:
         await self._send("session.created", session=_SESSION)
         for message in self._script.extra_messages:
             await self._socket.send(message)
-        async for message in self._socket:
-            event = json.loads(message)
+        async for sent in self._socket:
+            event = json.loads(sent)
             _CLIENT_MODELS[event["type"]].model_validate(event)
             self._server.received.append(event)
             await getattr(self, "_" + event["type"].replace(".", "_"))(event)
@@ -124,6 +125,9 @@ class _Session:
 
     async def _input_audio_buffer_append(self, event: dict[str, Any]) -> None:
         pcm = base64.b64decode(event["audio"])
+        if self._buffered + len(pcm) // 2 > self._script.longest_s * RATE_HZ:
+            await self._error("audio_too_long", event)
+            return
         self._samples += len(pcm) // 2
         self._buffered += len(pcm) // 2
         if self._vad:

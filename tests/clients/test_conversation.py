@@ -163,6 +163,21 @@ async def test_after_a_refused_commit_no_answer_is_asked_for(recording: Recordin
     assert server.types().count("response.create") == 1
 
 
+async def test_refused_audio_is_no_error_of_the_next_turn(recording: Recording) -> None:
+    long = Recording("long.wav", recording.pcm * 500)
+
+    async def script(conversation: Conversation) -> None:
+        await conversation.configure(MANUAL)
+        refused = await conversation.ask_at_once(long)
+        assert {error.code for error in refused.errors} == {"audio_too_long"}
+        assert (await conversation.ask_at_once(recording)).answered
+
+    async with fake_server(Script(longest_s=60.0)) as server:
+        await hold(server, script)
+    assert server.types().count("response.create") == 1
+    assert server.types().count("input_audio_buffer.commit") == 2
+
+
 @pytest.mark.parametrize(("ending", "code"), [("failed", "engine_unavailable"), ("refused", "engine_unavailable")])
 async def test_a_failed_answer_leaves_the_session_usable(recording: Recording, ending: Any, code: str) -> None:
     async def script(conversation: Conversation) -> None:

@@ -148,7 +148,8 @@ async def test_callers_measure_answers(recording: Recording, clock: VirtualClock
         await Caller(plan, [recording], stats, clock=clock).call(0)
     assert (stats.completed, stats.failed, stats.asked, stats.answered) == (1, 0, 2, 2)
     assert stats.errors == {}
-    assert (stats.audio_s, stats.spoken_s) == (pytest.approx(2.0), pytest.approx(2 * recording.duration_s))
+    assert stats.audio_s == pytest.approx(2.0)
+    assert stats.spoken_s == pytest.approx(2 * recording.duration_s)
     for samples in (stats.from_speech_end_s, stats.from_speech_stopped_s, stats.until_complete_s, stats.longest_gap_s):
         assert samples.count == 2
     assert stats.frame_lag_s.count >= 20

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 import typer
@@ -96,6 +97,18 @@ def test_an_error_event_is_printed_with_its_code(wav: Path, script: Script) -> N
     assert done.exit_code == 4
     code = "input_audio_buffer_commit_empty" if script.refuse_commit else "engine_unavailable"
     assert f"error    {code}: refused: {code}" in done.stdout
+
+
+def test_an_error_is_printed_once(wav: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.wav", np.zeros(16_000 * 5), 16_000)
+    with fake_server_in_thread(Script(longest_s=2)) as server:
+        done = run(tmp_path / "long.wav", wav, "--url", server.url)
+    assert done.exit_code == 4
+    assert done.output.count("audio_too_long: ") == 1
+    assert done.stdout.count("is five.") == 1
+    with fake_server_in_thread(Script(refuse_update=True)) as server:
+        refused = run(wav, "--url", server.url)
+    assert (refused.exit_code, refused.output.count("invalid_value: ")) == (4, 1)
 
 
 def test_a_failed_answer_is_told(wav: Path) -> None:
