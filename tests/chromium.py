@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parent / "data"
 RATE_HZ = 16_000
+PATIENCE_MS = 20_000
 
 _FLAGS = (
     "--no-sandbox",
@@ -76,8 +77,9 @@ def open_page(
     Without `allow_microphone` the user refuses it. `before`: a script that runs before those of the page. Uncaught errors and
     console errors of the page fail the test, unless it provokes `errors`.
     """
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_MS)
     path = chromium_path()
     flags = [flag for flag in _FLAGS if allow_microphone or flag != "--use-fake-ui-for-media-stream"]
     if microphone:
@@ -91,7 +93,7 @@ def open_page(
             page = browser.new_page(
                 viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
             )
-            page.set_default_timeout(15_000)
+            page.set_default_timeout(PATIENCE_MS)
             page.on("pageerror", lambda error: problems.append(str(error)))
             page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
             page.add_init_script(before)

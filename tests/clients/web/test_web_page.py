@@ -94,8 +94,8 @@ def test_every_event_it_sends_is_of_the_protocol(url: str, script: Script) -> No
 
 
 def test_speaking_interrupts_the_answer(url: str, script: Script, tmp_path: Path) -> None:
-    script.answer_s = 6
-    microphone = recording(tmp_path / "mic.wav", 0.3, "ask_sum_en", 2.0, "ask_sum_zh")
+    script.answer_s = 10
+    microphone = recording(tmp_path / "mic.wav", 0.3, "ask_sum_en", 4.0, "ask_sum_zh")
     with open_page(url, microphone=microphone) as page:
         page.get_by_role("button", name="Start talking").click()
         until(lambda: number(page, "played-samples"), page)
@@ -201,13 +201,11 @@ def test_a_refused_microphone_is_explained(url: str) -> None:
 
 
 def test_a_muted_microphone_sends_silence(url: str, script: Script, tmp_path: Path) -> None:
-    with open_page(url, microphone=recording(tmp_path / "mic.wav", 1.5, "ask_sum_en")) as page:
+    with open_page(url, microphone=recording(tmp_path / "mic.wav", 3.0, "ask_sum_en")) as page:
         page.get_by_role("button", name="Start talking").click()
         page.get_by_role("button", name="Mute microphone").click()
         expect(page.locator("#phase")).to_have_text("Muted")
-        before = until(lambda: script.appended_samples, page)
-        page.wait_for_timeout(2500)
-        assert script.appended_samples > before + RATE_HZ
+        until(lambda: script.appended_samples > 5 * RATE_HZ, page)
         expect(page.locator(".turn")).to_have_count(0)
 
 
