@@ -7,6 +7,8 @@ before torch has used more than one OpenMP thread in this process, because its w
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
 import logging
 import os
 import secrets
@@ -25,17 +27,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BLOCK_TOKENS = 32
+_ENVIRONMENT = {  # what vLLM can be told in no other way; whoever sets one of these keeps it
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """`kv_cache_mb` matters on CPUs only, where vLLM would otherwise take half the memory; GPUs use `gpu_memory_share`."""
+    """`kv_cache_mb` matters on CPUs, where vLLM would take half the memory without it; GPUs use `gpu_memory_share`.
+
+    `dtype` None is the checkpoint's own; vLLM's "auto" would serve float32 weights in half precision.
+    """
 
     max_model_len: int
     max_sequences: int = 64
     kv_cache_mb: int = 256
     gpu_memory_share: float = 0.8
-    dtype: str = "auto"
+    dtype: str | None = None
 
 
 class VllmLanguageModel:
@@ -61,6 +72,7 @@ class VllmLanguageModel:
         if self._engine is not None:
             self._engine.shutdown()
             self._engine = None
+            gc.collect()  # its finalizer complains when it first runs at the interpreter's end
 
     def fault(self) -> str | None:
         """Why no turn can be answered right now, or None."""
@@ -109,8 +121,8 @@ class VllmLanguageModel:
             return self._engine
 
     def _build(self) -> AsyncLLM:
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.platforms import current_platform
         from vllm.v1.engine.async_llm import AsyncLLM
@@ -127,7 +139,7 @@ class VllmLanguageModel:
                 skip_tokenizer_init=True,
                 max_model_len=self._config.max_model_len,
                 max_num_seqs=self._config.max_sequences,
-                dtype=self._config.dtype,
+                dtype=self._config.dtype or _own_dtype(self._directory),
                 block_size=_BLOCK_TOKENS if on_cpu else None,
                 enable_prefix_caching=True,
                 disable_log_stats=True,
@@ -138,6 +150,11 @@ class VllmLanguageModel:
             return AsyncLLM.from_vllm_config(config, disable_log_stats=True)
         except (OSError, ValueError, RuntimeError) as error:
             raise BundleError(f"vLLM cannot load {self._directory}: {error}") from error
+
+
+def _own_dtype(directory: Path) -> str:
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    return config.get("dtype") or config.get("torch_dtype") or "auto"
 
 
 async def _single(ids: list[int]) -> AsyncIterator[list[int]]:

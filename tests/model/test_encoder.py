@@ -64,9 +64,9 @@ def test_nothing_after_the_end(encoder: UnitEncoder) -> None:
 
 def test_merging_drops_blanks_repeats_and_silence_at_the_ends(encoder: UnitEncoder) -> None:
     state, blank, silence = encoder.open(), CONFIG.n_units, CONFIG.silence_unit
-    first = encoder._merge(state, [silence, blank, 3, 3, blank, 4, silence])
-    assert first == [3, 4]
-    assert encoder._merge(state, [silence, silence, blank, 5, blank, 5, 5, silence]) == [silence, 5]
+    first = encoder._merge(state, [*[silence] * 9, blank, 3, 3, blank, silence, 4, silence])
+    assert first == [3, 4]  # a pause is at least four frames long
+    assert encoder._merge(state, [silence, silence, blank, silence, 5, blank, 5, 5, *[silence] * 9]) == [silence, 5]
 
 
 def test_mel_filters_are_slaneys() -> None:

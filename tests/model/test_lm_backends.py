@@ -1,0 +1,176 @@
+"""One contract for every language-model backend, on a small random checkpoint of the bundle's layout."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from model.lm import Backend
+from model.lm.transformers_model import TransformersLanguageModel, sample
+from model.lm.vllm_engine import EngineConfig, VllmLanguageModel
+from model.lm.vllm_http import VllmHttpLanguageModel
+from streaming.errors import BundleError, EngineUnavailable
+from streaming.stages import Sampling
+
+needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed on this platform")
+PROMPTS = [[5, 6, 7, 8], [9, 3, 9, 3, 9], list(range(2, 60))]
+GREEDY = Sampling(max_tokens=24)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights in float32, so that no two logits tie."""
+    directory = tmp_path_factory.mktemp("checkpoint")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=600,
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=64,
+        max_position_embeddings=512,
+        initializer_range=0.3,
+        bos_token_id=0,
+        eos_token_id=1,
+    )
+    LlamaForCausalLM(config).save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def reference(checkpoint: Path) -> list[list[int]]:
+    """Greedy continuations by plain transformers `generate`."""
+    model = LlamaForCausalLM.from_pretrained(checkpoint).eval()
+    return [
+        model.generate(torch.tensor([ids]), max_new_tokens=24, do_sample=False, eos_token_id=None, pad_token_id=1)[
+            0, len(ids) :
+        ].tolist()
+        for ids in PROMPTS
+    ]
+
+
+@pytest.fixture(scope="module")
+def vllm_server(checkpoint: Path) -> Iterator[str]:
+    """vLLM's own HTTP server with the token-in, token-out route."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(checkpoint)]
+    command += ["--served-model-name", "small", "--skip-tokenizer-init", "--enable-scale-out", "--enforce-eager"]
+    command += ["--max-model-len", "512", "--block-size", "32", "--kv-cache-memory-bytes", str(64 << 20)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--disable-uvicorn-access-log"]
+    with subprocess.Popen(command, env={**os.environ, "VLLM_NO_USAGE_STATS": "1"}) as server:
+        try:
+            _await_health(f"http://127.0.0.1:{port}/health", server)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(30)
+
+
+def _await_health(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise RuntimeError("the vLLM server stopped while starting")
+        try:
+            if httpx.get(url, timeout=2).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.5)
+    raise TimeoutError(url)
+
+
+@pytest.fixture(
+    params=["transformers", pytest.param("vllm", marks=needs_vllm), pytest.param("vllm_http", marks=needs_vllm)]
+)
+async def backend(request: pytest.FixtureRequest, checkpoint: Path) -> AsyncGenerator[Backend]:
+    lm: Backend
+    if request.param == "transformers":
+        lm = TransformersLanguageModel(checkpoint)
+    elif request.param == "vllm":
+        lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64))
+    else:
+        lm = VllmHttpLanguageModel(request.getfixturevalue("vllm_server"), "small")
+    await lm.start()
+    yield lm
+    await lm.close()
+
+
+async def pieces(ids: Sequence[int]) -> AsyncIterator[list[int]]:
+    """A prompt that becomes known bit by bit."""
+    for token in ids:
+        yield [token]
+
+
+async def answer(lm: Backend, ids: Sequence[int], sampling: Sampling = GREEDY) -> list[int]:
+    return [token async for fresh in lm.generate(pieces(ids), sampling) for token in fresh]
+
+
+async def test_contract(backend: Backend, reference: list[list[int]]) -> None:
+    """One engine start for all of it: greedy, stop ids, length, abandonment."""
+    assert [await answer(backend, ids) for ids in PROMPTS] == reference
+    stop = reference[0][5]
+    stopped = await answer(backend, PROMPTS[0], Sampling(max_tokens=24, stop_token_ids=(stop,)))
+    assert stopped == reference[0][: reference[0].index(stop)]
+    assert await answer(backend, PROMPTS[1], Sampling(max_tokens=3)) == reference[1][:3]
+    sampled = await answer(backend, PROMPTS[0], Sampling(temperature=1.0, top_p=0.9, top_k=20, max_tokens=8))
+    assert len(sampled) == 8
+    async with aclosing(backend.generate(pieces(PROMPTS[2]), Sampling(max_tokens=400))) as abandoned:
+        await anext(abandoned)
+    assert await answer(backend, PROMPTS[0]) == reference[0]
+    assert backend.fault() is None
+
+
+@needs_vllm
+async def test_a_dead_engine_fails_the_turn_and_the_next_is_answered(
+    checkpoint: Path, reference: list[list[int]]
+) -> None:
+    lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64))
+    await lm.start()
+    async with aclosing(lm.generate(pieces(PROMPTS[0]), Sampling(max_tokens=400))) as turn:
+        await anext(turn)
+        for process in psutil.Process().children(recursive=True):
+            if "EngineCore" in " ".join(process.cmdline()):
+                process.kill()
+        with pytest.raises(EngineUnavailable) as caught:
+            while True:
+                await anext(turn)
+    assert caught.value.retryable
+    assert await answer(lm, PROMPTS[0]) == reference[0]
+    await lm.close()
+
+
+async def test_a_server_that_is_not_there_is_named() -> None:
+    lm = VllmHttpLanguageModel("http://127.0.0.1:9", "small")
+    with pytest.raises(EngineUnavailable, match=r"127\.0\.0\.1:9"):
+        await lm.start()
+    await lm.close()
+
+
+def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="transformers cannot load"):
+        TransformersLanguageModel(tmp_path)
+
+
+def test_sampling_follows_top_k_and_nucleus() -> None:
+    logits = torch.tensor([5.0, 4.9, 1.0, 0.0])
+    assert sample(logits, Sampling()) == 0
+    assert {sample(logits, Sampling(temperature=1.0, top_p=0.6)) for _ in range(64)} == {0, 1}
+    assert {sample(logits, Sampling(temperature=1.0, top_k=1)) for _ in range(16)} == {0}
