@@ -1,0 +1,71 @@
+"""What a wheel holds, and what the README promises."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("clients", "model", "server", "streaming")
+
+_LIST_FILES = """
+import json
+from setuptools.dist import Distribution
+
+distribution = Distribution()
+distribution.parse_config_files()
+distribution.script_name = "setup.py"
+command = distribution.get_command_obj("build_py")
+command.ensure_finalized()
+modules = [path for _, _, path in command.find_all_modules()]
+data = [f"{folder}/{name}" for _, folder, _, names in command.data_files for name in names]
+print(json.dumps(modules + data))
+"""
+
+
+def packaged() -> set[str]:
+    """Paths that a wheel would hold, as setuptools finds them."""
+    run = subprocess.run([sys.executable, "-c", _LIST_FILES], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {Path(path).as_posix() for path in json.loads(run.stdout.splitlines()[-1])}
+
+
+def test_the_wheel_holds_the_code_the_page_and_the_bundle() -> None:
+    pytest.importorskip("setuptools")
+    wanted = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    for folder in ("clients/web", "model/bundles"):
+        wanted += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
+    names = {path.relative_to(ROOT).as_posix() for path in wanted if "__pycache__" not in path.parts}
+    missing = names - packaged()
+    assert not missing, sorted(missing)
+
+
+def test_the_wheel_holds_nothing_else() -> None:
+    pytest.importorskip("setuptools")
+    assert {path.split("/")[0] for path in packaged()} == set(PACKAGES)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "THIRD_PARTY_NOTICES.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    assert not [link for link in links if not (ROOT / link).exists()]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_every_make_target_named_exists(name: str) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE))
+    assert named
+    assert named <= targets
+
+
+def test_no_file_of_a_bundle_is_over_the_limit() -> None:
+    for bundle in (ROOT / "model" / "bundles").iterdir():
+        sizes = {path: path.stat().st_size for path in bundle.rglob("*") if path.is_file()}
+        assert sum(sizes.values()) <= 120e6
+        assert not [path for path, size in sizes.items() if size > 50e6]
