@@ -12,7 +12,7 @@ INSTALL = python=$$(PYTHON='$(PYTHON)' sh deploy/find-python.sh) && "$$python" d
 .PHONY: help serve install test browser lint format types contracts check clean
 
 help:
-	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST))
+	@sed -n '1,3s/^# //p' $(firstword $(MAKEFILE_LIST))
 
 install:
 	@$(INSTALL)
