@@ -40,7 +40,7 @@ class Outgoing:
             async with self._lock, asyncio.timeout(self._timeout_s):
                 if not self.started:
                     self.started = True
-                    headers = [(key.encode(), value.encode("latin-1")) for key, value in self._headers.items()]
+                    headers = [(key.encode(), value.encode("latin-1", "replace")) for key, value in self._headers.items()]
                     await self._send({"type": "http.response.start", "status": 200, "headers": headers})
                 await self._send({"type": "http.response.body", "body": data, "more_body": not last})
         except TimeoutError:

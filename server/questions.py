@@ -12,10 +12,10 @@ import json
 from base64 import b64decode
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -40,8 +40,8 @@ class SpeechOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str | None = Field(None, max_length=200, description="the model's name; default: the one this server has")
-    text: str | None = Field(
-        None, min_length=1, max_length=MAX_TEXT, description="a typed question, in place of a recording"
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT)] | None = Field(
+        None, description="a typed question, in place of a recording"
     )
     reply_language: ReplyLanguage = Field("auto", description="language of the answer")
     instructions: str = Field("", max_length=MAX_TEXT, description="how to answer")
@@ -137,7 +137,7 @@ async def _read_body(request: Request, limit: int) -> Upload:
         return await _multipart(request, limit)
     body = b"".join([chunk async for chunk in _counted(request, limit)])
     if kind == "application/json":
-        return _json(body)
+        return await asyncio.to_thread(_json, body)
     if kind == "application/x-www-form-urlencoded" and sniff(body) is None:
         return Upload(fields=_form(body))
     if not body and "text" in request.query_params:

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from server.errors import ModelLoading, public_error
 from server.runtime import ServedModel
 from server.settings import Settings
-from streaming.errors import EngineUnavailable
+from streaming.errors import EngineUnavailable, SpeechServerError
 
 log = logging.getLogger("cslm.model")
 
@@ -66,7 +66,12 @@ class Serving:
                 self._settled.set()
                 await closing.wait()
         except Exception as failure:
-            log.exception("the model %s", "failed" if self._settled.is_set() else "could not be loaded")
+            log.error(
+                "the model %s: %s",
+                "failed while closing" if self._settled.is_set() else "could not be loaded",
+                failure,
+                exc_info=None if isinstance(failure, SpeechServerError) else failure,
+            )
             self._failure = failure
         finally:
             self._model = None

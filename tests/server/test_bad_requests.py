@@ -151,6 +151,8 @@ async def test_formats_nobody_can_read_or_write(front: Front) -> None:
         ({"json": {"audio": "ÄÖÜ"}}, "invalid_audio"),
         ({"json": {}}, "missing_parameter"),
         ({"json": {"text": ""}}, "invalid_value"),
+        ({"json": {"text": " \n "}}, "invalid_value"),
+        ({"content": b'{"text": "\\ud800"}', "headers": {"content-type": "application/json"}}, "invalid_value"),
         ({"json": {"text": {"a": 1}}}, "invalid_value"),
         ({"json": {"text": "hi", "nested": {"a": 1}}}, "unknown_parameter"),
         (
