@@ -22,9 +22,7 @@ def authorise(settings: Settings, headers: Mapping[str, str]) -> None:
     wanted = settings.api_key.get_secret_value().encode()
     offered = list(_keys(headers))
     if not offered:
-        raise Unauthorised(
-            "this server needs an API key: send `Authorization: Bearer KEY`", code="missing_api_key"
-        )
+        raise Unauthorised("this server needs an API key: send `Authorization: Bearer KEY`", code="missing_api_key")
     if not any(hmac.compare_digest(key.encode(), wanted) for key in offered):
         raise Unauthorised("the API key is wrong")
 

@@ -21,7 +21,9 @@ class Settings(BaseSettings):
     backend: Backend = Field("auto", description="what runs the language model")
     lm_url: str | None = Field(None, description="vLLM server of the backend vllm_http")
     api_key: SecretStr | None = Field(None, description="key that /v1/* asks for; unset: open to all")
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="origins, separated by commas; * for any")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins, separated by commas; * for any"
+    )
     max_sessions: int = Field(32, ge=1, description="turns and sockets at once, REST and WebSocket together")
     max_body_bytes: int = Field(25 * 1024 * 1024, ge=1, description="largest request body")
     max_message_bytes: int = Field(4 * 1024 * 1024, ge=1, description="largest WebSocket message")
