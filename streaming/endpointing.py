@@ -13,13 +13,14 @@ class EndpointerConfig:
 
     `threshold`: speech probability that starts a turn (it ends 0.15 below, so that it does not flicker);
     `prefix_padding_ms`: audio kept from before the start; `silence_duration_ms`: silence that ends a turn;
-    `min_speech_ms`: shorter bursts are no turn.
+    `min_speech_ms`: shorter bursts are no turn; `max_turn_ms`: a turn that grows longer ends there.
     """
 
     threshold: float = 0.5
     prefix_padding_ms: int = 300
     silence_duration_ms: int = 500
     min_speech_ms: int = 96
+    max_turn_ms: int = 30_000
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.threshold <= 1.0:
@@ -31,14 +32,14 @@ class EndpointerConfig:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """The user began to speak; `at_sample` (16 kHz, since the session opened) includes the prefix padding."""
+    """The user began to speak; `at_sample` (16 kHz, since the session opened) includes the padding, as far as free."""
 
     at_sample: int
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
-    """The user has been silent long enough; `at_sample` is where the silence was noticed as an end."""
+    """The user has been silent long enough, or has spoken as long as a turn may last; `at_sample` is where the turn ends."""
 
     at_sample: int
 
@@ -59,7 +60,9 @@ class Endpointer:
         self._prefix = round(config.prefix_padding_ms * per_ms)
         self._silence = round(config.silence_duration_ms * per_ms)
         self._min_speech = round(config.min_speech_ms * per_ms)
+        self._max_turn = round(config.max_turn_ms * per_ms)
         self.speaking = False
+        self._started = self._ended = 0
         self._candidate: int | None = None
         self._silent_since: int | None = None
 
@@ -70,12 +73,13 @@ class Endpointer:
             return self._waiting(probability, start_sample, end)
         if probability >= max(self._config.threshold - self.HYSTERESIS, self.FLOOR):
             self._silent_since = None
-            return None
-        if self._silent_since is None:
+        elif self._silent_since is None:
             self._silent_since = start_sample
-        if end - self._silent_since < self._silence:
+        silent = self._silent_since is not None and end - self._silent_since >= self._silence
+        if not silent and end + self._window - self._started <= self._max_turn:
             return None
         self.speaking, self._silent_since, self._candidate = False, None, None
+        self._ended = end
         return SpeechStopped(end)
 
     def _waiting(self, probability: float, start: int, end: int) -> SpeechStarted | None:
@@ -87,4 +91,5 @@ class Endpointer:
         if end - self._candidate < self._min_speech:
             return None
         self.speaking, self._silent_since = True, None
-        return SpeechStarted(max(0, self._candidate - self._prefix))
+        self._started = max(self._ended, self._candidate - self._prefix)
+        return SpeechStarted(self._started)

@@ -44,8 +44,7 @@ class Listener:
 
     def feed(self, pcm: Pcm, clock: int) -> Iterator[ListenEvent]:
         """Audio whose first sample is number `clock` of the session. Any split gives the same turns."""
-        if not self._partial.size:
-            self._clock = clock
+        self._clock = clock - self._partial.size
         audio = np.concatenate([self._partial, pcm])
         size = self._activity.window_samples
         whole = audio.size - audio.size % size
@@ -56,7 +55,6 @@ class Listener:
     def flush(self) -> Pcm:
         """What is not yet a whole window, for a commit by the client."""
         rest, self._partial = self._partial, np.zeros(0, np.float32)
-        self._clock += rest.size
         return rest
 
     def _window(self, window: Pcm) -> Iterator[ListenEvent]:
