@@ -10,12 +10,15 @@ import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from streaming.errors import InvalidRequest
 from streaming.turn import ReplyLanguage
 
 Modality = Literal["text", "audio"]
 MaxTokens = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
+Name = Annotated[str, Field(max_length=512)]
+Text = Annotated[str, Field(max_length=32_768)]
 
 
 class _Strict(BaseModel):
@@ -50,12 +53,12 @@ class ServerVad(_Strict):
     idle_timeout_ms: None = None
 
 
-class Transcription(BaseModel):
-    """The transcript comes from the model itself, so a model or language named here changes nothing."""
+class Transcription(_Strict):
+    """The transcript comes from the model itself, so what is named here changes nothing."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
-    model: str | None = None
-    language: str | None = None
+    model: Name | None = None
+    language: Name | None = None
+    prompt: Text | None = None
 
 
 class AudioInput(_Strict):
@@ -67,8 +70,12 @@ class AudioInput(_Strict):
 
 class AudioOutput(_Strict):
     format: AudioFormat = AudioPcm(type="audio/pcm")
-    voice: str | None = None
+    voice: Name | None = None
     speed: Annotated[float, Field(ge=1, le=1)] = 1.0
+
+    def updated(self, patch: AudioOutput) -> AudioOutput:
+        """This output with the fields that `patch` sets."""
+        return AudioOutput.model_validate(_merged(self.model_dump(), patch.model_dump(exclude_unset=True)))
 
 
 class Audio(_Strict):
@@ -80,8 +87,8 @@ class SessionConfig(_Strict):
     """A session's settings, and the shape of `session` in a `session.update`: there only the fields sent are changed."""
 
     type: Literal["realtime"]
-    model: str | None = None
-    instructions: str = ""
+    model: Name | None = None
+    instructions: Text = ""
     output_modalities: Annotated[list[Modality], Field(min_length=1, max_length=1)] = ["audio"]
     audio: Audio = Audio()
     max_output_tokens: MaxTokens = "inf"
@@ -111,7 +118,7 @@ def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Event(_Strict):
-    event_id: Annotated[str, Field(max_length=512)] | None = None
+    event_id: Name | None = None
 
 
 class SessionUpdate(_Event):
@@ -134,18 +141,18 @@ class Clear(_Event):
 
 class InputText(_Strict):
     type: Literal["input_text"]
-    text: str
+    text: Text
 
 
 class InputAudio(_Strict):
     type: Literal["input_audio"]
     audio: str
-    transcript: str | None = None
+    transcript: Text | None = None
 
 
 class OutputText(_Strict):
     type: Literal["output_text"]
-    text: str
+    text: Text
 
 
 class _Item(_Strict):
@@ -164,12 +171,12 @@ class UserItem(_Item):
 
 class SystemItem(_Item):
     role: Literal["system"]
-    content: Annotated[list[InputText], Field(min_length=1)]
+    content: Annotated[list[InputText], Field(min_length=1, max_length=16)]
 
 
 class AssistantItem(_Item):
     role: Literal["assistant"]
-    content: Annotated[list[OutputText], Field(min_length=1)]
+    content: Annotated[list[OutputText], Field(min_length=1, max_length=16)]
 
 
 ClientItem = Annotated[UserItem | SystemItem | AssistantItem, Field(discriminator="role")]
@@ -178,22 +185,22 @@ ClientItem = Annotated[UserItem | SystemItem | AssistantItem, Field(discriminato
 class ItemCreate(_Event):
     type: Literal["conversation.item.create"]
     item: ClientItem
-    previous_item_id: str | None = None
+    previous_item_id: Name | None = None
 
 
 class ItemDelete(_Event):
     type: Literal["conversation.item.delete"]
-    item_id: str
+    item_id: Name
 
 
 class ItemRetrieve(_Event):
     type: Literal["conversation.item.retrieve"]
-    item_id: str
+    item_id: Name
 
 
 class ItemTruncate(_Event):
     type: Literal["conversation.item.truncate"]
-    item_id: str
+    item_id: Name
     content_index: Literal[0]
     audio_end_ms: Annotated[int, Field(ge=0)]
 
@@ -206,11 +213,11 @@ class ResponseParams(_Strict):
     """`response` of a `response.create`: overrides for this response alone."""
 
     conversation: Literal["auto"] = "auto"
-    instructions: str | None = None
+    instructions: Text | None = None
     output_modalities: Annotated[list[Modality], Field(min_length=1, max_length=1)] | None = None
     audio: ResponseAudio | None = None
     max_output_tokens: MaxTokens | None = None
-    metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None = None
+    metadata: Annotated[dict[Annotated[str, Field(max_length=64)], Name], Field(max_length=16)] | None = None
     reply_language: ReplyLanguage | None = None
     tools: Annotated[list[Any], Field(max_length=0)] = []
     tool_choice: Literal["auto", "none"] = "auto"
@@ -223,7 +230,7 @@ class ResponseCreate(_Event):
 
 class ResponseCancel(_Event):
     type: Literal["response.cancel"]
-    response_id: str | None = None
+    response_id: Name | None = None
 
 
 ClientEvent = (
@@ -247,6 +254,7 @@ _CODES = {
     "extra_forbidden": "unknown_parameter",
     "missing": "missing_required_parameter",
     "none_required": "unsupported_parameter",
+    "string_too_long": "string_above_max_length",
     "union_tag_not_found": "missing_required_parameter",
 }
 
@@ -254,12 +262,14 @@ _CODES = {
 def parse(message: str) -> ClientEvent:
     """One text message. Raises ClientEventError naming what was wrong, what is accepted and the client's `event_id`."""
     try:
-        data = json.loads(message)
-    except (ValueError, RecursionError):
+        data = from_json(message, allow_inf_nan=False)  # unlike json, refuses deep nesting and half a surrogate pair
+    except ValueError:
         raise ClientEventError("the message is not valid JSON", code="invalid_json") from None
     if not isinstance(data, dict):
         raise ClientEventError("the message must be a JSON object with a `type`", code="invalid_json")
-    event_id = data.get("event_id") if isinstance(data.get("event_id"), str) else None
+    event_id = data.get("event_id")
+    if not isinstance(event_id, str) or len(event_id) > 512:
+        event_id = None
     kind = data.get("type")
     model = _BY_TYPE.get(kind) if isinstance(kind, str) else None
     if model is None:
@@ -273,7 +283,7 @@ def parse(message: str) -> ClientEvent:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise described(error, event_id) from None
+        raise described(error, data, event_id) from None
 
 
 class ClientEventError(InvalidRequest):
@@ -286,10 +296,10 @@ class ClientEventError(InvalidRequest):
         self.event_id = event_id
 
 
-def described(error: ValidationError, event_id: str | None) -> ClientEventError:
-    """The first validation failure as a protocol error: its field, what was wrong, what is accepted."""
+def described(error: ValidationError, data: object, event_id: str | None) -> ClientEventError:
+    """The first validation failure of `data` as a protocol error: its field, what was wrong, what is accepted."""
     first = error.errors(include_url=False)[0]
-    param = ".".join(str(part) for part in first["loc"])
+    param = _path(first["loc"], data)
     code = _CODES.get(first["type"], "invalid_value")
     if code == "unsupported_parameter":
         message = f"{param} is not supported; only null is accepted"
@@ -300,6 +310,19 @@ def described(error: ValidationError, event_id: str | None) -> ClientEventError:
     return ClientEventError(message, code=code, param=param, event_id=event_id)
 
 
+def _path(loc: tuple[int | str, ...], data: object) -> str:
+    """Where in `data` it is: pydantic's location without the names of union members, which are no fields."""
+    path: list[str] = []
+    for at, part in enumerate(loc):
+        if isinstance(data, dict) and (part in data or at == len(loc) - 1):
+            path.append(str(part))
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int):
+            path.append(str(part))
+            data = data[part]
+    return ".".join(path)[:200]
+
+
 def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(value[:80] if isinstance(value, str) else value, ensure_ascii=False, default=str)
     return text if len(text) <= 80 else text[:77] + "..."
