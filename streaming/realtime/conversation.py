@@ -19,9 +19,10 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_hex(10)}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Item:
-    """One message. `text` is what was typed, heard or said; `hearing` holds the units of a spoken question.
+    """One message. `text` is what was typed, heard or said; `hearing` holds the units of a spoken question, `transcribed`
+    once its transcript is complete.
 
     `audio_ms` is the length of the answer's audio, or less where the listener interrupted it.
     """
@@ -30,6 +31,7 @@ class Item:
     text: str = ""
     hearing: Hearing | None = None
     spoken: bool = False
+    transcribed: bool = False
     status: Literal["completed", "incomplete", "in_progress"] = "completed"
     audio_ms: int = 0
     id: str = field(default_factory=lambda: new_id("item"))
@@ -105,10 +107,9 @@ class Conversation:
         """Id of the last item."""
         return self._items[-1].id if self._items else None
 
-    def before(self, item_id: str) -> str | None:
-        """Id of the item in front of `item_id`."""
-        at = self._index(item_id, "item_id")
-        return self._items[at - 1].id if at else None
+    def oldest(self) -> Item:
+        """The first item."""
+        return self._items[0]
 
     def last_question(self) -> Item | None:
         """The user's last message."""

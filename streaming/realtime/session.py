@@ -11,9 +11,11 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
 
 from streaming.audio import MODEL_RATE_HZ, Resampler, WireFormat
 from streaming.endpointing import EndpointerConfig, SpeechStarted, SpeechStopped
@@ -34,7 +36,10 @@ Outcome = Literal["completed", "cancelled", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """`max_question_s`: a longer spoken question is ended there; `min_question_s`: a shorter one is refused."""
+    """`max_question_s`: a longer spoken question is ended there; `min_question_s`: a shorter one is refused.
+
+    `max_items`: of a longer conversation the oldest items are forgotten.
+    """
 
     max_question_s: float = 30.0
     min_question_s: float = 0.1
@@ -89,7 +94,9 @@ class RealtimeSession:
         self._hearing_item_id = new_id("item")
         self._active: _Active | None = None
         self._clock = 0
+        self._sending = asyncio.Lock()
         self._tasks: asyncio.TaskGroup
+        self._resampler: Resampler
         self._configure_input()
 
     async def run(self, received: AsyncIterator[str | bytes]) -> None:
@@ -114,9 +121,15 @@ class RealtimeSession:
             event_id = event.event_id
             await self._dispatch(event)
         except SpeechServerError as error:
-            self._observer.error(error)
             about = error.event_id if isinstance(error, msg.ClientEventError) and error.event_id else event_id
-            await self._send({"type": "error", "error": {**error.body(), "event_id": about}})
+            await self._refuse(error, about)
+        except Exception:
+            log.exception("client event failed")
+            await self._refuse(SpeechServerError("the event failed inside the server"), event_id)
+
+    async def _refuse(self, error: SpeechServerError, event_id: str | None) -> None:
+        self._observer.error(error)
+        await self._send({"type": "error", "error": {**error.body(), "event_id": event_id}})
 
     async def _dispatch(self, event: msg.ClientEvent) -> None:
         match event:
@@ -152,24 +165,29 @@ class RealtimeSession:
                 f"this session talks to {self._model.name}; connect with ?model= for another", param="session.model"
             )
         self._check_voice(config.audio.output.voice, "session.audio.output.voice")
-        if config.audio.input != self._config.audio.input:
+        old, self._config = self._config.audio.input, config
+        if (old.format, old.turn_detection) != (config.audio.input.format, config.audio.input.turn_detection):
             self._drop_hearing()
-            self._config = config
             self._configure_input()
-        self._config = config
         await self._send({"type": "session.updated", "session": self._public()})
 
     async def _append(self, event: msg.Append) -> None:
-        try:
-            data = base64.b64decode(event.audio, validate=True)
-        except (binascii.Error, ValueError):
-            raise InvalidRequest("audio is not valid base64", code="invalid_audio", param="audio") from None
-        pcm = self._resampler.push(self._wire_in.decode(data))
-        if not pcm.size:
-            return
+        pcm = self._resampler.push(self._wire_in.decode(_from_base64(event.audio, "audio")))
+        have = self._hearing.samples if self._hearing else 0
+        if self._listener is None and have + pcm.size > self._limits.max_question_s * MODEL_RATE_HZ:
+            raise InvalidRequest(
+                f"the input audio buffer would exceed {self._limits.max_question_s:g} s, the most a question may have; "
+                "commit or clear it",
+                code="audio_too_long",
+                param="audio",
+            )
+        await self._listen(pcm)
+
+    async def _listen(self, pcm: Pcm) -> None:
+        """Next audio of the session: all of it is the question, or what voice activity finds in it."""
         start, self._clock = self._clock, self._clock + pcm.size
         if self._listener is None:
-            await self._listen_by_hand(pcm)
+            await self._hear(pcm)
             return
         for heard in self._listener.feed(pcm, start):
             match heard:
@@ -180,25 +198,15 @@ class RealtimeSession:
                 case SpeechStopped():
                     await self._speech_stopped(heard)
 
-    async def _listen_by_hand(self, pcm: Pcm) -> None:
-        limit_s = self._limits.max_question_s
-        if self._hearing and self._hearing.samples + pcm.size > limit_s * MODEL_RATE_HZ:
-            raise InvalidRequest(
-                f"the input audio buffer holds {limit_s:g} s, the most a question may have; commit or clear it",
-                code="audio_too_long",
-                param="audio",
-            )
-        await self._hear(pcm)
-
     async def _hear(self, pcm: Pcm) -> None:
+        if not pcm.size:
+            return
         if self._hearing is None:
             self._hearing = Hearing(self._model.stages.encoder)
             self._hearing_task = self._tasks.create_task(self._hearing.run(), name="encoder")
-        if self._hearing.samples < self._limits.max_question_s * MODEL_RATE_HZ:
-            await self._hearing.feed(pcm)
+        await self._hearing.feed(pcm)
 
     async def _speech_started(self, event: SpeechStarted) -> None:
-        self._drop_hearing()
         at_ms = event.at_sample * 1000 // MODEL_RATE_HZ
         item_id = self._hearing_item_id
         await self._send(
@@ -218,10 +226,11 @@ class RealtimeSession:
             await self._respond(msg.ResponseParams())
 
     async def _commit(self) -> None:
-        if self._listener is not None:
-            rest = self._listener.flush()
-            if self._listener.speaking and rest.size:
-                await self._hear(rest)
+        if self._hearing is not None:
+            await self._listen(self._resampler.push(np.zeros(0, np.float32), final=True))
+            self._resampler = Resampler(self._wire_in.rate_hz, MODEL_RATE_HZ)
+        if self._hearing is not None and self._listener is not None:
+            await self._hear(self._listener.flush())
         enough = self._limits.min_question_s * MODEL_RATE_HZ
         if self._hearing is None or self._hearing.samples < enough:
             have_ms = (self._hearing.samples if self._hearing else 0) * 1000 // MODEL_RATE_HZ
@@ -249,25 +258,26 @@ class RealtimeSession:
         await self._add(item)
 
     async def _create_item(self, event: msg.ItemCreate) -> None:
-        shape = event.item
-        item = Item(shape.role, status="completed")
+        shape, first = event.item, event.item.content[0]
+        item = Item(shape.role)
         if shape.id is not None:
             item.id = shape.id
-        first = shape.content[0]
-        if isinstance(first, msg.InputAudio):
-            item.spoken = True
-            item.hearing = await self._heard_at_once(first)
-        else:
+        if not isinstance(first, msg.InputAudio):
             item.text = "\n".join(part.text for part in shape.content if not isinstance(part, msg.InputAudio))
+            await self._add(item, after=event.previous_item_id)
+            return
+        pcm = self._recording(first)
+        item.spoken, item.text = True, first.transcript or ""
+        item.hearing = Hearing(self._model.stages.encoder)
         await self._add(item, after=event.previous_item_id)
+        self._tasks.create_task(item.hearing.run(), name="encoder")
+        await item.hearing.feed(pcm)
+        await item.hearing.close()
 
-    async def _heard_at_once(self, part: msg.InputAudio) -> Hearing:
+    def _recording(self, part: msg.InputAudio) -> Pcm:
         """A recording that came as a conversation item, in the session's input format."""
-        try:
-            data = base64.b64decode(part.audio, validate=True)
-        except (binascii.Error, ValueError):
-            raise InvalidRequest("audio is not valid base64", code="invalid_audio", param="item.content.0") from None
-        pcm = Resampler(self._wire_in.rate_hz, MODEL_RATE_HZ).push(self._wire_in.decode(data), final=True)
+        data = self._wire_in.decode(_from_base64(part.audio, "item.content.0.audio"))
+        pcm = Resampler(self._wire_in.rate_hz, MODEL_RATE_HZ).push(data, final=True)
         shortest, longest = (
             round(s * MODEL_RATE_HZ) for s in (self._limits.min_question_s, self._limits.max_question_s)
         )
@@ -278,22 +288,18 @@ class RealtimeSession:
                 code="audio_too_short" if pcm.size < shortest else "audio_too_long",
                 param="item.content.0.audio",
             )
-        hearing = Hearing(self._model.stages.encoder)
-        self._tasks.create_task(hearing.run(), name="encoder")
-        await hearing.feed(pcm)
-        await hearing.close()
-        return hearing
+        return pcm
 
     async def _add(self, item: Item, after: str | None = None) -> None:
-        if len(self._conversation) >= self._limits.max_items:
-            raise InvalidRequest(
-                f"a conversation holds {self._limits.max_items} items; delete some", code="conversation_full"
-            )
         previous = self._conversation.add(item, after)
         for kind in ("added", "done"):
             await self._send(
                 {"type": f"conversation.item.{kind}", "previous_item_id": previous, "item": item.public()},
             )
+        while len(self._conversation) > self._limits.max_items:
+            forgotten = self._conversation.oldest().id
+            self._conversation.delete(forgotten)
+            await self._send({"type": "conversation.item.deleted", "item_id": forgotten})
 
     async def _truncate(self, event: msg.ItemTruncate) -> None:
         item = self._conversation.get(event.item_id)
@@ -324,7 +330,9 @@ class RealtimeSession:
             raise InvalidRequest(
                 "there is nothing to answer: commit audio or create a user message first", code="nothing_to_answer"
             )
-        output = params.audio.output if params.audio else self._config.audio.output
+        output = self._config.audio.output
+        if params.audio is not None:
+            output = output.updated(params.audio.output)
         self._check_voice(output.voice, "response.audio.output.voice")
         options = self._options(params)
         history = self._conversation.history(until=question)
@@ -346,10 +354,12 @@ class RealtimeSession:
         await self._send_all(writer.start())
 
         async def emit(event: TurnEvent) -> None:
-            await self._emit(writer, question, event)
+            async with self._sending:
+                for each in self._wire_events(writer, question, turn.report, event):
+                    await self._write(each)
 
         turn = Turn(self._model.stages, asked, options, emit)
-        task = self._tasks.create_task(self._answer(writer, turn, question), name="response")
+        task = self._tasks.create_task(self._answer(writer, turn), name="response")
         self._active = _Active(writer, turn, task)
 
     def _options(self, params: msg.ResponseParams) -> TurnOptions:
@@ -363,48 +373,54 @@ class RealtimeSession:
             max_tokens=limit if isinstance(limit, int) else None,
         )
 
-    async def _answer(self, writer: ResponseWriter, turn: Turn, question: Item) -> None:
-        outcome: Outcome = "completed"
+    async def _answer(self, writer: ResponseWriter, turn: Turn) -> None:
+        failure: SpeechServerError | None = None
         try:
-            report = await turn.run()
-            last = writer.completed(report)
+            await turn.run()
         except SpeechServerError as error:
-            outcome, last = "failed", writer.failed(error, turn.report)
-            self._observer.error(error)
+            failure = error
         except asyncio.CancelledError:
             self._observer.turn(turn.report, "cancelled")
             raise
         except Exception:
             log.exception("turn failed")
-            outcome, error = "failed", SpeechServerError("the turn failed inside the server")
-            last = writer.failed(error, turn.report)
-            self._observer.error(error)
-        self._observer.turn(turn.report, outcome)
+            failure = SpeechServerError("the turn failed inside the server")
         self._active = None
-        await self._send_all(last)
+        if failure is None:
+            self._observer.turn(turn.report, "completed")
+            await self._send_all(writer.completed(turn.report))
+        else:
+            self._observer.error(failure)
+            self._observer.turn(turn.report, "failed")
+            await self._send_all(writer.failed(failure, turn.report))
 
-    async def _emit(self, writer: ResponseWriter, question: Item, event: TurnEvent) -> None:
+    def _wire_events(
+        self, writer: ResponseWriter, question: Item, report: TurnReport, event: TurnEvent
+    ) -> Sequence[Event]:
         match event:
             case TextDelta():
-                await self._send_all(writer.text(event))
+                return writer.text(event)
             case AudioDelta():
-                await self._send_all(writer.audio(event))
-            case TranscriptDelta() | TranscriptDone() if question.hearing:
-                await self._transcribe(question, event)
+                return writer.audio(event)
+            case TranscriptDelta() | TranscriptDone() if question.hearing and not question.transcribed:
+                return self._transcription(question, report, event)
             case _:
-                pass
+                return ()
 
-    async def _transcribe(self, question: Item, event: TranscriptDelta | TranscriptDone) -> None:
+    def _transcription(
+        self, question: Item, report: TurnReport, event: TranscriptDelta | TranscriptDone
+    ) -> Sequence[Event]:
+        """The question as the model heard it, told once however often it is answered."""
         kind = "conversation.item.input_audio_transcription"
         at = {"item_id": question.id, "content_index": 0}
-        wanted = self._config.audio.input.transcription is not None
+        question.text = report.transcript
+        question.transcribed = isinstance(event, TranscriptDone)
+        if self._config.audio.input.transcription is None or question.hearing is None:
+            return ()
         if isinstance(event, TranscriptDelta):
-            question.text += event.text
-            if wanted:
-                await self._send({"type": f"{kind}.delta", **at, "delta": event.text})
-        elif wanted and question.hearing:
-            duration = {"type": "duration", "seconds": round(question.hearing.samples / MODEL_RATE_HZ, 3)}
-            await self._send({"type": f"{kind}.completed", **at, "transcript": question.text, "usage": duration})
+            return [{"type": f"{kind}.delta", **at, "delta": event.text}]
+        duration = {"type": "duration", "seconds": round(question.hearing.samples / MODEL_RATE_HZ, 3)}
+        return [{"type": f"{kind}.completed", **at, "transcript": question.text, "usage": duration}]
 
     async def _cancel(self, event: msg.ResponseCancel) -> None:
         active = self._active
@@ -414,12 +430,14 @@ class RealtimeSession:
 
     async def _stop_active(self, reason: Reason) -> None:
         """Cancel the response under way, free its stages, then close it towards the client."""
-        active, self._active = self._active, None
+        active = self._active
         if active is None:
             return
         active.task.cancel()
         await asyncio.wait([active.task])
-        await self._send_all(active.writer.cancelled(reason, active.turn.report))
+        if self._active is active:  # it did not end by itself meanwhile
+            self._active = None
+            await self._send_all(active.writer.cancelled(reason, active.turn.report))
 
     # Input side
 
@@ -436,6 +454,7 @@ class RealtimeSession:
                 threshold=detection.threshold,
                 prefix_padding_ms=detection.prefix_padding_ms,
                 silence_duration_ms=detection.silence_duration_ms,
+                max_turn_ms=round(self._limits.max_question_s * 1000),
             )
             self._listener = Listener(self._model.stages.voice_activity(), config)
 
@@ -443,6 +462,7 @@ class RealtimeSession:
         if self._hearing is not None:
             self._hearing_task.cancel()
             self._hearing = None
+            self._hearing_item_id = new_id("item")
 
     # Output side
 
@@ -456,11 +476,16 @@ class RealtimeSession:
         shown["audio"]["output"]["voice"] = self._config.audio.output.voice or self._model.voices[0]
         return {"object": "realtime.session", "id": self.id, "model": self._model.name, **shown}
 
-    async def _send_all(self, events: list[Event]) -> None:
-        for event in events:
-            await self._send(event)
+    async def _send_all(self, events: Sequence[Event]) -> None:
+        """Events that belong together; those of another task come before or after them."""
+        async with self._sending:
+            for event in events:
+                await self._write(event)
 
     async def _send(self, event: Event) -> None:
+        await self._send_all([event])
+
+    async def _write(self, event: Event) -> None:
         await self._send_event({"event_id": new_id("event"), **event})
 
 
@@ -468,5 +493,12 @@ def _default_audio(model: SessionModel) -> msg.Audio:
     return msg.Audio(input=msg.AudioInput(transcription=msg.Transcription(model=model.name)))
 
 
-def _wire(format: msg.AudioFormat) -> WireFormat:
-    return WireFormat(format.type, 24_000 if format.type == "audio/pcm" else 8_000)
+def _wire(shape: msg.AudioFormat) -> WireFormat:
+    return WireFormat(shape.type, 24_000 if shape.type == "audio/pcm" else 8_000)
+
+
+def _from_base64(text: str, param: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidRequest("audio is not valid base64", code="invalid_audio", param=param) from None

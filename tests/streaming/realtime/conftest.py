@@ -1,0 +1,35 @@
+"""Sessions on fake stages; see `peer`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import pytest
+
+from streaming.realtime.session import RealtimeSession, SessionLimits, SessionModel
+from tests.fakes import fake_stages
+from tests.streaming.realtime.peer import Peer
+
+Connect = Callable[..., Peer]
+
+
+@pytest.fixture
+async def connect() -> AsyncGenerator[Connect]:
+    """Opens sessions on fake stages: pass any of `fake_stages`' and `limits`. Afterwards nothing of them may be left."""
+    peers: list[Peer] = []
+
+    def open_session(*, limits: SessionLimits | None = None, **stages: Any) -> Peer:
+        model = SessionModel("fake", ("default", "other"), fake_stages(**stages))
+        peers.append(
+            Peer(
+                lambda send, observer: RealtimeSession(model, send, limits=limits or SessionLimits(), observer=observer)
+            )
+        )
+        return peers[-1]
+
+    yield open_session
+    for peer in peers:
+        await peer.hang_up()
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -1,0 +1,236 @@
+"""A realtime session on fake stages. Every event it sends is held against the SDK's types and the protocol's order."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any, get_args
+
+import numpy as np
+from openai.types.realtime import RealtimeServerEvent
+from pydantic import BaseModel, TypeAdapter
+
+from streaming.audio import WireFormat
+from streaming.errors import SpeechServerError
+from streaming.realtime.response import Event
+from streaming.realtime.session import Observer, Outcome, RealtimeSession
+from streaming.stages import Pcm
+from streaming.turn import TurnReport
+
+EXTENSIONS = {("session", "reply_language"), ("session", "id"), ("session", "object")}
+"""Fields that we send and the SDK's event types do not have: ours, and two that its `RealtimeSessionCreateResponse` has."""
+
+_UNION = get_args(get_args(RealtimeServerEvent)[0])
+_BY_TYPE = {get_args(kind.model_fields["type"].annotation)[0]: kind for kind in _UNION}
+_ANY_EVENT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
+
+
+def check_types(event: Event) -> None:
+    """`event` is exactly what `openai.types.realtime` says, and JSON."""
+    json.dumps(event, ensure_ascii=False, allow_nan=False).encode()
+    kind = _BY_TYPE[event["type"]]
+    parsed = kind.model_validate(event, strict=True)
+    _ANY_EVENT.validate_python(event, strict=True)
+    unknown = set(_unknown_fields(parsed, ()))
+    assert unknown <= EXTENSIONS, f"{event['type']} has {unknown - EXTENSIONS}"
+
+
+def _unknown_fields(value: object, path: tuple[str, ...]) -> list[tuple[str, ...]]:
+    if isinstance(value, BaseModel):
+        found = [(*path, name) for name in value.model_extra or ()]
+        for name in type(value).model_fields:
+            found += _unknown_fields(getattr(value, name), (*path, name))
+        return found
+    if isinstance(value, list):
+        return [each for inner in value for each in _unknown_fields(inner, path)]
+    return []
+
+
+class Protocol:
+    """What holds in every session, event by event."""
+
+    def __init__(self) -> None:
+        self.event_ids: set[str] = set()
+        self.items: dict[str, bool] = {}  # id → done
+        self.response: str | None = None
+        self.responses: set[str] = set()
+        self.stage = ""
+        self.said = ""
+        self.first = True
+
+    def check(self, event: Event) -> None:
+        kind = event["type"]
+        assert (kind == "session.created") == self.first, "session.created comes first, and once"
+        self.first = False
+        assert event["event_id"] not in self.event_ids
+        self.event_ids.add(event["event_id"])
+        if kind.startswith("response."):
+            self._response(kind.removeprefix("response."), event)
+        elif kind == "conversation.item.added":
+            assert event["item"]["id"] not in self.items, "item ids are unique"
+            self.items[event["item"]["id"]] = False
+        elif kind == "conversation.item.done":
+            assert self.items[event["item"]["id"]] is False, "an item is done once, after it was added"
+            self.items[event["item"]["id"]] = True
+        elif kind.startswith("conversation.item.input_audio_transcription."):
+            assert event["item_id"] in self.items
+
+    def _response(self, kind: str, event: Event) -> None:
+        if kind == "created":
+            assert self.response is None, "one response at a time"
+            self.response = event["response"]["id"]
+            assert self.response not in self.responses
+            assert event["response"]["status"] == "in_progress"
+            self.responses.add(self.response)
+            self.stage, self.said = kind, ""
+            return
+        assert self.response is not None, f"{kind} outside a response"
+        assert event.get("response_id", event.get("response", {}).get("id")) == self.response
+        if kind.endswith(".delta"):
+            assert self.stage in ("content_part.added", "delta"), f"{kind} after {self.stage}"
+            assert event["delta"]
+            if not kind.startswith("output_audio.delta"):
+                self.said += event["delta"]
+            self.stage = "delta"
+            return
+        followers = {
+            "output_item.added": ("created",),
+            "content_part.added": ("output_item.added",),
+            "output_audio.done": ("content_part.added", "delta"),
+            "output_text.done": ("content_part.added", "delta"),
+            "output_audio_transcript.done": ("output_audio.done",),
+            "content_part.done": ("output_audio_transcript.done", "output_text.done"),
+            "output_item.done": ("content_part.done",),
+            "done": ("output_item.done",),
+        }
+        assert self.stage in followers[kind], f"{kind} after {self.stage}"
+        self.stage = kind
+        if kind in ("output_audio_transcript.done", "output_text.done"):
+            assert event.get("transcript", event.get("text")) == self.said
+        if kind == "done":
+            assert event["response"]["status"] in ("completed", "cancelled", "failed")
+            assert event["response"]["status_details"]["type"] == event["response"]["status"]
+            assert event["response"]["usage"] is not None
+            self.response = None
+
+
+class Peer:
+    """The client's end of one session. Events are checked as they come; the session's own failure surfaces in `hang_up`."""
+
+    def __init__(self, session_of: Callable[[Callable[[Event], Any], Observer], RealtimeSession]) -> None:
+        self.events: list[Event] = []
+        self.turns: list[tuple[TurnReport, Outcome]] = []
+        self.errors: list[SpeechServerError] = []
+        self.protocol = Protocol()
+        self.violations: list[Exception] = []
+        self._to_send: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self._came = asyncio.Event()
+        self._read = 0
+        observer = Observer(
+            turn=lambda report, outcome: self.turns.append((report, outcome)),
+            error=lambda error: self.errors.append(error),
+        )
+        self.session = session_of(self._receive, observer)
+        self.running = asyncio.create_task(self.session.run(self._messages()))
+        self.running.add_done_callback(lambda _: self._came.set())
+
+    async def _messages(self) -> AsyncIterator[str | bytes]:
+        while (message := await self._to_send.get()) is not None:
+            yield message
+
+    async def _receive(self, event: Event) -> None:
+        event = json.loads(json.dumps(event))
+        await asyncio.sleep(0)  # a socket gives way to others
+        self.events.append(event)
+        try:
+            check_types(event)
+            self.protocol.check(event)
+        except Exception as violation:
+            self.violations.append(violation)
+        self._came.set()
+
+    def raw(self, message: str | bytes) -> None:
+        """Send any message."""
+        self._to_send.put_nowait(message)
+
+    def send(self, kind: str, **fields: Any) -> None:
+        """Send a client event."""
+        self.raw(json.dumps({"type": kind, **fields}))
+
+    def say(self, pcm: Pcm, wire: WireFormat | None = None, piece: int = 4800) -> None:
+        """Append audio, `piece` samples a message."""
+        wire = wire or WireFormat()
+        for start in range(0, pcm.size, piece):
+            audio = base64.b64encode(wire.encode(pcm[start : start + piece])).decode()
+            self.send("input_audio_buffer.append", audio=audio)
+
+    def update(self, **session: Any) -> None:
+        """Send a `session.update`."""
+        self.send("session.update", session={"type": "realtime", **session})
+
+    def type_text(self, text: str, **item: Any) -> None:
+        """Create a user message of text."""
+        content = [{"type": "input_text", "text": text}]
+        self.send("conversation.item.create", item={"type": "message", "role": "user", "content": content, **item})
+
+    async def until(self, kind: str) -> Event:
+        """The next event of this type, passing over others."""
+        async with asyncio.timeout(20):
+            while True:
+                self.check()
+                while self._read < len(self.events):
+                    self._read += 1
+                    if self.events[self._read - 1]["type"] == kind:
+                        return self.events[self._read - 1]
+                assert not self.running.done(), f"the session ended without {kind}; it sent {self.kinds()}"
+                self._came.clear()
+                await self._came.wait()
+
+    def check(self) -> None:
+        """Raise what was wrong with an event, or why the session ended."""
+        for violation in self.violations:
+            raise violation
+        if self.running.done():
+            self.running.result()
+
+    async def settled(self, rounds: int = 300) -> None:
+        """Let the session do all it can without further messages."""
+        for _ in range(rounds + 20 * self._to_send.qsize()):
+            await asyncio.sleep(0)
+
+    def kinds(self, start: int = 0) -> list[str]:
+        """Types of the events, deltas of one kind in a row as one."""
+        kinds: list[str] = []
+        for event in self.events[start:]:
+            if not (event["type"].endswith("delta") and kinds[-1:] == [event["type"]]):
+                kinds.append(event["type"])
+        return kinds
+
+    def all(self, kind: str) -> list[Event]:
+        """Events of this type."""
+        return [event for event in self.events if event["type"] == kind]
+
+    def audio(self, wire: WireFormat | None = None) -> Pcm:
+        """All audio of all answers."""
+        wire = wire or WireFormat()
+        deltas = self.all("response.output_audio.delta")
+        return wire.decode(b"".join(base64.b64decode(event["delta"]) for event in deltas))
+
+    async def hang_up(self) -> None:
+        """Go away; the session must end by itself."""
+        self._to_send.put_nowait(None)
+        async with asyncio.timeout(20):
+            await self.running
+        self.check()
+
+
+def tone(ms: int, rate_hz: int = 24_000, level: float = 0.5) -> Pcm:
+    """What the fake voice activity takes for speech."""
+    return (level * np.sin(np.arange(ms * rate_hz // 1000) * 0.1)).astype(np.float32)
+
+
+def silence(ms: int, rate_hz: int = 24_000) -> Pcm:
+    """What it takes for silence."""
+    return np.zeros(ms * rate_hz // 1000, np.float32)
