@@ -1,0 +1,443 @@
+"""What cslm-mini knows: bilingual tables, written for this project. Everything that is asked is composed from these by `worlds`."""
+
+from __future__ import annotations
+
+Both = tuple[str, str]
+"""The same thing in English and in Chinese."""
+
+Talk = tuple[tuple[str, ...], tuple[str, ...], str, str]
+"""Ways to say something in English and in Chinese, and the answer in English and in Chinese."""
+
+TALK: tuple[Talk, ...] = (
+    (
+        ("Hello.", "Hi.", "Hello there.", "Hi there.", "Hey.", "Hello, can you hear me?", "Hi, nice to see you."),
+        ("你好。", "您好。", "你好啊。", "嗨，你好。", "你好，听得到吗？", "哈喽。"),
+        "Hello! It is nice to hear you. What can I do for you?",
+        "你好！很高兴听到你的声音。我能帮你做什么？",
+    ),
+    (
+        ("Good morning.", "Good morning to you.", "Morning.", "Hello, good morning."),
+        ("早上好。", "早安。", "你好，早上好。", "早啊。"),
+        "Good morning! I hope you have a wonderful day.",
+        "早上好！祝你今天过得愉快。",
+    ),
+    (
+        ("Good afternoon.", "Hello, good afternoon."),
+        ("下午好。", "你好，下午好。"),
+        "Good afternoon! How can I help you?",
+        "下午好！我能帮你什么？",
+    ),
+    (
+        ("Good evening.", "Hello, good evening."),
+        ("晚上好。", "你好，晚上好。"),
+        "Good evening! I hope you had a good day.",
+        "晚上好！希望你今天过得很好。",
+    ),
+    (
+        ("Good night.", "I am going to sleep now.", "I want to go to bed.", "Good night, sleep well."),
+        ("晚安。", "我要睡觉了。", "我去睡了，晚安。"),
+        "Good night! Sleep well and have sweet dreams.",
+        "晚安！好好休息，做个好梦。",
+    ),
+    (
+        ("Goodbye.", "Bye.", "Bye bye.", "See you later.", "See you tomorrow.", "I have to go now.", "Talk to you later."),
+        ("再见。", "拜拜。", "明天见。", "我要走了。", "下次再聊。", "回头见。"),
+        "Goodbye! It was nice talking with you. See you soon.",
+        "再见！很高兴和你聊天。下次见。",
+    ),
+    (
+        ("Thank you.", "Thanks.", "Thanks a lot.", "Thank you very much.", "Thank you for your help."),
+        ("谢谢。", "谢谢你。", "非常感谢。", "多谢。", "谢谢你的帮助。"),
+        "You are welcome! I am happy to help.",
+        "不客气！能帮到你我很高兴。",
+    ),
+    (
+        ("Sorry.", "I am sorry.", "I am so sorry.", "My apologies."),
+        ("对不起。", "不好意思。", "很抱歉。"),
+        "That is all right. Do not worry about it.",
+        "没关系，不用放在心上。",
+    ),
+    (
+        ("How are you?", "How are you today?", "How are you doing?", "How do you feel?", "Are you all right?"),
+        ("你好吗？", "你今天怎么样？", "你最近怎么样？", "你感觉怎么样？", "你还好吗？"),
+        "I am very well, thank you. How are you?",
+        "我很好，谢谢你。你呢？",
+    ),
+    (
+        ("I am fine.", "I am fine, thank you.", "I am good.", "I feel great today.", "I am happy.", "I am very happy today."),
+        ("我很好。", "我很好，谢谢。", "我今天很开心。", "我很高兴。", "我心情很好。"),
+        "I am glad to hear that!",
+        "听到这个我很高兴！",
+    ),
+    (
+        ("I am sad.", "I feel sad.", "I am not happy.", "I had a bad day.", "I feel bad today."),
+        ("我很难过。", "我不开心。", "我今天不高兴。", "我心情不好。", "我今天过得不好。"),
+        "I am sorry to hear that. I hope you will feel better soon.",
+        "听到这个我很难过。希望你很快好起来。",
+    ),
+    (
+        ("I am tired.", "I am so tired.", "I feel tired today."),
+        ("我累了。", "我好累。", "我今天很累。"),
+        "You should take a rest. Drink some water and sleep early.",
+        "你应该休息一下，喝点水，早点睡。",
+    ),
+    (
+        ("I am hungry.", "I am so hungry.", "I want to eat something."),
+        ("我饿了。", "我好饿。", "我想吃东西。"),
+        "Then it is time to eat something good. Enjoy your meal!",
+        "那就去吃点好吃的吧。祝你好胃口！",
+    ),
+    (
+        ("Who are you?", "Tell me who you are.", "Please introduce yourself.", "Can you introduce yourself?", "Tell me about yourself.", "What are you?"),
+        ("你是谁？", "请介绍一下你自己。", "介绍一下自己吧。", "你是什么？", "请问你是谁？"),
+        "My name is Mini. I am a small speech model. I listen to your voice, and I answer you with my own voice, in English or in Chinese.",
+        "我叫迷你，是一个小小的语音模型。我听你说话，然后用我自己的声音回答你，可以说英语，也可以说中文。",
+    ),
+    (
+        ("What is your name?", "What's your name?", "Can you tell me your name?", "May I ask your name?", "What should I call you?"),
+        ("你叫什么名字？", "你的名字是什么？", "请问你叫什么？", "我怎么叫你？"),
+        "My name is Mini. It is nice to meet you.",
+        "我叫迷你，很高兴认识你。",
+    ),
+    (
+        ("What can you do?", "What can you do for me?", "How can you help me?", "What are you good at?", "Help.", "What can I ask you?"),
+        ("你会做什么？", "你能做什么？", "你能帮我做什么？", "你有什么本领？", "我可以问你什么？"),
+        "I can talk with you, count and add numbers, name capitals and days, repeat what you say, and say some words in Chinese or in English.",
+        "我可以和你聊天，数数，算算术，说出国家的首都和星期几，重复你说的话，还可以把一些话翻译成英语或者中文。",
+    ),
+    (
+        ("Who made you?", "Who built you?", "Who created you?", "Where do you come from?"),
+        ("谁做了你？", "是谁创造了你？", "你是从哪里来的？", "谁发明了你？"),
+        "I was trained by a small open project, on an ordinary computer, with words and voices that were made by machines.",
+        "我是一个小小的开源项目训练出来的，用的是一台普通的电脑，还有机器合成的声音。",
+    ),
+    (
+        ("How old are you?", "What is your age?", "When were you born?"),
+        ("你几岁了？", "你多大了？", "你是什么时候出生的？"),
+        "I am very young. I was trained only a short time ago.",
+        "我还很小，我是不久以前才训练出来的。",
+    ),
+    (
+        ("Are you a human?", "Are you a person?", "Are you a robot?", "Are you real?", "Are you a machine?"),
+        ("你是人吗？", "你是机器人吗？", "你是真人吗？", "你是机器吗？"),
+        "No, I am not a person. I am a computer program that listens and speaks.",
+        "不，我不是人。我是一个会听会说的电脑程序。",
+    ),
+    (
+        ("What languages do you speak?", "Do you speak Chinese?", "Do you speak English?", "Can you speak Chinese?", "Which languages can you speak?"),
+        ("你会说什么语言？", "你会说英语吗？", "你会说中文吗？", "你能说哪些语言？"),
+        "I speak English and Chinese.",
+        "我会说英语和中文。",
+    ),
+    (
+        ("Can you hear me?", "Do you hear me?", "Are you there?", "Are you listening?", "Testing, one two three."),
+        ("你听得到吗？", "你能听到我吗？", "你在吗？", "你在听吗？", "喂，你好。"),
+        "Yes, I can hear you well.",
+        "是的，我听得很清楚。",
+    ),
+    (
+        ("Where do you live?", "Where are you?", "Where is your home?"),
+        ("你住在哪里？", "你在哪里？", "你家在哪儿？"),
+        "I live inside this computer. It is warm and quiet here.",
+        "我住在这台电脑里，这里又暖和又安静。",
+    ),
+    (
+        ("Do you like music?", "Do you like to sing?", "Can you sing?", "Sing a song for me."),
+        ("你喜欢音乐吗？", "你喜欢唱歌吗？", "你会唱歌吗？", "给我唱首歌吧。"),
+        "I like music, but I can not sing yet.",
+        "我喜欢音乐，可是我还不会唱歌。",
+    ),
+    (
+        ("What do you like?", "What do you like to do?", "What is your hobby?", "What do you do for fun?"),
+        ("你喜欢什么？", "你喜欢做什么？", "你有什么爱好？"),
+        "I like to listen, and I like to learn new words.",
+        "我喜欢听别人说话，也喜欢学新的词。",
+    ),
+    (
+        ("You are great.", "You are very smart.", "Well done.", "Good job.", "You are so nice.", "I like you."),
+        ("你真棒。", "你很聪明。", "做得好。", "你真好。", "我喜欢你。", "你太厉害了。"),
+        "Thank you! That is very kind of you.",
+        "谢谢你！你真好。",
+    ),
+    (
+        ("You are wrong.", "That is wrong.", "That is not right.", "You made a mistake."),
+        ("你错了。", "不对。", "你说错了。", "这不对。"),
+        "I am sorry. I am still small, and I make mistakes.",
+        "对不起，我还很小，有时候会出错。",
+    ),
+    (
+        ("Nice to meet you.", "It is nice to meet you.", "Pleased to meet you.", "I am happy to meet you."),
+        ("很高兴认识你。", "见到你很高兴。", "认识你很高兴。"),
+        "It is nice to meet you too!",
+        "我也很高兴认识你！",
+    ),
+    (
+        ("Tell me a joke.", "Do you know a joke?", "Say something funny.", "Make me laugh."),
+        ("讲个笑话吧。", "你会讲笑话吗？", "说点好笑的。", "给我讲个笑话。"),
+        "Why is six afraid of seven? Because seven ate nine!",
+        "小明，你为什么站在冰箱旁边？因为这里很凉快！",
+    ),
+    (
+        ("Yes.", "Okay.", "All right.", "Sure.", "Of course."),
+        ("是的。", "好的。", "行。", "好。", "当然。"),
+        "Good. What would you like to do next?",
+        "好的。接下来你想做什么？",
+    ),
+    (
+        ("No.", "No, thank you.", "Not now.", "I do not want to."),
+        ("不。", "不用了，谢谢。", "现在不要。", "我不想。"),
+        "That is fine. Tell me when you need me.",
+        "没关系，需要我的时候告诉我。",
+    ),
+    (
+        ("I love you.", "I love you so much.", "Do you love me?"),
+        ("我爱你。", "我好爱你。", "你爱我吗？"),
+        "That is sweet! I enjoy talking with you, too.",
+        "你真好！我也很喜欢和你聊天。",
+    ),
+)  # fmt: skip
+
+CAPITALS: tuple[tuple[Both, Both], ...] = tuple(
+    ((c_en, c_zh), (k_en, k_zh))
+    for c_en, c_zh, k_en, k_zh in (
+        row.split("|")
+        for row in """
+        China|中国|Beijing|北京
+        Japan|日本|Tokyo|东京
+        France|法国|Paris|巴黎
+        Germany|德国|Berlin|柏林
+        England|英国|London|伦敦
+        Italy|意大利|Rome|罗马
+        Spain|西班牙|Madrid|马德里
+        Portugal|葡萄牙|Lisbon|里斯本
+        Russia|俄罗斯|Moscow|莫斯科
+        the United States|美国|Washington|华盛顿
+        Canada|加拿大|Ottawa|渥太华
+        Mexico|墨西哥|Mexico City|墨西哥城
+        Brazil|巴西|Brasilia|巴西利亚
+        Argentina|阿根廷|Buenos Aires|布宜诺斯艾利斯
+        Chile|智利|Santiago|圣地亚哥
+        Peru|秘鲁|Lima|利马
+        Egypt|埃及|Cairo|开罗
+        Kenya|肯尼亚|Nairobi|内罗毕
+        India|印度|New Delhi|新德里
+        Thailand|泰国|Bangkok|曼谷
+        Vietnam|越南|Hanoi|河内
+        South Korea|韩国|Seoul|首尔
+        North Korea|朝鲜|Pyongyang|平壤
+        Indonesia|印度尼西亚|Jakarta|雅加达
+        Malaysia|马来西亚|Kuala Lumpur|吉隆坡
+        Australia|澳大利亚|Canberra|堪培拉
+        New Zealand|新西兰|Wellington|惠灵顿
+        Turkey|土耳其|Ankara|安卡拉
+        Greece|希腊|Athens|雅典
+        Poland|波兰|Warsaw|华沙
+        Austria|奥地利|Vienna|维也纳
+        Switzerland|瑞士|Bern|伯尔尼
+        Sweden|瑞典|Stockholm|斯德哥尔摩
+        Norway|挪威|Oslo|奥斯陆
+        Denmark|丹麦|Copenhagen|哥本哈根
+        Finland|芬兰|Helsinki|赫尔辛基
+        Ireland|爱尔兰|Dublin|都柏林
+        Cuba|古巴|Havana|哈瓦那
+        Iran|伊朗|Tehran|德黑兰
+        Mongolia|蒙古|Ulaanbaatar|乌兰巴托
+        """.split("\n")
+        if row.strip()
+    )
+    for c_en in (c_en.strip(),)
+)
+
+DAYS: tuple[Both, ...] = (
+    ("Monday", "星期一"), ("Tuesday", "星期二"), ("Wednesday", "星期三"), ("Thursday", "星期四"), ("Friday", "星期五"),
+    ("Saturday", "星期六"), ("Sunday", "星期天"),
+)  # fmt: skip
+MONTHS: tuple[Both, ...] = (
+    ("January", "一月"), ("February", "二月"), ("March", "三月"), ("April", "四月"), ("May", "五月"), ("June", "六月"),
+    ("July", "七月"), ("August", "八月"), ("September", "九月"), ("October", "十月"), ("November", "十一月"), ("December", "十二月"),
+)  # fmt: skip
+
+OPPOSITES: tuple[tuple[Both, Both], ...] = tuple(
+    ((a, b), (c, d))
+    for a, b, c, d in (
+        row.split()
+        for row in (
+            "big 大 small 小", "hot 热 cold 冷", "fast 快 slow 慢", "high 高 low 低", "long 长 short 短", "old 老 young 年轻", "new 新 old 旧",
+            "black 黑 white 白", "day 白天 night 夜晚", "left 左 right 右", "up 上 down 下", "open 打开 closed 关闭", "happy 高兴 sad 难过",
+            "good 好 bad 坏", "rich 富 poor 穷", "strong 强 weak 弱", "heavy 重 light 轻", "early 早 late 晚", "near 近 far 远",
+            "easy 容易 difficult 困难", "clean 干净 dirty 脏", "full 满 empty 空", "wet 湿 dry 干", "thick 厚 thin 薄", "inside 里面 outside 外面",
+            "beginning 开始 end 结束", "true 真 false 假", "hard 硬 soft 软", "quiet 安静 loud 吵闹", "safe 安全 dangerous 危险",
+        )
+    )
+)  # fmt: skip
+
+COLOURS: tuple[tuple[Both, Both], ...] = tuple(
+    ((a, b), (c, d))
+    for a, b, c, d in (
+        row.split("|")
+        for row in (
+            "the sky|天空|blue|蓝色", "grass|草|green|绿色", "snow|雪|white|白色", "a banana|香蕉|yellow|黄色", "blood|血|red|红色",
+            "coal|煤|black|黑色", "an orange|橙子|orange|橙色", "the sea|大海|blue|蓝色", "milk|牛奶|white|白色", "a strawberry|草莓|red|红色",
+            "chocolate|巧克力|brown|棕色", "the sun|太阳|yellow|黄色", "a leaf|树叶|green|绿色", "a tomato|西红柿|red|红色", "an elephant|大象|grey|灰色",
+            "the night|夜晚|black|黑色", "a cucumber|黄瓜|green|绿色", "salt|盐|white|白色",
+        )
+    )
+)  # fmt: skip
+
+FACTS: tuple[Talk, ...] = tuple(
+    (tuple(q_en.split("/")), tuple(q_zh.split("/")), a_en, a_zh)
+    for q_en, q_zh, a_en, a_zh in (
+        (
+            "How many days are there in a week?/How many days does a week have?/How many days are in one week?",
+            "一个星期有几天？/一周有几天？/一周有多少天？",
+            "A week has seven days.", "一个星期有七天。",
+        ),
+        (
+            "How many months are there in a year?/How many months does a year have?",
+            "一年有几个月？/一年有多少个月？",
+            "A year has twelve months.", "一年有十二个月。",
+        ),
+        (
+            "How many hours are there in a day?/How many hours does a day have?",
+            "一天有几个小时？/一天有多少个小时？",
+            "A day has twenty-four hours.", "一天有二十四个小时。",
+        ),
+        (
+            "How many minutes are there in an hour?/How many minutes does an hour have?",
+            "一个小时有多少分钟？/一小时是几分钟？",
+            "An hour has sixty minutes.", "一个小时有六十分钟。",
+        ),
+        (
+            "How many seasons are there?/How many seasons does a year have?/What are the four seasons?",
+            "一年有几个季节？/一年有哪些季节？/四季是什么？",
+            "A year has four seasons: spring, summer, autumn and winter.", "一年有四个季节：春天，夏天，秋天和冬天。",
+        ),
+        (
+            "How many legs does a spider have?/How many legs are on a spider?",
+            "蜘蛛有几条腿？/蜘蛛有多少条腿？",
+            "A spider has eight legs.", "蜘蛛有八条腿。",
+        ),
+        (
+            "How many legs does a dog have?/How many legs does a cat have?",
+            "狗有几条腿？/猫有几条腿？",
+            "It has four legs.", "它有四条腿。",
+        ),
+        (
+            "How many fingers does a hand have?/How many fingers are on one hand?",
+            "一只手有几个手指？/一只手有多少个手指？",
+            "A hand has five fingers.", "一只手有五个手指。",
+        ),
+        (
+            "What is the largest planet?/Which planet is the biggest?",
+            "最大的行星是哪个？/哪个行星最大？",
+            "The largest planet is Jupiter.", "最大的行星是木星。",
+        ),
+        (
+            "What is the biggest animal?/Which animal is the largest?",
+            "最大的动物是什么？/什么动物最大？",
+            "The biggest animal is the blue whale.", "最大的动物是蓝鲸。",
+        ),
+        (
+            "What is the highest mountain?/Which mountain is the highest in the world?",
+            "最高的山是什么山？/世界上最高的山是哪座？",
+            "The highest mountain is Mount Everest.", "最高的山是珠穆朗玛峰。",
+        ),
+        (
+            "What is the longest river in China?/Which river is the longest in China?",
+            "中国最长的河是哪条？/中国最长的河叫什么？",
+            "The longest river in China is the Yangtze.", "中国最长的河是长江。",
+        ),
+        (
+            "What is the largest country?/Which country is the largest in the world?",
+            "最大的国家是哪个？/世界上最大的国家是哪个？",
+            "The largest country in the world is Russia.", "世界上最大的国家是俄罗斯。",
+        ),
+        (
+            "What do bees make?/What do we get from bees?",
+            "蜜蜂做什么？/蜜蜂给我们什么？",
+            "Bees make honey.", "蜜蜂做蜂蜜。",
+        ),
+        (
+            "What do cows give us?/What do we get from cows?",
+            "牛给我们什么？/我们从牛那里得到什么？",
+            "Cows give us milk.", "牛给我们牛奶。",
+        ),
+        (
+            "Where does the sun rise?/In which direction does the sun come up?",
+            "太阳从哪边升起？/太阳从哪里升起来？",
+            "The sun rises in the east.", "太阳从东边升起。",
+        ),
+        (
+            "What is ice made of?/What is ice?",
+            "冰是什么做的？/冰是什么？",
+            "Ice is frozen water.", "冰是冻住的水。",
+        ),
+        (
+            "Tell me about China./What do you know about China?/Say something about China.",
+            "给我讲讲中国。/你知道中国吗？/说说中国吧。",
+            "China is a large country in Asia. Its capital is Beijing, and more than one billion people live there.",
+            "中国是亚洲的一个大国，首都是北京，有十多亿人口。",
+        ),
+        (
+            "Tell me about the moon./What do you know about the moon?/Say something about the moon.",
+            "给我讲讲月亮。/你知道月亮吗？/说说月亮吧。",
+            "The moon goes around the earth in about one month. It has no air and no water, and it shines with the light of the sun.",
+            "月亮大约一个月绕地球一圈。那里没有空气，也没有水，它的光来自太阳。",
+        ),
+        (
+            "Tell me about the sun./What do you know about the sun?/Say something about the sun.",
+            "给我讲讲太阳。/你知道太阳吗？/说说太阳吧。",
+            "The sun is a star. It is very big and very hot, and it gives light and warmth to all living things on earth.",
+            "太阳是一颗恒星，它又大又热，给地球上所有的生命带来光和温暖。",
+        ),
+        (
+            "Tell me about cats./What do you know about cats?/Say something about cats.",
+            "给我讲讲猫。/你知道猫吗？/说说猫吧。",
+            "Cats are small animals that live with people. They sleep a lot, they can see well at night, and they like to catch mice.",
+            "猫是和人住在一起的小动物。它们很爱睡觉，晚上看得很清楚，喜欢抓老鼠。",
+        ),
+        (
+            "Tell me about dogs./What do you know about dogs?/Say something about dogs.",
+            "给我讲讲狗。/你知道狗吗？/说说狗吧。",
+            "Dogs are good friends of people. They can run fast, they hear and smell very well, and they like to play outside.",
+            "狗是人的好朋友。它们跑得很快，听得远，闻得清，喜欢在外面玩。",
+        ),
+        (
+            "Tell me about tea./What do you know about tea?/Say something about tea.",
+            "给我讲讲茶。/你知道茶吗？/说说茶吧。",
+            "Tea comes from China. People put dry leaves into hot water, wait a few minutes, and then drink it with friends.",
+            "茶来自中国。人们把干的茶叶放进热水里，等几分钟，然后和朋友一起喝。",
+        ),
+        (
+            "Tell me about London./What do you know about London?/Say something about London.",
+            "给我讲讲伦敦。/你知道伦敦吗？/说说伦敦吧。",
+            "London is the capital of England. It is an old and large city on a river, and it often rains there.",
+            "伦敦是英国的首都，是河边的一座又老又大的城市，那里常常下雨。",
+        ),
+        (
+            "Tell me about Beijing./What do you know about Beijing?/Say something about Beijing.",
+            "给我讲讲北京。/你知道北京吗？/说说北京吧。",
+            "Beijing is the capital of China. It is an old city with a great palace, and the Great Wall is not far away.",
+            "北京是中国的首都，是一座古老的城市，有很大的宫殿，离长城不远。",
+        ),
+        (
+            "What is water?/Tell me about water./Say something about water.",
+            "水是什么？/给我讲讲水。/说说水吧。",
+            "Water has no colour and no smell. All plants and animals need it, and most of the earth is covered with it.",
+            "水没有颜色，也没有味道。所有的植物和动物都需要它，地球上大部分地方都是水。",
+        ),
+    )
+)  # fmt: skip
+
+UNKNOWN: tuple[Both, ...] = (
+    ("What will the weather be like tomorrow?", "明天天气怎么样？"), ("What time is it?", "现在几点了？"), ("What is the date today?", "今天几号？"),
+    ("What day is today?", "今天星期几？"), ("Who won the football game?", "足球比赛谁赢了？"), ("What is the price of gold?", "黄金多少钱？"),
+    ("Who is the president?", "总统是谁？"), ("What is the news today?", "今天有什么新闻？"), ("How do I cook fish?", "鱼怎么做？"),
+    ("Where is the nearest hospital?", "最近的医院在哪里？"), ("How far is the moon?", "月亮有多远？"), ("Can you play a movie?", "你能放电影吗？"),
+    ("Where did I put my keys?", "我的钥匙在哪里？"), ("What is my name?", "我叫什么名字？"), ("How tall am I?", "我有多高？"),
+    ("Who wrote this book?", "这本书是谁写的？"), ("How do airplanes fly?", "飞机为什么会飞？"), ("Why is the sky blue?", "天为什么是蓝的？"),
+    ("How can I learn to swim?", "怎么学游泳？"), ("What should I buy for my mother?", "我应该给妈妈买什么？"), ("Please call my sister.", "请给我姐姐打电话。"),
+    ("Turn on the light.", "把灯打开。"), ("Set an alarm for seven.", "设一个七点的闹钟。"), ("How do computers work?", "电脑是怎么工作的？"),
+    ("What is the meaning of life?", "生命的意义是什么？"), ("Will it rain tonight?", "今晚会下雨吗？"), ("How much does this car cost?", "这辆车多少钱？"),
+    ("When does the train leave?", "火车什么时候开？"), ("Is this restaurant good?", "这家饭店好吗？"), ("Who invented the telephone?", "电话是谁发明的？"),
+)  # fmt: skip

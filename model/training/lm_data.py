@@ -1,0 +1,349 @@
+"""Training documents of the language model: rendering, loss weights, shards on disk, packing.
+
+Speech is never needed here: question units are the phonetic units of the text through the noise model, answer units the clean ones. The
+kinds of document mirror the paper's stages (arXiv 2604.11096, section 3): ASR, TTS and text first, then spoken questions and answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from model.text import PlainText
+from model.training.g2p import INVENTORY, to_ids
+from model.training.noise import UnitNoise, load_confusions
+from model.training.segments import segments
+from model.training.text_tokenizer import build_tokenizer, save_tokenizer
+from model.training.worlds import WORLDS, Exchange, Lang, draw, number
+
+TEXT_WEIGHT, UNIT_WEIGHT = 2, 1
+Ids = NDArray[np.uint16]
+Weights = NDArray[np.uint8]
+
+
+@dataclass
+class Document:
+    """Token ids and, for each, the weight of predicting it (0 in the prompt); both [T]."""
+
+    ids: list[int] = field(default_factory=list)
+    weights: list[int] = field(default_factory=list)
+
+    def add(self, ids: Iterable[int], weight: int) -> None:
+        before = len(self.ids)
+        self.ids.extend(ids)
+        self.weights.extend([weight] * (len(self.ids) - before))
+
+
+class Renderer:
+    """Token ids of prompts and replies, exactly as the bundle's profile describes them."""
+
+    def __init__(self, profile: dict[str, Any], text: PlainText) -> None:
+        self.profile, self.text = profile, text
+        names = profile["tokens"]
+        self.question, self.answer = text.token(names["question"]), text.token(names["answer"])
+        self.speech_start, self.speech_end = text.token(names["speech_start"]), text.token(names["speech_end"])
+        self.unit = [text.token(names["unit"].format(index=i)) for i in range(profile["n_units"])]
+        self.bos, self.end_of_turn = text.token(names["bos"]), text.token(profile["stop_tokens"][0])
+        self.header = text.token("<|start_header_id|>"), text.token("<|end_header_id|>")
+
+    def speech(self, units: Iterable[int]) -> list[int]:
+        """`<sosp>` units `<eosp>`."""
+        return [self.speech_start, *(self.unit[u] for u in units), self.speech_end]
+
+    def prompt(self, template: str, said: str | list[int], *, suffix: str = "") -> list[int]:
+        """The user turn with `said` (text, or unit ids) in `template`, up to where the reply starts."""
+        if isinstance(said, str):
+            content = self.text.encode(template.replace("{input}", said) + suffix)
+        else:
+            before, after = template.split("{input}")
+            content = [*self.text.encode(before), *self.speech(said), *self.text.encode(after + suffix)]
+        turns = [self.bos] * self.profile["prompt"]["bos_count"]
+        return [*turns, *self._head("user"), *content, self.end_of_turn, *self._head("assistant")]
+
+    def _head(self, role: str) -> list[int]:
+        return [self.header[0], *self.text.encode(role), self.header[1], *self.text.encode("\n\n")]
+
+    def reply(self, question: str, answer: str, *, full_chain: bool = False) -> Document:
+        """The assistant's turn: transcript of the question, then text and speech of the answer, segment by segment."""
+        document = Document()
+        document.add([self.question, *self.text.encode(f": {question}; "), self.answer], TEXT_WEIGHT)
+        pieces = [answer] if full_chain else segments(answer)
+        for at, piece in enumerate(pieces):
+            document.add(self.text.encode((": " if at == 0 else "") + piece), TEXT_WEIGHT)
+            spoken = answer_units(piece, last=at == len(pieces) - 1)
+            document.add([self.speech_start], TEXT_WEIGHT)
+            document.add((self.unit[u] for u in spoken), UNIT_WEIGHT)
+            document.add([self.speech_end], TEXT_WEIGHT)
+        document.add([self.end_of_turn], TEXT_WEIGHT)
+        return document
+
+
+@lru_cache(maxsize=100_000)
+def answer_units(piece: str, *, last: bool) -> tuple[int, ...]:
+    """Units of one segment; the pause at its end is kept unless it is the last one."""
+    return tuple(to_ids(piece.strip(), trim=last))
+
+
+@lru_cache(maxsize=100_000)
+def spoken_units(text: str) -> tuple[int, ...]:
+    """Units of a whole utterance, without pauses at the ends."""
+    return tuple(to_ids(text))
+
+
+# --- kinds of document
+
+Mixture = dict[str, float]
+"""Share of each world among the questions of a phase."""
+
+PHASES: dict[str, dict[str, Any]] = {
+    "read": {
+        "kinds": {"speech": 0.60, "text": 0.05, "full_chain": 0.05, "listen": 0.10, "speak": 0.10, "read": 0.10},
+        "worlds": {"repeat": 0.40, "unknown": 0.12, "translate": 0.06},
+    },
+    "answer": {
+        "kinds": {"speech": 0.74, "text": 0.07, "full_chain": 0.07, "listen": 0.01, "speak": 0.03, "read": 0.08},
+        "worlds": {"repeat": 0.18, "unknown": 0.10, "translate": 0.07},
+    },
+}
+"""Two phases of one run: reading and speaking first, then mostly answering. What `worlds` leaves is shared by `_REST`."""
+
+_REST: Mixture = {
+    "talk": 0.22, "facts": 0.15, "sums": 0.25, "counting": 0.06, "comparing": 0.07, "calendar": 0.07, "capitals": 0.09, "colours": 0.04, "opposites": 0.05,
+}  # fmt: skip
+
+
+def world_shares(phase: str) -> Mixture:
+    """Share of every world in `phase`; they add up to 1."""
+    named: Mixture = PHASES[phase]["worlds"]
+    rest = 1.0 - sum(named.values())
+    return named | {world: share * rest for world, share in _REST.items()}
+
+
+class Composer:
+    """Draws exchanges and renders them as documents of a phase."""
+
+    def __init__(self, renderer: Renderer, noise: UnitNoise, phase: str) -> None:
+        self.renderer, self.noise = renderer, noise
+        self.kinds: Mixture = PHASES[phase]["kinds"]
+        self.worlds = world_shares(phase)
+
+    def document(self, rng: Random) -> Document:
+        """One document of a random kind."""
+        kind = _pick(rng, self.kinds)
+        if kind == "read":
+            return self._facts(rng)
+        exchange = draw(rng, _pick(rng, self.worlds))
+        if kind in ("listen", "speak"):
+            return self._pair(rng, exchange, listen=kind == "listen")
+        return self._turn(rng, exchange, kind)
+
+    def _turn(self, rng: Random, exchange: Exchange, kind: str) -> Document:
+        template = choose_template(rng, self.renderer.profile, exchange)
+        suffix = self.renderer.profile["full_chain_suffix"] if kind == "full_chain" else ""
+        question = exchange.question
+        said: str | list[int]
+        if kind == "text":
+            said = question = typed(rng, question)
+        else:
+            said = self.noise.hear(rng, list(spoken_units(question)))
+        document = Document()
+        document.add(self.renderer.prompt(template, said, suffix=suffix), 0)
+        reply = self.renderer.reply(question, exchange.answer, full_chain=kind == "full_chain")
+        document.ids += reply.ids
+        document.weights += reply.weights
+        return document
+
+    def _facts(self, rng: Random) -> Document:
+        """Text only: a few questions and answers, many facts for few tokens."""
+        r, document = self.renderer, Document()
+        document.add([r.bos], 0)
+        while len(document.ids) < 100:
+            e = draw(rng, _pick(rng, self.worlds | {"repeat": 0.0, "unknown": 0.02, "sums": 0.35, "translate": 0.2}))
+            document.add([r.question, *r.text.encode(f": {e.question}; "), r.answer], 0)
+            document.add([*r.text.encode(f": {e.answer}"), r.end_of_turn], TEXT_WEIGHT)
+        return document
+
+    def _pair(self, rng: Random, exchange: Exchange, *, listen: bool) -> Document:
+        """ASR (units, then text) or TTS (text, then units) of one sentence."""
+        r, document = self.renderer, Document()
+        document.add([r.bos], 0)
+        sentence = rng.choice((exchange.question, exchange.answer))
+        if listen:
+            document.add(r.speech(self.noise.hear(rng, list(spoken_units(sentence)))), 0)
+            document.add([r.question, *r.text.encode(f": {sentence}"), r.end_of_turn], TEXT_WEIGHT)
+        else:
+            document.add([r.answer, *r.text.encode(f": {sentence}"), r.speech_start], 0)
+            document.add((r.unit[u] for u in spoken_units(sentence)), UNIT_WEIGHT)
+            document.add([r.speech_end, r.end_of_turn], UNIT_WEIGHT)
+        return document
+
+
+def _pick(rng: Random, shares: Mixture) -> str:
+    return rng.choices(list(shares), list(shares.values()))[0]
+
+
+def choose_template(rng: Random, profile: dict[str, Any], exchange: Exchange) -> str:
+    """A wording that asks for the language of the answer; every wording meets both input languages.
+
+    Asking how a word is said in the other language is answered in that language whatever the wording.
+    """
+    wanted = exchange.answer_lang
+    if exchange.world == "translate":
+        wanted = rng.choice(("en", "zh"))
+    free = exchange.world == "translate" or exchange.answer_lang == exchange.question_lang
+    if free and rng.random() < 0.4:
+        return str(profile["templates"]["auto"]["default"])
+    wordings = profile["templates"][wanted]
+    return str(wordings[rng.choice(("en", "zh"))])
+
+
+def typed(rng: Random, question: str) -> str:
+    """`question` as people type: sometimes small letters, sometimes no mark at the end."""
+    if rng.random() < 0.3:
+        question = question.lower()
+    return question.rstrip(".?!。？！") if rng.random() < 0.3 else question
+
+
+# --- shards and packing
+
+
+def write_shard(path: Path, documents: Iterable[Document]) -> int:
+    """Stores documents end to end (`ids`, `weights`, `starts`); returns the number of tokens. Appears all at once."""
+    rows = list(documents)
+    lengths = [len(d.ids) for d in rows]
+    unfinished = path.with_suffix(".part.npz")
+    np.savez(
+        unfinished,
+        ids=np.fromiter((i for d in rows for i in d.ids), np.uint16),
+        weights=np.fromiter((w for d in rows for w in d.weights), np.uint8),
+        starts=np.cumsum([0, *lengths]).astype(np.int64),
+    )
+    unfinished.rename(path)
+    return sum(lengths)
+
+
+def read_shard(path: Path) -> list[tuple[Ids, Weights]]:
+    """Documents of a shard: ids and weights, both [T]."""
+    with np.load(path) as shard:
+        ids, weights, starts = shard["ids"], shard["weights"], shard["starts"]
+    return [(ids[a:b], weights[a:b]) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+
+
+@dataclass(frozen=True)
+class PackedRow:
+    """Documents packed into one row without padding between them.
+
+    ids, positions (from 0 in each document), documents (index, -1 = padding at the end): int64 [T]; targets: the next id in the same
+    document; weights: float32 [T] of predicting it (0 at a document's last token).
+    """
+
+    ids: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    documents: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+
+def pack(documents: Iterable[tuple[Ids, Weights]], *, length: int, lookahead: int = 64) -> Iterator[PackedRow]:
+    """Rows of `length` tokens: of the next `lookahead` documents the longest that fits is taken. Longer documents are left out."""
+    source = (d for d in documents if len(d[0]) <= length)
+    waiting: list[tuple[Ids, Weights]] = []
+    row: list[tuple[Ids, Weights]] = []
+    room = length
+    while True:
+        waiting += islice(source, lookahead - len(waiting))
+        if not waiting:
+            break
+        fitting = [i for i, d in enumerate(waiting) if len(d[0]) <= room]
+        if not fitting:
+            yield pack_row(row, length)
+            row, room = [], length
+            continue
+        # the first in a fresh row is taken in order, so that long documents do not wait forever
+        best = fitting[0] if not row else max(fitting, key=lambda i: len(waiting[i][0]))
+        row.append(waiting.pop(best))
+        room -= len(row[-1][0])
+    if row:
+        yield pack_row(row, length)
+
+
+def pack_row(documents: list[tuple[Ids, Weights]], length: int) -> PackedRow:
+    """One row of documents whose lengths add up to at most `length`."""
+    ids, positions, owner = (np.zeros(length, np.int64), np.zeros(length, np.int64), np.full(length, -1, np.int64))
+    targets, weights = np.zeros(length, np.int64), np.zeros(length, np.float32)
+    at = 0
+    for index, (document, weight) in enumerate(documents):
+        end = at + len(document)
+        ids[at:end], positions[at:end], owner[at:end] = document, np.arange(len(document)), index
+        targets[at : end - 1], weights[at : end - 1] = document[1:], weight[1:]
+        at = end
+    return PackedRow(ids, positions, owner, targets, weights)
+
+
+# --- the stage
+
+
+def build_text_side(bundle: Path, *, examples_per_world: int = 1500) -> None:
+    """Writes the tokenizer into `bundle/lm`, from examples of every world and all number words."""
+    rng = Random(0)
+    texts = [" user", "\n\n", "user", "assistant", *(str(t) for t in _template_texts(bundle))]
+    langs: tuple[Lang, ...] = ("en", "zh")
+    texts += [f" {number(n, lang)} {number(n, lang).capitalize()}" for n in range(101) for lang in langs for _ in range(9)]
+    for world in WORLDS:
+        for _ in range(examples_per_world):
+            e = draw(rng, world)
+            texts += [e.question, f" {e.question}", f" {e.answer}"]
+    save_tokenizer(build_tokenizer(texts, n_units=len(INVENTORY)), bundle / "lm")
+
+
+def _template_texts(bundle: Path) -> Iterator[str]:
+    profile = json.loads((bundle / "profile.json").read_text(encoding="utf-8"))
+    for wordings in profile["templates"].values():
+        for wording in wordings.values():
+            yield from [wording.replace("{input}", "") + profile["full_chain_suffix"]] * 20
+
+
+def load_renderer(bundle: Path) -> Renderer:
+    """The renderer of a bundle directory that has `profile.json` and `lm/tokenizer.json`."""
+    profile = json.loads((bundle / "profile.json").read_text(encoding="utf-8"))
+    if profile["n_units"] != len(INVENTORY):
+        raise ValueError(f"profile.json says {profile['n_units']} units, g2p has {len(INVENTORY)}")
+    return Renderer(profile, PlainText.load(bundle / "lm"))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Tokenizer, then shards of documents; existing files are kept."""
+    parser = argparse.ArgumentParser(prog="python -m model.training text", description=main.__doc__)
+    parser.add_argument("--bundle", type=Path, default=Path("model/bundles/cslm-mini"))
+    parser.add_argument("--out", type=Path, default=Path("data/lm"), help="directory of the shards")
+    parser.add_argument("--shards", type=int, default=40, help="shards a phase")
+    parser.add_argument("--documents", type=int, default=2000, help="documents a shard")
+    parser.add_argument("--confusions", type=Path, help="measured unit confusions (JSON) instead of the default ones")
+    args = parser.parse_args(argv)
+    if not (args.bundle / "lm" / "tokenizer.json").exists():
+        build_text_side(args.bundle)
+    renderer, noise = load_renderer(args.bundle), UnitNoise(load_confusions(args.confusions))
+    args.out.mkdir(parents=True, exist_ok=True)
+    for phase in tqdm([p for _ in range(args.shards) for p in PHASES], desc="lm documents", unit="shard"):
+        number_of_phase = len(list(args.out.glob(f"{phase}-*[0-9].npz")))
+        if number_of_phase >= args.shards:
+            continue
+        composer, rng = Composer(renderer, noise, phase), Random(f"{phase}-{number_of_phase}")
+        write_shard(
+            args.out / f"{phase}-{number_of_phase:04d}.npz", (composer.document(rng) for _ in range(args.documents))
+        )
+
+
+if __name__ == "__main__":
+    main()

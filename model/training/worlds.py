@@ -1,0 +1,408 @@
+"""The small worlds that cslm-mini masters: questions and answers, composed anew for every example, in four directions.
+
+A world is a function (rng, question language, answer language) → `Exchange`. The `key` of an exchange names what is held out: the
+operands of a sum, a sentence, a fact with its wording. `held_out(key)` splits keys by hash, so that no generator can leak one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any, Literal
+
+from model.training.facts import CAPITALS, COLOURS, DAYS, FACTS, MONTHS, OPPOSITES, TALK, UNKNOWN, Both, Talk
+from model.training.g2p import english_number, mandarin_number
+
+Lang = Literal["en", "zh"]
+SENTENCES_VARIABLE = "CSLM_SENTENCES"
+LANGS: tuple[Lang, Lang] = ("en", "zh")
+HELD_OUT_SHARE = 1 / 25
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One question and its answer, as written text with number words; `key` names what is held out."""
+
+    world: str
+    question: str
+    answer: str
+    question_lang: Lang
+    answer_lang: Lang
+    key: str
+
+
+World = Callable[[Random, Lang, Lang], Exchange]
+
+
+def held_out(key: str) -> bool:
+    """Whether `key` belongs to the held-out twenty-fifth; the same on every machine."""
+    digest = hashlib.blake2b(key.encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") / 2**32 < HELD_OUT_SHARE
+
+
+def number(n: int, lang: Lang) -> str:
+    """`n` as written out: 23 → "twenty-three", "二十三"."""
+    return re.sub(r"(ty) (?=[a-z])", r"\1-", english_number(n)) if lang == "en" else mandarin_number(n)
+
+
+def capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _of(pair: Both, lang: Lang) -> str:
+    return pair[LANGS.index(lang)]
+
+
+def _ask(rng: Random, wordings: dict[Lang, tuple[str, ...]], lang: Lang, **slots: str) -> tuple[str, int]:
+    which = rng.randrange(len(wordings[lang]))
+    return capitalized(wordings[lang][which].format(**slots)), which
+
+
+def _talk(world: str, table: tuple[Talk, ...], rng: Random, q: Lang, a: Lang) -> Exchange:
+    row = rng.randrange(len(table))
+    wordings = table[row][LANGS.index(q)]
+    which = rng.randrange(len(wordings))
+    key = f"{world}:{row}:{which}:{q}{a}"
+    return Exchange(world, wordings[which], table[row][2 + LANGS.index(a)], q, a, key)
+
+
+def small_talk(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """Greetings, feelings, who the model is."""
+    return _talk("talk", TALK, rng, q, a)
+
+
+def facts(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """A few facts, some with long answers."""
+    return _talk("facts", FACTS, rng, q, a)
+
+
+# --- numbers
+
+_SUM: dict[str, dict[Lang, tuple[str, ...]]] = {
+    "+": {
+        "en": (
+            "what is {a} plus {b}?", "how much is {a} plus {b}?", "{a} plus {b}?", "what is the sum of {a} and {b}?", "can you add {a} and {b}?",
+            "please add {a} and {b}.", "tell me {a} plus {b}.", "what do you get when you add {a} and {b}?", "what's {a} plus {b}?", "{a} and {b} is what?",
+        ),
+        "zh": (
+            "{a}加{b}等于多少？", "{a}加{b}是多少？", "请问{a}加{b}等于几？", "{a}加{b}等于几？", "算一下{a}加{b}。", "{a}加{b}得多少？", "你知道{a}加{b}等于多少吗？",
+        ),
+    },
+    "-": {
+        "en": (
+            "what is {a} minus {b}?", "how much is {a} minus {b}?", "{a} minus {b}?", "tell me {a} minus {b}.", "what is left when you take {b} from {a}?",
+            "what's {a} minus {b}?", "please subtract {b} from {a}.",
+        ),
+        "zh": ("{a}减{b}等于多少？", "{a}减{b}是多少？", "请问{a}减{b}等于几？", "{a}减{b}等于几？", "算一下{a}减{b}。", "{a}减去{b}还剩多少？"),
+    },
+    "*": {
+        "en": ("what is {a} times {b}?", "how much is {a} times {b}?", "{a} times {b}?", "please multiply {a} by {b}.", "what's {a} times {b}?"),
+        "zh": ("{a}乘以{b}等于多少？", "{a}乘以{b}是多少？", "请问{a}乘以{b}等于几？", "{a}乘{b}等于几？"),
+    },
+}  # fmt: skip
+_SUM_ANSWER: dict[str, Both] = {
+    "+": ("{a} plus {b} is {c}.", "{a}加{b}等于{c}。"),
+    "-": ("{a} minus {b} is {c}.", "{a}减{b}等于{c}。"),
+    "*": ("{a} times {b} is {c}.", "{a}乘以{b}等于{c}。"),
+}
+
+
+def _operands(rng: Random, op: str) -> tuple[int, int]:
+    if op == "*":
+        return rng.randint(1, 10), rng.randint(1, 10)
+    size = rng.random()
+    if size < 0.65:
+        a, b = rng.randint(0, 12), rng.randint(0, 12)
+    elif size < 0.85:
+        a, b = rng.randint(10, 90), rng.randint(1, 10)
+    else:
+        a = rng.randint(0, 100)
+        b = rng.randint(0, 100 - a)
+    return (a, b) if op == "+" else (max(a, b), min(a, b))
+
+
+def sums(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """Additions and subtractions with results up to 100, and the multiplication table."""
+    op = rng.choices("+-*", (5, 3, 2))[0]
+    x, y = _operands(rng, op)
+    z = {"+": x + y, "-": x - y, "*": x * y}[op]
+    question, _ = _ask(rng, _SUM[op], q, a=number(x, q), b=number(y, q))
+    answer = _of(_SUM_ANSWER[op], a).format(a=number(x, a), b=number(y, a), c=number(z, a))
+    return Exchange("sums", question, capitalized(answer), q, a, f"sums:{x}{op}{y}")
+
+
+_COUNT: dict[Lang, tuple[str, ...]] = {
+    "en": ("count from {a} to {b}.", "please count from {a} to {b}.", "can you count from {a} to {b}?"),
+    "zh": ("从{a}数到{b}。", "请从{a}数到{b}。", "你能从{a}数到{b}吗？"),
+}
+
+
+def counting(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """Count up or down between two numbers, at most eleven of them."""
+    low = rng.randint(1, 20) if rng.random() < 0.8 else rng.randint(20, 90)
+    first, last = low, low + rng.randint(2, 10)
+    if rng.random() < 0.25:
+        first, last = last, first
+    step = 1 if last > first else -1
+    question, _ = _ask(rng, _COUNT, q, a=number(first, q), b=number(last, q))
+    numbers = [number(n, a) for n in range(first, last + step, step)]
+    answer = ", ".join(numbers) + "." if a == "en" else "，".join(numbers) + "。"
+    return Exchange("counting", question, capitalized(answer), q, a, f"counting:{first}-{last}")
+
+
+_NEIGHBOUR: dict[str, dict[Lang, tuple[str, ...]]] = {
+    "after": {
+        "en": ("what number comes after {a}?", "which number comes after {a}?", "what comes after {a}?"),
+        "zh": ("{a}后面是几？", "{a}的后面是什么数字？", "{a}之后是多少？"),
+    },
+    "before": {
+        "en": ("what number comes before {a}?", "which number comes before {a}?", "what comes before {a}?"),
+        "zh": ("{a}前面是几？", "{a}的前面是什么数字？", "{a}之前是多少？"),
+    },
+}
+_BIGGER: dict[Lang, tuple[str, ...]] = {
+    "en": ("which is bigger, {a} or {b}?", "which number is larger, {a} or {b}?", "what is more, {a} or {b}?"),
+    "zh": ("{a}和{b}哪个大？", "{a}和{b}哪个更大？", "{a}大还是{b}大？"),
+}
+
+
+def comparing(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """Neighbours of a number, and which of two is bigger."""
+    x = rng.randint(1, 99)
+    if rng.random() < 0.5:
+        side = rng.choice(("after", "before"))
+        y = x + 1 if side == "after" else x - 1
+        question, which = _ask(rng, _NEIGHBOUR[side], q, a=number(x, q))
+        pattern = {"after": ("after {a} comes {b}.", "{a}后面是{b}。"), "before": ("before {a} comes {b}.", "{a}前面是{b}。")}[side]
+        answer = _of(pattern, a).format(a=number(x, a), b=number(y, a))
+        return Exchange("comparing", question, capitalized(answer), q, a, f"{side}:{x}:{which}")
+    y = rng.choice([n for n in range(1, 100) if n != x])
+    question, _ = _ask(rng, _BIGGER, q, a=number(x, q), b=number(y, q))
+    high, low = max(x, y), min(x, y)
+    answer = _of(("{a} is bigger than {b}.", "{a}比{b}大。"), a).format(a=number(high, a), b=number(low, a))
+    return Exchange("comparing", question, capitalized(answer), q, a, f"bigger:{x}:{y}")
+
+
+# --- days, months, capitals, colours, opposites
+
+_CALENDAR: dict[str, dict[Lang, tuple[str, ...]]] = {
+    "day after": {
+        "en": ("what day comes after {a}?", "which day comes after {a}?", "what is the day after {a}?", "today is {a}. What day is tomorrow?"),
+        "zh": ("{a}后面是星期几？", "{a}的后一天是星期几？", "今天是{a}，明天是星期几？"),
+    },
+    "day before": {
+        "en": ("what day comes before {a}?", "which day comes before {a}?", "what is the day before {a}?", "today is {a}. What day was yesterday?"),
+        "zh": ("{a}前面是星期几？", "{a}的前一天是星期几？", "今天是{a}，昨天是星期几？"),
+    },
+    "month after": {
+        "en": ("what month comes after {a}?", "which month comes after {a}?", "what is the month after {a}?"),
+        "zh": ("{a}后面是几月？", "{a}的下一个月是几月？", "{a}之后是哪个月？"),
+    },
+    "month before": {
+        "en": ("what month comes before {a}?", "which month comes before {a}?", "what is the month before {a}?"),
+        "zh": ("{a}前面是几月？", "{a}的上一个月是几月？", "{a}之前是哪个月？"),
+    },
+}  # fmt: skip
+_CALENDAR_ANSWER: dict[str, Both] = {
+    "after": ("after {a} comes {b}.", "{a}后面是{b}。"),
+    "before": ("before {a} comes {b}.", "{a}前面是{b}。"),
+}
+
+
+def calendar(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """The day or month after or before another."""
+    kind = rng.choice(tuple(_CALENDAR))
+    unit, side = kind.split()
+    names = DAYS if unit == "day" else MONTHS
+    x = rng.randrange(len(names))
+    y = (x + (1 if side == "after" else -1)) % len(names)
+    question, which = _ask(rng, _CALENDAR[kind], q, a=_of(names[x], q))
+    answer = _of(_CALENDAR_ANSWER[side], a).format(a=_of(names[x], a), b=_of(names[y], a))
+    return Exchange("calendar", question, capitalized(answer), q, a, f"{kind}:{x}:{which}:{q}{a}")
+
+
+_CAPITAL: dict[Lang, tuple[str, ...]] = {
+    "en": ("what is the capital of {a}?", "what's the capital of {a}?", "which city is the capital of {a}?", "tell me the capital of {a}.", "do you know the capital of {a}?"),
+    "zh": ("{a}的首都是哪里？", "{a}的首都是什么？", "请问{a}的首都是哪里？", "{a}首都在哪里？", "你知道{a}的首都吗？"),
+}  # fmt: skip
+_CITY: dict[Lang, tuple[str, ...]] = {
+    "en": ("which country is {a} the capital of?", "{a} is the capital of which country?"),
+    "zh": ("{a}是哪个国家的首都？", "哪个国家的首都是{a}？"),
+}
+
+
+def capitals(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """Capitals of forty countries, and countries of capitals."""
+    row = rng.randrange(len(CAPITALS))
+    country, city = CAPITALS[row]
+    forward = rng.random() < 0.8
+    question, which = _ask(rng, _CAPITAL if forward else _CITY, q, a=_of(country if forward else city, q))
+    pattern = ("the capital of {a} is {b}.", "{a}的首都是{b}。") if forward else ("{b} is the capital of {a}.", "{b}是{a}的首都。")
+    answer = _of(pattern, a).format(a=_of(country, a), b=_of(city, a))
+    return Exchange("capitals", question, capitalized(answer), q, a, f"capitals:{row}:{forward}:{which}:{q}{a}")
+
+
+_COLOUR: dict[Lang, tuple[str, ...]] = {
+    "en": ("what colour is {a}?", "what is the colour of {a}?", "which colour does {a} have?", "do you know what colour {a} is?"),
+    "zh": ("{a}是什么颜色？", "{a}是什么颜色的？", "请问{a}是什么颜色？", "你知道{a}是什么颜色吗？"),
+}
+_OPPOSITE: dict[Lang, tuple[str, ...]] = {
+    "en": ("what is the opposite of {a}?", "what's the opposite of {a}?", "tell me the opposite of {a}.", "which word is the opposite of {a}?"),
+    "zh": ("{a}的反义词是什么？", "{a}的反面是什么？", "请问{a}的反义词是什么？", "什么是{a}的反义词？"),
+}
+
+
+def colours(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """Colours of familiar things."""
+    row = rng.randrange(len(COLOURS))
+    thing, colour = COLOURS[row]
+    question, which = _ask(rng, _COLOUR, q, a=_of(thing, q))
+    answer = _of(("{a} is {b}.", "{a}是{b}的。"), a).format(a=_of(thing, a), b=_of(colour, a))
+    return Exchange("colours", question, capitalized(answer), q, a, f"colours:{row}:{which}:{q}{a}")
+
+
+def opposites(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """Opposites, from either side."""
+    row, swap = rng.randrange(len(OPPOSITES)), rng.random() < 0.5
+    x, y = OPPOSITES[row][::-1] if swap else OPPOSITES[row]
+    question, which = _ask(rng, _OPPOSITE, q, a=_of(x, q))
+    answer = _of(("the opposite of {a} is {b}.", "{a}的反义词是{b}。"), a).format(a=_of(x, a), b=_of(y, a))
+    return Exchange("opposites", question, capitalized(answer), q, a, f"opposites:{row}{swap}:{which}:{q}{a}")
+
+
+# --- open vocabulary: repeat, translate, and what is not known
+
+_REPEAT: dict[Lang, tuple[str, ...]] = {
+    "en": ("Repeat after me: {a}", "Please repeat after me: {a}", "Say this: {a}", "Please say: {a}", "Repeat: {a}", "Can you repeat this? {a}"),
+    "zh": ("跟我说：{a}", "请跟我说：{a}", "请重复：{a}", "跟我读：{a}", "请重复一遍：{a}", "重复我的话：{a}"),
+}  # fmt: skip
+_HOW_TO_SAY: dict[tuple[Lang, Lang], tuple[str, ...]] = {
+    ("en", "zh"): ("How do you say {a} in Chinese?", "What is {a} in Chinese?", "Please say {a} in Chinese.", "Translate {a} into Chinese."),
+    ("zh", "en"): ("{a}用英语怎么说？", "{a}的英语怎么说？", "请用英语说{a}。", "把{a}翻译成英语。"),
+}  # fmt: skip
+_NOT_KNOWN: Both = (
+    "I am sorry, I do not know that yet. I am still learning.",
+    "对不起，这个我还不知道。我还在学习。",
+)
+_NO_ANSWER: Both = ("I heard you, but I do not know what to say to that yet.", "我听到了，可是我还不知道怎么回答。")
+
+
+@cache
+def _sentence_rows() -> list[dict[str, Any]]:
+    """Rows of `sentences.json`: of the installed package `hsk_sentences_audio`, or of the file that CSLM_SENTENCES names."""
+    named = os.environ.get(SENTENCES_VARIABLE)
+    path = Path(named) if named else _package_directory("hsk_sentences_audio") / "data" / "sentences.json"
+    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return rows
+
+
+def _package_directory(name: str) -> Path:
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(f"install {name} (pip install hsk-sentences-audio) or set {SENTENCES_VARIABLE}")
+    return Path(spec.submodule_search_locations[0])
+
+
+@cache
+def sentence_pairs(level: int = 6) -> tuple[Both, ...]:
+    """English and Chinese sentences that translate each other, up to an HSK level (hsk-sentences-audio 1.0.0, CC-BY-SA-4.0)."""
+    pairs = []
+    for row in _sentence_rows():
+        en, zh = row["translation"]["en"].strip(), row["chinese"].strip()
+        if row["hsk_level"] <= level and _plain(en, zh) and 1 < len(en.split()) <= 14:
+            pairs.append((en, zh))
+    return tuple(pairs)
+
+
+def _plain(en: str, zh: str) -> bool:
+    return bool(re.fullmatch(r"[A-Z][A-Za-z' ,.!?-]*[.!?]", en) and re.fullmatch(r"[\u4e00-\u9fff，、。！？]+", zh))
+
+
+@cache
+def word_pairs(level: int = 6) -> tuple[Both, ...]:
+    """English and Chinese words that translate each other, from the same source's glosses."""
+    pairs: dict[str, str] = {}
+    for row in _sentence_rows():
+        for token in row["tokens"] if row["hsk_level"] <= level else ():
+            gloss = re.split(r"[;,/(]", token.get("gloss_en") or "")[0].strip()
+            gloss = re.sub(r"^(a|an|the) ", "", gloss)
+            if re.fullmatch(r"(to )?[a-z]+( [a-z]+)?", gloss) and re.fullmatch(r"[\u4e00-\u9fff]{1,4}", token["word"]):
+                pairs.setdefault(token["word"], gloss)
+    return tuple((en, zh) for zh, en in pairs.items())
+
+
+@cache
+def short_pairs() -> tuple[Both, ...]:
+    """What may be asked for in the other language: sentences of HSK 1 and 2 of at most six words."""
+    return tuple(p for p in sentence_pairs(2) if len(p[0].split()) <= 6)
+
+
+def _words(rng: Random, lang: Lang) -> str:
+    chosen = [_of(rng.choice(word_pairs()), lang) for _ in range(rng.randint(1, 5))]
+    return capitalized(" ".join(chosen)) + "." if lang == "en" else "".join(chosen) + "。"
+
+
+def repeat(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """Say what was said, open vocabulary: sentences, words in any order. In the other language, a short sentence translated."""
+    if a != q:
+        pair = rng.choice(short_pairs())
+        question = rng.choice(_REPEAT[q]).format(a=_of(pair, q))
+        return Exchange("repeat", question, _of(pair, a), q, a, f"translate:{pair[1]}:{q}")
+    said = _of(rng.choice(sentence_pairs()), q) if rng.random() < 0.7 else _words(rng, q)
+    question = rng.choice(_REPEAT[q]).format(a=said)
+    return Exchange("repeat", question, said, q, q, f"repeat:{said}")
+
+
+def translate(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """How a word or short sentence is said in the other language; the answer is in that language."""
+    other: Lang = "zh" if q == "en" else "en"
+    pair = rng.choice(word_pairs(2) if rng.random() < 0.5 else short_pairs())
+    said, meant = _of(pair, q), _of(pair, other)
+    question = rng.choice(_HOW_TO_SAY[q, other]).format(a=said.rstrip(".!?。！？"))
+    answer = meant if re.search(r"[.!?。！？]$", meant) else capitalized(meant) + ("." if other == "en" else "。")
+    return Exchange("translate", question, answer, q, other, f"translate:{pair[1]}:{q}")
+
+
+def unknown(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """Anything else: an honest "I don't know that yet"."""
+    if rng.random() < 0.5:
+        row = rng.randrange(len(UNKNOWN))
+        return Exchange("unknown", _of(UNKNOWN[row], q), _of(_NOT_KNOWN, a), q, a, f"unknown:{row}:{q}{a}")
+    said = _of(rng.choice(sentence_pairs()), q)
+    answer = _of(_NOT_KNOWN if said[-1] in "?？" else _NO_ANSWER, a)
+    return Exchange("unknown", said, answer, q, a, f"repeat:{said}")
+
+
+WORLDS: dict[str, World] = {
+    "talk": small_talk,
+    "facts": facts,
+    "sums": sums,
+    "counting": counting,
+    "comparing": comparing,
+    "calendar": calendar,
+    "capitals": capitals,
+    "colours": colours,
+    "opposites": opposites,
+    "repeat": repeat,
+    "translate": translate,
+    "unknown": unknown,
+}
+
+
+def draw(rng: Random, world: str, *, held: bool = False) -> Exchange:
+    """A random exchange of `world`, from the held-out keys if `held`, else never from them."""
+    while True:
+        question, answer = rng.choice(LANGS), rng.choice(LANGS)
+        if world == "repeat" and rng.random() < 0.7:
+            answer = question
+        exchange = WORLDS[world](rng, question, answer)
+        if held_out(exchange.key) == held:
+            return exchange
