@@ -29,7 +29,8 @@ class Outgoing:
 
     def __init__(self, send: Send, *, media_type: str, headers: Mapping[str, str], timeout_s: float) -> None:
         self._send = send
-        self._headers = {"content-type": media_type, "cache-control": "no-store", "x-accel-buffering": "no", **headers}
+        every = {"content-type": media_type, "cache-control": "no-store", "x-accel-buffering": "no", **headers}
+        self._headers = [(key.encode(), value.encode("latin-1", "replace")) for key, value in every.items()]
         self._timeout_s = timeout_s
         self._lock = asyncio.Lock()
         self.started = False
@@ -40,8 +41,7 @@ class Outgoing:
             async with self._lock, asyncio.timeout(self._timeout_s):
                 if not self.started:
                     self.started = True
-                    headers = [(key.encode(), value.encode("latin-1", "replace")) for key, value in self._headers.items()]
-                    await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+                    await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
                 await self._send({"type": "http.response.body", "body": data, "more_body": not last})
         except TimeoutError:
             raise ClientStalled from None

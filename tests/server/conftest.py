@@ -82,7 +82,7 @@ async def listening(model: ServedModel | None = None, **settings: Any) -> AsyncG
 async def eventually(condition: Any) -> None:
     """Wait until `condition()` holds; a test that waits in vain fails."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what it waits for is not ours to signal
+        while not condition():
             await asyncio.sleep(0.005)
 
 
