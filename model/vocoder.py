@@ -389,8 +389,7 @@ class Vocoder:
             added = overlap_add(frames)[0]
             added[: len(state.tail)] += state.tail
             pcm, state.tail = added[: count * HOP], added[count * HOP :]
-            if state.made_frames == 0:
-                pcm = pcm[_EDGE:]
+            pcm = pcm[max(0, _EDGE - state.made_frames * HOP) :]  # a first piece may be shorter than the edge
             state.made_frames += count
             state.harmonic = state.harmonic[count * HOP :]
         else:

@@ -47,6 +47,19 @@ def test_one_unit_at_a_time_speaks_before_the_end(vocoder: Vocoder) -> None:
     assert first < 12
 
 
+@pytest.mark.parametrize("ahead", range(8, 16))
+def test_a_first_piece_of_one_frame_loses_nothing(vocoder: Vocoder, ahead: int) -> None:
+    units = list(range(1, ahead))
+    whole = vocoder.decode(units)
+    state = vocoder.open()
+    vocoder._acoustics.ahead, kept = ahead, vocoder._acoustics.ahead  # holds back more, until one frame is left over
+    try:
+        pieces = [vocoder.push(state, [unit], final=unit == units[-1]) for unit in units]
+    finally:
+        vocoder._acoustics.ahead = kept
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-4)
+
+
 def test_sessions_do_not_meet(vocoder: Vocoder) -> None:
     a, b = vocoder.open(), vocoder.open()
     left = [
