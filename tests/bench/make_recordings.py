@@ -25,7 +25,11 @@ LIBRIVOX = "LibriVox (public domain) in pocketsphinx-testdata, BSD-2"
 AISHELL = "AISHELL-1 in s3tokenizer 0.3.0, Apache-2.0"
 HUMAN = [
     ("librivox/sense_and_sensibility_01_austen_64kb-0880.wav", "He was not an ill disposed young man.", LIBRIVOX),
-    ("librivox/sense_and_sensibility_01_austen_64kb-0930.wav", "He might even have been made amiable himself.", LIBRIVOX),
+    (
+        "librivox/sense_and_sensibility_01_austen_64kb-0930.wav",
+        "He might even have been made amiable himself.",
+        LIBRIVOX,
+    ),
     ("cards/001.wav", "Ten of clubs.", "pocketsphinx-testdata, BSD-2"),
     ("cards/003.wav", "Seven of clubs.", "pocketsphinx-testdata, BSD-2"),
     ("goforward.raw", "Go forward ten meters.", "pocketsphinx-testdata, BSD-2"),
@@ -79,7 +83,9 @@ def _human(pocketsphinx: Path, aishell: Path) -> list[dict[str, Any]]:
     found = [(pocketsphinx / path, said, "en", source) for path, said, source in HUMAN]
     found += [(aishell / path, said, "zh", AISHELL) for path, said in CHINESE]
     for path, said, language, source in found:
-        raw = {"samplerate": 16_000, "channels": 1, "subtype": "PCM_16", "format": "RAW"} if path.suffix == ".raw" else {}
+        raw = (
+            {"samplerate": 16_000, "channels": 1, "subtype": "PCM_16", "format": "RAW"} if path.suffix == ".raw" else {}
+        )
         pcm, rate = soundfile.read(path, dtype="float32", **raw)
         name = f"human-{language}-{path.stem.split('_')[-1]}.flac"
         _write(name, pcm, rate)

@@ -1,0 +1,157 @@
+"""Is streamed speech the same as speech decoded at once, and can the cuts be heard?
+
+    python -m tests.bench.seams --bundle model/bundles/cslm-mini
+
+The units of every recording are spoken by the vocoder, once whole and in cuts of several sizes. Two measures of clicks at
+the places where pieces of audio join, each relative to the rest of the same audio: the jump from one sample to the next,
+and the energy above 8 kHz in the 2 ms around it. 1 means that nothing sets the joins apart. As a check of the measures,
+the last row drops one millisecond at every join of the planner's cuts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import torch
+
+from model.bundle import Bundle
+from model.encoder import UnitEncoder
+from model.vocoder import Vocoder
+from streaming.planning import ChunkPlanner
+from tests.bench.questions import manifest
+from tests.bench.results import BUNDLE, arguments, origin, table, write
+
+Pcm = npt.NDArray[np.float32]
+SIZES = (1, 2, 7, 25)
+CONTROL = "control: 1 ms lost at each"
+SPREAD_S, HIGH_HZ, WINDOW_S = 0.05, 8000.0, 0.002
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = arguments(__doc__)
+    parser.add_argument("--bundle", type=Path, default=BUNDLE)
+    parser.add_argument("--limit", type=int, help="only the first so many recordings")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    bundle = Bundle(options.bundle)
+    encoder, vocoder = UnitEncoder.load(bundle.encoder), Vocoder.load(bundle.vocoder)
+    spoken = [encoder.encode(soundfile.read(asked.path, dtype="float32")[0]) for asked in manifest(options.limit)]
+    record: dict[str, Any] = {"origin": origin(options.bundle), "utterances": len(spoken)}
+    record["units"] = sum(map(len, spoken))
+    record["cuts"] = {name: measure(vocoder, spoken, name) for name in (*map(str, SIZES), "planner", CONTROL)}
+    write(options.out, "seams", record, report(record))
+
+
+def cuts_of(count: int, name: str) -> list[int]:
+    """Sizes of the cuts of `count` units: all alike, or as the planner makes them where units wait."""
+    if name.isdigit():
+        size = int(name)
+        return [min(size, count - start) for start in range(0, count, size)]
+    planner, sizes = ChunkPlanner(), list[int]()
+    while (left := count - sum(sizes)) > 0:
+        sizes.append(planner.next_cut(left, emitted=sum(sizes), slack_s=1.0, ended=True))
+    return sizes
+
+
+def stream(vocoder: Vocoder, units: Sequence[int], sizes: Iterable[int]) -> list[Pcm]:
+    """The pieces of audio that streaming gives, empty ones left out."""
+    state, pieces, at = vocoder.open(), [], 0
+    for size in sizes:
+        at += size
+        pieces.append(vocoder.push(state, units[at - size : at], final=at == len(units)))
+    return [piece for piece in pieces if piece.size]
+
+
+def measure(vocoder: Vocoder, spoken: Sequence[Sequence[int]], name: str) -> dict[str, Any]:
+    """Differences from offline decoding, and the click measures, over all utterances."""
+    equal, difference = 0, 0.0
+    jumps, highs = [], []
+    for units in spoken:
+        pieces, whole = stream(vocoder, units, cuts_of(len(units), name)), vocoder.decode(units)
+        if name == CONTROL:
+            pieces = [piece[: -vocoder.sample_rate // 1000] for piece in pieces[:-1]] + pieces[-1:]
+        joined = np.concatenate(pieces)
+        equal += joined.size == whole.size
+        least = min(joined.size, whole.size)
+        difference = max(difference, float(np.abs(joined[:least] - whole[:least]).max()))
+        seams = list(accumulate(piece.size for piece in pieces))[:-1]
+        jumps += jump_ratios(joined, seams, vocoder.sample_rate)
+        highs += high_ratios(joined, seams, vocoder.sample_rate)
+    return {
+        "equal_length": equal,
+        "of": len(spoken),
+        "largest_difference": None if name == CONTROL else difference,
+        "seams": len(jumps),
+        "jump": _spread(jumps),
+        "high_band": _spread(highs),
+    }
+
+
+def jump_ratios(pcm: Pcm, seams: Sequence[int], rate_hz: int) -> list[float]:
+    """For each join: the step across it over the median step in the 50 ms on either side; silence left out."""
+    steps, near = np.abs(np.diff(pcm)), int(SPREAD_S * rate_hz)
+    ratios = []
+    for seam in seams:
+        around = np.delete(steps[max(0, seam - 1 - near) : seam + near], min(near, seam - 1))
+        usual = float(np.median(around))
+        if usual > 1e-5:
+            ratios.append(float(steps[seam - 1]) / usual)
+    return ratios
+
+
+def high_ratios(pcm: Pcm, seams: Sequence[int], rate_hz: int) -> list[float]:
+    """For each join: energy above 8 kHz in the 2 ms around it over its median in such windows 50 ms on either side."""
+    half, near = int(WINDOW_S * rate_hz / 2), int(SPREAD_S * rate_hz)
+    ratios = []
+    for seam in seams:
+        if seam < near + half or seam > pcm.size - near - half:
+            continue
+        centres = [c for c in range(seam - near, seam + near + 1, 2 * half) if abs(c - seam) >= 2 * half]
+        usual = float(np.median([_high_energy(pcm[c - half : c + half], rate_hz) for c in centres]))
+        if usual > 1e-9:
+            ratios.append(_high_energy(pcm[seam - half : seam + half], rate_hz) / usual)
+    return ratios
+
+
+def _high_energy(window: Pcm, rate_hz: int) -> float:
+    spectrum = np.abs(np.fft.rfft(window * np.hanning(window.size))) ** 2
+    return float(spectrum[np.fft.rfftfreq(window.size, 1 / rate_hz) >= HIGH_HZ].sum())
+
+
+def _spread(ratios: Sequence[float]) -> dict[str, float] | None:
+    if not ratios:
+        return None
+    median, p95 = np.percentile(ratios, [50, 95])
+    return {"n": len(ratios), "median": round(float(median), 3), "p95": round(float(p95), 3)}
+
+
+def report(record: dict[str, Any]) -> str:
+    """One row for each way to cut."""
+    same = ("cuts of", "sample count as offline", "largest difference", "joins")
+    heads = (*same, "jump: median", "p95", "above 8 kHz: median", "p95")
+    rows = [[_label(name), *_row(cut)] for name, cut in record["cuts"].items()]
+    counts = f"{record['utterances']} utterances of {record['units']} units."
+    return f"{counts}\n\n{table(heads, rows)}"
+
+
+def _label(name: str) -> str:
+    return {"1": "1 unit", "planner": "6, then 24 units (planner)"}.get(
+        name, f"{name} units" if name.isdigit() else name
+    )
+
+
+def _row(cut: dict[str, Any]) -> list[str]:
+    difference = "–" if cut["largest_difference"] is None else f"{cut['largest_difference']:.1e}"
+    ratios = [f"{cut[kind][value]:.2f}" for kind in ("jump", "high_band") for value in ("median", "p95") if cut[kind]]
+    return [f"{cut['equal_length']} of {cut['of']}", difference, str(cut["seams"]), *ratios]
+
+
+if __name__ == "__main__":
+    main()
