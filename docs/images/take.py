@@ -8,7 +8,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.chromium import open_page, recording
@@ -40,7 +39,6 @@ def answered(page: Page, turn: int) -> None:
 
 def take(page: Page, name: str) -> None:
     page.screenshot(path=HERE / name)
-    Image.open(HERE / name).convert("P", palette=Image.Palette.ADAPTIVE, colors=128).save(HERE / name, optimize=True)
 
 
 if __name__ == "__main__":
