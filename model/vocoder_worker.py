@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streaming.errors import EngineUnavailable
+from streaming.errors import BundleError, EngineUnavailable
 from streaming.stages import Pcm, UnitCut
 
 if TYPE_CHECKING:
@@ -52,12 +52,20 @@ class VocoderWorker:
         self._dispatcher: asyncio.Task[None] | None = None
         self._process: ProcessPoolExecutor | None = None
         self._generation = 0
+        self._restarting = False
 
     async def start(self) -> None:
-        """Start the process and load the weights. Raises what loading raised."""
+        """Start the process and load the weights. Raises BundleError."""
         self._process = self._new_process()
-        await asyncio.get_running_loop().run_in_executor(self._process, _warm_up)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._process, _warm_up)
+        except (BrokenProcessPool, OSError, ValueError, KeyError) as error:
+            raise BundleError(f"the vocoder in {self._directory} cannot be loaded: {error}") from error
         self._dispatcher = asyncio.create_task(self._dispatch(), name="vocoder-dispatch")
+
+    def fault(self) -> str | None:
+        """Why nothing can be spoken right now, or None."""
+        return "the vocoder is restarting" if self._restarting else None
 
     async def close(self) -> None:
         """Stop the process."""
@@ -104,7 +112,7 @@ class VocoderWorker:
             try:
                 pcm = await loop.run_in_executor(self._process, _decode, job.stream, list(job.cut.units), job.cut.final)
             except BrokenProcessPool:
-                self._restart(job)
+                await self._restart(job)
             except Exception:
                 log.exception("vocoder failed")
                 _fail(job, "the vocoder failed; the turn is lost, try again")
@@ -112,13 +120,20 @@ class VocoderWorker:
                 if not job.done.done():
                     job.done.set_result(pcm)
 
-    def _restart(self, job: _Job) -> None:
+    async def _restart(self, job: _Job) -> None:
+        """Fail what the dead process was to speak, and bring up a new one; a broken one again after a second."""
         log.error("vocoder process died; starting a new one")
         lost, self._waiting = [job, *self._waiting], []
         self._generation += 1
-        self._process = self._new_process()
+        self._restarting = True
         for each in lost:
             _fail(each, "the vocoder process died; the turn is lost, try again")
+        self._process = self._new_process()
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._process, _warm_up)
+            self._restarting = False
+        except BrokenProcessPool:
+            await asyncio.sleep(1)
 
     def _new_process(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(

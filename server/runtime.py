@@ -67,7 +67,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
             max_question_s=profile.max_question_s,
             stages=Stages(encoder, lm, decoder, bundle.prompts, activity),
             backend=kind,
-            fault=lm.fault,
+            fault=lambda: lm.fault() or decoder.fault(),
         )
 
 

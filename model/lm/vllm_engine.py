@@ -7,7 +7,6 @@ before torch has used more than one OpenMP thread in this process, because its w
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -50,13 +49,14 @@ class EngineConfig:
 
 
 class VllmLanguageModel:
-    """One engine. After its death the next turn starts a new one; turns under way fail with EngineUnavailable."""
+    """One engine. After its death a new one is started; turns under way fail with EngineUnavailable, later ones wait."""
 
     def __init__(self, directory: Path, config: EngineConfig) -> None:
         self._directory = directory
         self._config = config
         self._starting = asyncio.Lock()
         self._engine: AsyncLLM | None = None
+        self._revival: asyncio.Task[AsyncLLM] | None = None
 
     async def start(self) -> None:
         """Load the weights and answer one token, so that the first user does not wait for it."""
@@ -66,13 +66,15 @@ class VllmLanguageModel:
 
     async def close(self) -> None:
         """Stop the engine's processes."""
+        if self._revival is not None:
+            self._revival.cancel()
         self._stop()
 
     def _stop(self) -> None:
         if self._engine is not None:
             self._engine.shutdown()
+            self._engine.shutdown = _nothing  # its finalizer calls it again, when the modules it needs are gone
             self._engine = None
-            gc.collect()  # its finalizer complains when it first runs at the interpreter's end
 
     def fault(self) -> str | None:
         """Why no turn can be answered right now, or None."""
@@ -104,6 +106,7 @@ class VllmLanguageModel:
                     if fresh:
                         yield fresh
         except EngineDeadError as error:
+            self._revival = asyncio.create_task(self._live_engine(), name="language-model-restart")
             raise EngineUnavailable("the language-model engine died; the turn is lost, try again") from error
 
     def _dead(self) -> bool:
@@ -150,6 +153,10 @@ class VllmLanguageModel:
             return AsyncLLM.from_vllm_config(config, disable_log_stats=True)
         except (OSError, ValueError, RuntimeError) as error:
             raise BundleError(f"vLLM cannot load {self._directory}: {error}") from error
+
+
+def _nothing(timeout: float | None = None) -> None:
+    """In place of a shutdown that has been done."""
 
 
 def _own_dtype(directory: Path) -> str:

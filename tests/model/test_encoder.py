@@ -9,7 +9,7 @@ import torch
 from model.encoder import FRAME_SAMPLES, EncoderConfig, UnitEncoder, UnitHead, WhisperTrunk, mel_filters
 
 CONFIG = EncoderConfig(
-    n_units=20,
+    n_units=20, plain_units=10,
     width=32,
     heads=2,
     layers=2,

@@ -85,7 +85,7 @@ def vllm_server(checkpoint: Path) -> Iterator[str]:
 
 
 def _await_health(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise RuntimeError("the vLLM server stopped while starting")
