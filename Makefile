@@ -21,7 +21,7 @@ serve: install
 	@exec $(BIN)/cslm serve $(SERVE_ARGS)
 
 dev:
-	@$(INSTALL) --with dev
+	@$(INSTALL) --with dev train
 
 # The tests of the page need a browser; as root it is installed, else they are skipped and say so.
 browser:

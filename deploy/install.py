@@ -27,7 +27,7 @@ REQUIREMENTS = ROOT / "requirements"
 STAMP = "cslm-installed.json"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 VARIANTS = ("cpu", "gpu", "portable")
-ADDITIONS = ("dev", "mic", "train")
+ADDITIONS = ("dev", "judge", "mic", "train")
 PYTHONS = ((3, 11), (3, 14))
 GLIBC = (2, 31)  # of the newest wheel in requirements/cpu.txt (llguidance: manylinux_2_31)
 

@@ -66,7 +66,7 @@ def test_every_line_is_an_exact_pin(name: str) -> None:
 
 @pytest.mark.parametrize("variant", ["cpu", "gpu", "portable"])
 def test_additions_agree_with_every_variant(variant: str) -> None:
-    for addition in ("dev", "mic"):
+    for addition in ("dev", "judge", "mic", "train"):
         for package, version in pins(addition).items():
             assert pins(variant).get(package, version) == version, (
                 f"{addition}.txt and {variant}.txt differ on {package}"
@@ -101,7 +101,7 @@ def test_every_declared_range_accepts_the_pins() -> None:
     extras = project["optional-dependencies"]
     lists = [("base", project["dependencies"])]
     lists += [(variant, project["dependencies"] + extras[variant]) for variant in ("cpu", "gpu", "portable")]
-    lists += [(addition, extras[addition]) for addition in ("mic", "train")]
+    lists += [(addition, extras[addition]) for addition in ("judge", "mic", "train")]
     for name, lines in lists:
         known = {**pins("base"), **pins(name)}
         for requirement in map(Requirement, lines):
