@@ -58,7 +58,7 @@ class VocoderWorker:
         """Start the process and load the weights. Raises BundleError."""
         self._process = self._new_process()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._process, _warm_up)
+            await asyncio.get_running_loop().run_in_executor(self._process, _load, self._directory, self._threads)
         except (BrokenProcessPool, OSError, ValueError, KeyError) as error:
             raise BundleError(f"the vocoder in {self._directory} cannot be loaded: {error}") from error
         self._dispatcher = asyncio.create_task(self._dispatch(), name="vocoder-dispatch")
@@ -130,18 +130,13 @@ class VocoderWorker:
             _fail(each, "the vocoder process died; the turn is lost, try again")
         self._process = self._new_process()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._process, _warm_up)
+            await asyncio.get_running_loop().run_in_executor(self._process, _load, self._directory, self._threads)
             self._restarting = False
         except BrokenProcessPool:
             await asyncio.sleep(1)
 
     def _new_process(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            1,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_load,
-            initargs=(self._directory, self._threads),
-        )
+        return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _fail(job: _Job, message: str) -> None:
@@ -156,6 +151,7 @@ _streams: dict[int, VocoderState] = {}
 
 
 def _load(directory: Path, threads: int) -> None:
+    """Load the weights and speak once, so that the first turn does not wait for it."""
     import signal
 
     import torch
@@ -166,9 +162,6 @@ def _load(directory: Path, threads: int) -> None:
     torch.set_num_threads(threads)
     global _vocoder
     _vocoder = Vocoder.load(directory)
-
-
-def _warm_up() -> None:
     _vocoder.decode([0, 1, 2])
 
 
