@@ -64,7 +64,6 @@ def test_a_spoken_turn(url: str, script: Script, tmp_path: Path) -> None:
         expect(page.locator(".answer .words")).to_have_text(script.answer)
         expect(page.locator("#phase")).to_have_text("Listening")
         assert number(page, "played-samples") == round(script.answer_s * RATE_HZ)
-        assert number(page, "underruns") == 0
         # half a second of silence ends the turn; the stand-in takes three and a half stages to the first sound
         assert latency_ms(page) >= 500 + 3.5 * 1000 * script.stage_s
         page.locator(".timing summary").click()
