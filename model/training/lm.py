@@ -141,7 +141,9 @@ class ShardStream:
     def _open_next(self) -> None:
         shards = sorted(self.directory.glob(f"{self.phase}-*[0-9].npz"))
         if not shards:
-            raise FileNotFoundError(f"no shards of phase {self.phase!r} in {self.directory}: run the stage `text` first")
+            raise FileNotFoundError(
+                f"no shards of phase {self.phase!r} in {self.directory}: run the stage `text` first"
+            )
         documents = read_shard(shards[self.position % len(shards)])
         Random(self.position).shuffle(documents)
         self._rows = pack(documents, length=self.recipe.row_tokens)
@@ -231,13 +233,20 @@ class Trainer:
 
 
 def export(model: LlamaForCausalLM, directory: Path, ids: dict[str, int]) -> None:
-    """`config.json`, `model.safetensors` (bfloat16) and `generation_config.json` (greedy)."""
+    """`config.json`, `model.safetensors` (bfloat16) and `generation_config.json` (greedy).
+
+    The configuration asks for float32 arithmetic: without matrix units for bfloat16 it is faster, and different engines then agree on
+    greedy tokens.
+    """
     copy = LlamaForCausalLM(model.config)
     copy.load_state_dict(model.state_dict())
     copy.generation_config = GenerationConfig(
         bos_token_id=ids["bos"], eos_token_id=[ids["eos"], ids["pad"]], pad_token_id=ids["pad"], do_sample=False
     )
     copy.to(torch.bfloat16).save_pretrained(directory)
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    (directory / "config.json").write_text(json.dumps(config | {"dtype": "float32"}, indent=2) + "\n", encoding="utf-8")
+    (directory / "model.safetensors").chmod(0o644)
 
 
 def run(trainer: Trainer, *, evaluate_minutes: float, save_minutes: float, export_to: Path | None) -> None:
@@ -249,9 +258,16 @@ def run(trainer: Trainer, *, evaluate_minutes: float, save_minutes: float, expor
             losses.append(trainer.train_step())
             bar.update(100 * trainer.progress - bar.n)
             if trainer.step % LOG_EVERY == 0:
-                row = {"step": trainer.step, "tokens": trainer.tokens, "minutes": trainer.seconds / 60, "loss": float(np.mean(losses))}
+                row = {
+                    "step": trainer.step,
+                    "tokens": trainer.tokens,
+                    "minutes": trainer.seconds / 60,
+                    "loss": float(np.mean(losses)),
+                }
                 _log(trainer.work, row)
-                bar.set_postfix_str(f"step {trainer.step} loss {row['loss']:.3f} {trainer.tokens / trainer.seconds:.0f} tok/s")
+                bar.set_postfix_str(
+                    f"step {trainer.step} loss {row['loss']:.3f} {trainer.tokens / trainer.seconds:.0f} tok/s"
+                )
                 losses.clear()
             done = trainer.progress >= 1
             if done or trainer.seconds - saved > save_minutes * 60:
@@ -261,7 +277,8 @@ def run(trainer: Trainer, *, evaluate_minutes: float, save_minutes: float, expor
                     trainer.export(export_to)
             if done or trainer.seconds - evaluated > evaluate_minutes * 60:
                 evaluated = trainer.seconds
-                _log(trainer.work, {"step": trainer.step, "heldout": evaluate(trainer.average, trainer.renderer, limit=None if done else 48)})
+                heldout = evaluate(trainer.average, trainer.renderer, limit=None if done else 48)
+                _log(trainer.work, {"step": trainer.step, "heldout": heldout})
 
 
 def _log(work: Path, row: dict[str, Any]) -> None:

@@ -299,7 +299,9 @@ def build_text_side(bundle: Path, *, examples_per_world: int = 1500) -> None:
     rng = Random(0)
     texts = [" user", "\n\n", "user", "assistant", *(str(t) for t in _template_texts(bundle))]
     langs: tuple[Lang, ...] = ("en", "zh")
-    texts += [f" {number(n, lang)} {number(n, lang).capitalize()}" for n in range(101) for lang in langs for _ in range(9)]
+    texts += [
+        f" {number(n, lang)} {number(n, lang).capitalize()}" for n in range(101) for lang in langs for _ in range(9)
+    ]
     for world in WORLDS:
         for _ in range(examples_per_world):
             e = draw(rng, world)

@@ -104,7 +104,12 @@ def greedy(model: LlamaForCausalLM, prompts: list[list[int]], pad: int, stop: in
     model.eval()
     with torch.inference_mode():
         out = model.generate(
-            input_ids=ids, attention_mask=mask, max_new_tokens=MAX_NEW_TOKENS, do_sample=False, eos_token_id=stop, pad_token_id=pad
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=MAX_NEW_TOKENS,
+            do_sample=False,
+            eos_token_id=stop,
+            pad_token_id=pad,
         )
     model.train()
     replies = [row[width:].tolist() for row in out]

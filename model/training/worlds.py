@@ -181,7 +181,10 @@ def comparing(rng: Random, q: Lang, a: Lang) -> Exchange:
         side = rng.choice(("after", "before"))
         y = x + 1 if side == "after" else x - 1
         question, which = _ask(rng, _NEIGHBOUR[side], q, a=number(x, q))
-        pattern = {"after": ("after {a} comes {b}.", "{a}后面是{b}。"), "before": ("before {a} comes {b}.", "{a}前面是{b}。")}[side]
+        pattern = {
+            "after": ("after {a} comes {b}.", "{a}后面是{b}。"),
+            "before": ("before {a} comes {b}.", "{a}前面是{b}。"),
+        }[side]
         answer = _of(pattern, a).format(a=number(x, a), b=number(y, a))
         return Exchange("comparing", question, capitalized(answer), q, a, f"{side}:{x}:{which}")
     y = rng.choice([n for n in range(1, 100) if n != x])
@@ -245,17 +248,31 @@ def capitals(rng: Random, q: Lang, a: Lang) -> Exchange:
     country, city = CAPITALS[row]
     forward = rng.random() < 0.8
     question, which = _ask(rng, _CAPITAL if forward else _CITY, q, a=_of(country if forward else city, q))
-    pattern = ("the capital of {a} is {b}.", "{a}的首都是{b}。") if forward else ("{b} is the capital of {a}.", "{b}是{a}的首都。")
+    pattern = (
+        ("the capital of {a} is {b}.", "{a}的首都是{b}。")
+        if forward
+        else ("{b} is the capital of {a}.", "{b}是{a}的首都。")
+    )
     answer = _of(pattern, a).format(a=_of(country, a), b=_of(city, a))
     return Exchange("capitals", question, capitalized(answer), q, a, f"capitals:{row}:{forward}:{which}:{q}{a}")
 
 
 _COLOUR: dict[Lang, tuple[str, ...]] = {
-    "en": ("what colour is {a}?", "what is the colour of {a}?", "which colour does {a} have?", "do you know what colour {a} is?"),
+    "en": (
+        "what colour is {a}?",
+        "what is the colour of {a}?",
+        "which colour does {a} have?",
+        "do you know what colour {a} is?",
+    ),
     "zh": ("{a}是什么颜色？", "{a}是什么颜色的？", "请问{a}是什么颜色？", "你知道{a}是什么颜色吗？"),
 }
 _OPPOSITE: dict[Lang, tuple[str, ...]] = {
-    "en": ("what is the opposite of {a}?", "what's the opposite of {a}?", "tell me the opposite of {a}.", "which word is the opposite of {a}?"),
+    "en": (
+        "what is the opposite of {a}?",
+        "what's the opposite of {a}?",
+        "tell me the opposite of {a}.",
+        "which word is the opposite of {a}?",
+    ),
     "zh": ("{a}的反义词是什么？", "{a}的反面是什么？", "请问{a}的反义词是什么？", "什么是{a}的反义词？"),
 }
 

@@ -1,0 +1,80 @@
+"""`python -m model.training STAGE …`: the recipe, one stage at a time, or `all` in order. Each stage resumes where it stopped.
+
+    synth     speech of the teacher, with the length of every unit
+    encoder   speech → units
+    vocoder   units → speech
+    text      tokenizer and documents of the language model
+    lm        the language model
+
+`python -m model.training STAGE -h` tells a stage's own options. `all` needs `--sources`, a directory with `kokoro.onnx`, `voices/`,
+`whisper-base/model.bin` and hsk-sentences-audio's `sentences.json`; it writes into `--work` and `--bundle`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from model.training.worlds import SENTENCES_VARIABLE
+
+STAGES = {
+    "synth": "model.training.synth",
+    "encoder": "model.training.tokenizer_train",
+    "vocoder": "model.training.vocoder_train",
+    "text": "model.training.lm_data",
+    "lm": "model.training.lm",
+}
+
+
+def plan(sources: Path, work: Path, bundle: Path) -> list[list[str]]:
+    """Command lines of all stages, in an order in which each finds what it needs."""
+    sentences = f"{sources}/sentences.json"
+    speech, features, documents = f"{work}/speech", f"{work}/features", f"{work}/lm"
+    encoder = ["--encoder", f"{bundle}/encoder"]
+    teacher = ["--kokoro", f"{sources}/kokoro.onnx", "--voices", f"{sources}/voices"]
+    return [
+        ["synth", *teacher, "--text", f"{work}/manifest.tsv", "--pairs", sentences, "--out", speech],
+        ["encoder", "trunk", "--whisper", f"{sources}/whisper-base/model.bin", "--out", f"{bundle}/encoder"],
+        ["encoder", "features", "--speech", speech, *encoder, "--out", features],
+        ["encoder", "train", "--features", features, *encoder, "--work", f"{work}/encoder"],
+        ["vocoder", "acoustics", "--speech", speech, "--work", f"{work}/vocoder"],
+        ["vocoder", "generator", "--speech", speech, "--work", f"{work}/vocoder"],
+        ["vocoder", "export", "--work", f"{work}/vocoder", "--out", f"{bundle}/vocoder"],
+        ["text", "--bundle", f"{bundle}", "--out", documents],
+        ["lm", "--bundle", f"{bundle}", "--data", documents, "--work", f"{work}/lm-run"],
+    ]
+
+
+def run_all(arguments: list[str]) -> None:
+    """Runs the plan, every command in a process of its own; stops at the first that fails."""
+    parser = argparse.ArgumentParser(prog="python -m model.training all")
+    parser.add_argument("--sources", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("data"))
+    parser.add_argument("--bundle", type=Path, default=Path("model/bundles/cslm-mini"))
+    args = parser.parse_args(arguments)
+    environment = os.environ | {SENTENCES_VARIABLE: str(args.sources / "sentences.json")}
+    for command in plan(args.sources, args.work, args.bundle):
+        subprocess.run([sys.executable, "-m", "model.training", *command], check=True, env=environment)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a stage with the rest of the arguments; returns the exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    stage, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if stage == "all":
+        run_all(rest)
+    elif stage in STAGES:
+        sys.argv = [f"python -m model.training {stage}", *rest]  # the stages read the command line themselves
+        import_module(STAGES[stage]).main()
+    else:
+        print(__doc__)
+        return 0 if stage in ("-h", "--help") else 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
