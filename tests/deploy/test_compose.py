@@ -62,7 +62,7 @@ def test_every_setting_passed_on_is_one_that_the_server_reads() -> None:
     assert set(passed) <= known
 
 
-@pytest.mark.parametrize("line", ["COPY requirements/ requirements/", "USER cslm", "ARG VARIANT=gpu"])
+@pytest.mark.parametrize("line", ["USER cslm", "ARG VARIANT=gpu"])
 def test_the_image(line: str) -> None:
     assert line in (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8").splitlines()
 
@@ -77,4 +77,4 @@ def test_the_build_context_holds_all_that_is_copied() -> None:
     for line in (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8").splitlines():
         if line.startswith("COPY ") and "--from" not in line:
             for source in line.split()[1:-1]:
-                assert f"!{source.rstrip('/')}" in allowed, source
+                assert {f"!{source.rstrip('/')}", f"!{source.split('/')[0]}"} & set(allowed), source
