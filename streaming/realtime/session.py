@@ -262,6 +262,8 @@ class RealtimeSession:
         item = Item(shape.role)
         if shape.id is not None:
             item.id = shape.id
+        if item.id == self._hearing_item_id:
+            raise msg.ClientEventError(f"{item.id} is what the user is saying", code="item_id_taken", param="item.id")
         if not isinstance(first, msg.InputAudio):
             item.text = "\n".join(part.text for part in shape.content if not isinstance(part, msg.InputAudio))
             await self._add(item, after=event.previous_item_id)

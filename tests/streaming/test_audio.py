@@ -101,7 +101,7 @@ def test_nothing_is_nothing(kind: WireType) -> None:
     assert wire.encode(wire.decode(b"")) == b""
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from([(24_000, 16_000), (8_000, 16_000), (24_000, 8_000), (16_000, 16_000), (22_050, 24_000)]),
     st.lists(st.integers(0, 3000), max_size=12),

@@ -54,7 +54,7 @@ def parsed(*parts: str | int | Sequence[int]) -> tuple[list[LMEvent], int]:
     return joined(events), parser.dropped
 
 
-def texts(events: Iterable[LMEvent], kind: type) -> str:
+def texts(events: Iterable[LMEvent], kind: type[TextDelta] | type[TranscriptDelta]) -> str:
     return "".join(event.text for event in events if isinstance(event, kind))
 
 

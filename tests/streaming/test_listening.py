@@ -145,7 +145,7 @@ configs = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     configs,
     st.lists(st.tuples(st.booleans(), st.integers(1, 12)), max_size=8),

@@ -166,7 +166,7 @@ arrivals = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrivals, st.integers(1, 8), st.integers(1, 30), st.sampled_from([0.0, 0.01, 0.2]))
 def test_every_unit_is_spoken_once_for_any_arrival(
     steps: list[list[int]], first_units: int, steady_units: int, low_water_s: float

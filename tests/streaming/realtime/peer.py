@@ -54,10 +54,11 @@ class Protocol:
     def __init__(self) -> None:
         self.event_ids: set[str] = set()
         self.items: dict[str, bool] = {}  # id → done
+        self.added: set[str] = set()
         self.response: str | None = None
         self.responses: set[str] = set()
         self.stage = ""
-        self.said = ""
+        self.said = self.whole = ""
         self.first = True
 
     def check(self, event: Event) -> None:
@@ -71,19 +72,23 @@ class Protocol:
         elif kind == "conversation.item.added":
             assert event["item"]["id"] not in self.items, "item ids are unique"
             self.items[event["item"]["id"]] = False
+            self.added.add(event["item"]["id"])
         elif kind == "conversation.item.done":
-            assert self.items[event["item"]["id"]] is False, "an item is done once, after it was added"
+            assert event["item"]["id"] in self.added
+            assert not self.items.get(event["item"]["id"]), "an item is done once"
             self.items[event["item"]["id"]] = True
+        elif kind == "conversation.item.deleted":
+            del self.items[event["item_id"]]
         elif kind.startswith("conversation.item.input_audio_transcription."):
-            assert event["item_id"] in self.items
+            assert event["item_id"] in self.added
 
     def _response(self, kind: str, event: Event) -> None:
         if kind == "created":
             assert self.response is None, "one response at a time"
             self.response = event["response"]["id"]
-            assert self.response not in self.responses
+            assert event["response"]["id"] not in self.responses
             assert event["response"]["status"] == "in_progress"
-            self.responses.add(self.response)
+            self.responses.add(event["response"]["id"])
             self.stage, self.said = kind, ""
             return
         assert self.response is not None, f"{kind} outside a response"
@@ -108,11 +113,14 @@ class Protocol:
         assert self.stage in followers[kind], f"{kind} after {self.stage}"
         self.stage = kind
         if kind in ("output_audio_transcript.done", "output_text.done"):
-            assert event.get("transcript", event.get("text")) == self.said
+            self.whole = event["transcript"] if "transcript" in event else event["text"]
         if kind == "done":
             assert event["response"]["status"] in ("completed", "cancelled", "failed")
             assert event["response"]["status_details"]["type"] == event["response"]["status"]
             assert event["response"]["usage"] is not None
+            if event["response"]["status"] == "completed":
+                assert self.said == self.whole
+            assert self.whole.startswith(self.said)  # the delta under way is lost when a response is interrupted
             self.response = None
 
 
@@ -120,6 +128,7 @@ class Peer:
     """The client's end of one session. Events are checked as they come; the session's own failure surfaces in `hang_up`."""
 
     def __init__(self, session_of: Callable[[Callable[[Event], Any], Observer], RealtimeSession]) -> None:
+        self.slowness = 1
         self.events: list[Event] = []
         self.turns: list[tuple[TurnReport, Outcome]] = []
         self.errors: list[SpeechServerError] = []
@@ -142,7 +151,8 @@ class Peer:
 
     async def _receive(self, event: Event) -> None:
         event = json.loads(json.dumps(event))
-        await asyncio.sleep(0)  # a socket gives way to others
+        for _ in range(self.slowness):  # a socket gives way to others
+            await asyncio.sleep(0)
         self.events.append(event)
         try:
             check_types(event)
