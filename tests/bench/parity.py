@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.bench.questions import manifest
-from tests.bench.results import BUNDLE, ROOT, arguments, origin, table, write
+from tests.bench.results import BUNDLE, ROOT, arguments, origin, table, weights, write
 
 if TYPE_CHECKING:
     from model.lm import Backend
@@ -39,24 +39,31 @@ def main() -> None:
     """Compare and write. With --backend: one side of it, prompts in and tokens out as JSON files."""
     parser = arguments(__doc__)
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
+    parser.add_argument("--limit", type=int, help="only the first so many recordings")
     parser.add_argument("--backend", choices=("prompts", "vllm", "transformers"))
     parser.add_argument("--exchange", type=Path, help="directory of the files between the processes")
     options = parser.parse_args()
     if options.backend:
-        serve_one(options.backend, options.bundle, options.exchange)
+        serve_one(options.backend, options.bundle, options.exchange, options.limit)
         return
     import tempfile
 
     with tempfile.TemporaryDirectory() as exchange:
-        record: dict[str, Any] = {"origin": origin(options.bundle), **compare(options.bundle, Path(exchange))}
+        record: dict[str, Any] = {
+            "origin": origin(options.bundle),
+            **compare(options.bundle, Path(exchange), options.limit),
+        }
+    if weights(options.bundle) != record["origin"]["weights"]:
+        raise SystemExit("the bundle was replaced during the run: run it again")
     write(options.out, "parity", record, report(record))
 
 
-def compare(bundle: Path, exchange: Path) -> dict[str, Any]:
+def compare(bundle: Path, exchange: Path, limit: int | None = None) -> dict[str, Any]:
     """Run both backends on the same prompts. Raises CalledProcessError with what the side that failed wrote."""
     for backend in ("prompts", "vllm", "transformers"):
         command = [sys.executable, "-m", "tests.bench.parity", "--backend", backend]
         command += ["--bundle", str(bundle.resolve()), "--exchange", str(exchange)]
+        command += ["--limit", str(limit)] if limit else []
         subprocess.run(command, cwd=ROOT, check=True, timeout=1200)
     names, prompts = (_read(exchange, name) for name in ("names", "prompts"))
     alone, together, reference = (_read(exchange, name) for name in ("vllm", "vllm-together", "transformers"))
@@ -72,10 +79,10 @@ def compare(bundle: Path, exchange: Path) -> dict[str, Any]:
     }
 
 
-def serve_one(backend: str, bundle: Path, exchange: Path) -> None:
+def serve_one(backend: str, bundle: Path, exchange: Path, limit: int | None) -> None:
     """In a process of its own: make the prompts, or answer them."""
     if backend == "prompts":
-        names, prompts = real_prompts(bundle)
+        names, prompts = real_prompts(bundle, limit)
         _write(exchange, "names", names)
         _write(exchange, "prompts", prompts)
         return
@@ -91,7 +98,7 @@ def serve_one(backend: str, bundle: Path, exchange: Path) -> None:
     _write(exchange, "dtype", dtype)
 
 
-def real_prompts(bundle: Path) -> tuple[list[str], Tokens]:
+def real_prompts(bundle: Path, limit: int | None) -> tuple[list[str], Tokens]:
     """Every recording as the encoder hears it, and the typed questions, as the ids of complete prompts."""
     import soundfile
     import torch
@@ -104,7 +111,7 @@ def real_prompts(bundle: Path) -> tuple[list[str], Tokens]:
     opened = Bundle(bundle)
     encoder, prompts = UnitEncoder.load(opened.encoder), opened.prompts
     names, made = [], []
-    for asked in manifest():
+    for asked in manifest(limit):
         pcm, _ = soundfile.read(asked.path, dtype="float32")
         before, after = prompts.speech_prompt(TurnOptions(reply_language=asked.reply_language), ())
         names.append(asked.file)
