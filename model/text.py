@@ -1,7 +1,8 @@
 """Text for the language model that can never turn into a control token. Needs `tokenizers` only, no torch.
 
-A chat template rendered as one string would let a user write `<sosp>` or `<12>` or `<|eot_id|>`; therefore a prompt is built from ids: the
-markers and units by id, everything else through `PlainText`, a copy of the bundle's tokenizer that does not know its added tokens.
+A chat template rendered as one string would let a user write `<sosp>` or `<12>` or `<|eot_id|>`; therefore a prompt is built
+from ids: the markers and units by id, everything else through `PlainText`, a copy of the bundle's tokenizer that does not know
+its added tokens.
 """
 
 from __future__ import annotations
