@@ -50,10 +50,14 @@ def load_confusions(path: Path | None) -> Confusions:
 
 @dataclass(frozen=True)
 class UnitNoise:
-    """Substitutions, deletions and insertions at a rate drawn per utterance from 0 to `max_rate`; some utterances stay clean."""
+    """Substitutions, deletions and insertions at a rate drawn per utterance up to `max_rate`; some utterances stay clean.
+
+    The shares of the three were measured on the validation part of the first encoder (20% substituted, 11% deleted, 3% inserted, half of
+    it heavily spoiled speech).
+    """
 
     confusions: Confusions = field(default_factory=default_confusions)
-    max_rate: float = 0.14
+    max_rate: float = 0.36
     clean_share: float = 0.1
     pause_rate: float = 0.015
     edge_pause_share: float = 0.15
@@ -74,9 +78,9 @@ class UnitNoise:
         if rng.random() >= rate:
             return [unit]
         kind = rng.random()
-        if kind < 0.65:
+        if kind < 0.6:
             return [self._confused(rng, unit)]
-        return [] if kind < 0.85 else [unit, rng.randrange(1, len(INVENTORY))]
+        return [] if kind < 0.92 else [unit, rng.randrange(1, len(INVENTORY))]
 
     def _confused(self, rng: Random, unit: int) -> int:
         near = self.confusions.get(INVENTORY[unit]) or {}

@@ -1,0 +1,93 @@
+"""Count what a trained encoder confuses, so that the language model trains on the errors that it will meet.
+
+    python -m model.training.confusions --features speech/features --encoder bundle/encoder --out confusions.json
+
+Features that the head was validated on count more than those it was trained on, of which it has learned some by heart. The error rates of
+the validation part are printed: they are what `UnitNoise.max_rate` should cover.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.encoder import UnitEncoder
+from model.training.g2p import INVENTORY, SIL, UNIT_ID, merge
+from model.training.noise import Confusions, default_confusions
+
+VALIDATION_ITEMS = 60
+VALIDATION_WEIGHT = 4.0
+Pair = tuple[int, int]
+
+
+def aligned(want: Sequence[int], got: Sequence[int]) -> list[Pair]:
+    """(wanted, heard) pairs of an optimal alignment; -1 where one side has nothing."""
+    cost = np.zeros((len(want) + 1, len(got) + 1), int)
+    cost[:, 0], cost[0] = np.arange(len(want) + 1), np.arange(len(got) + 1)
+    for i, x in enumerate(want, start=1):
+        for j, y in enumerate(got, start=1):
+            cost[i, j] = min(cost[i - 1, j - 1] + (x != y), cost[i - 1, j] + 1, cost[i, j - 1] + 1)
+    pairs, i, j = [], len(want), len(got)
+    while i or j:
+        if i and j and cost[i, j] == cost[i - 1, j - 1] + (want[i - 1] != got[j - 1]):
+            i, j = i - 1, j - 1
+            pairs.append((want[i], got[j]))
+        elif i and cost[i, j] == cost[i - 1, j] + 1:
+            i -= 1
+            pairs.append((want[i], -1))
+        else:
+            j -= 1
+            pairs.append((-1, got[j]))
+    return pairs[::-1]
+
+
+def table(weighted: Iterable[tuple[Pair, float]], *, prior: float = 0.5) -> Confusions:
+    """Substitutions by weight, on top of `prior` times the default neighbours."""
+    confusions: dict[str, dict[str, float]] = {
+        name: defaultdict(float, {other: prior * w for other, w in near.items()})
+        for name, near in default_confusions().items()
+    }
+    for (want, got), weight in weighted:
+        if want >= 0 and got >= 0 and want != got:
+            confusions[INVENTORY[want]][INVENTORY[got]] += weight
+    return {name: dict(near) for name, near in confusions.items()}
+
+
+@torch.inference_mode()
+def hear_features(encoder: UnitEncoder, path: Path) -> tuple[list[int], list[int]]:
+    """(wanted, heard) unit ids of one file of features, pauses left out."""
+    data = np.load(path)
+    symbols = encoder._head(torch.from_numpy(data["features"]).float()[None])[0].argmax(-1).tolist()
+    named = [s for i, s in enumerate(symbols) if i == 0 or symbols[i - 1] != s]
+    silent = {encoder.config.n_units, UNIT_ID[SIL]}
+    return [int(u) for u in data["units"] if u != UNIT_ID[SIL]], merge(s for s in named if s not in silent)
+
+
+def main() -> None:
+    """Command line, see the module's head."""
+    parser = argparse.ArgumentParser(description="confusions of the encoder")
+    parser.add_argument("--features", type=Path, required=True)
+    parser.add_argument("--encoder", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--items", type=int, default=600)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    encoder, weighted, kinds = UnitEncoder.load(args.encoder), [], Counter[str]()
+    for number, path in enumerate(sorted(args.features.glob("*.npz"))[: args.items]):
+        valid = number < VALIDATION_ITEMS
+        for want, got in aligned(*hear_features(encoder, path)):
+            weighted.append(((want, got), VALIDATION_WEIGHT if valid else 1.0))
+            kind = "right" if want == got else "insert" if want < 0 else "delete" if got < 0 else "substitute"
+            kinds[f"{'valid' if valid else 'train'} {kind}"] += 1
+    args.out.write_text(json.dumps(table(weighted), ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+    print(dict(sorted(kinds.items())))
+
+
+if __name__ == "__main__":
+    main()
