@@ -33,22 +33,25 @@ class EncoderConfig:
     """Sizes of the encoder; frames are 20 ms."""
 
     n_units: int
+    plain_units: int
+    tones: int = 5
     n_mels: int = 80
     width: int = 512
     heads: int = 8
     layers: int = 6
     taps: tuple[int, ...] = (2, 4, 6)
     head_width: int = 256
-    head_dilations: tuple[int, ...] = (1, 2, 1)
+    head_dilations: tuple[int, ...] = (1, 1, 2, 1)
     context_frames: int = 75
     block_frames: int = 50
     lookahead_frames: int = 15
     silence_unit: int = 0
+    silence_frames: int = 7
 
     @property
     def reach(self) -> int:
-        """Frames the head looks at on each side."""
-        return 2 + 2 * sum(self.head_dilations)
+        """Frames looked at on each side of the one that is named: the head's, and one to average over."""
+        return 1 + 2 * sum(self.head_dilations)
 
 
 class LogMel(nn.Module):
@@ -142,38 +145,44 @@ def sinusoids(length: int, width: int) -> Tensor:
 
 
 class UnitHead(nn.Module):
-    """Names frames: [B, T, taps * width] to logits [B, T, n_units + 1]; the last class is CTC's blank."""
+    """Names frames: [B, T, taps * width] to logits [B, T, n_units + 1]; the last class is CTC's blank.
+
+    Units from `plain_units` on are finals × tones; their logits are sums of a final's and a tone's, for few of them are frequent.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         width = config.head_width
         self.reduce = nn.Linear(len(config.taps) * config.width, width)
         self.norm = nn.LayerNorm(width)
-        self.mix = nn.Conv1d(width, width, 5, padding=2)
         self.blocks = nn.ModuleList(_HeadBlock(width, d) for d in config.head_dilations)
         self.out_norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, config.n_units + 1)
+        self.plain, self.finals = config.plain_units, (config.n_units - config.plain_units) // config.tones
+        self.out = nn.Linear(width, self.plain + self.finals + 1)
+        self.tone = nn.Linear(width, config.tones)
         self.drop = nn.Dropout(0.1)
 
     def forward(self, features: Tensor) -> Tensor:
-        x = F.gelu(self.norm(self.reduce(self.drop(features)))).transpose(1, 2)
-        x = F.gelu(self.mix(x))
+        x = F.gelu(self.norm(self.reduce(features)))
         for block in self.blocks:
             x = block(x)
-        return self.out(self.drop(self.out_norm(x.transpose(1, 2))))
+        x = self.drop(self.out_norm(x))
+        plain, finals, blank = self.out(x).split([self.plain, self.finals, 1], dim=-1)
+        toned = finals[..., None] + self.tone(x).log_softmax(-1)[..., None, :]
+        return torch.cat([plain, toned.flatten(-2), blank], dim=-1)
 
 
 class _HeadBlock(nn.Module):
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
+        self.depth = nn.Conv1d(width, width, 5, padding=2 * dilation, dilation=dilation, groups=width)
         self.norm = nn.LayerNorm(width)
-        self.conv = nn.Conv1d(width, 2 * width, 5, padding=2 * dilation, dilation=dilation)
-        self.out = nn.Conv1d(width, width, 1)
+        self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         self.drop = nn.Dropout(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.glu(self.conv(self.norm(x.transpose(1, 2)).transpose(1, 2)), dim=1)
-        return x + self.drop(self.out(y))
+        y = self.norm(self.depth(x.transpose(1, 2)).transpose(1, 2))
+        return x + self.drop(self.down(F.gelu(self.up(y))))
 
 
 @dataclass(slots=True)
@@ -186,10 +195,10 @@ class EncoderState:
     blocks: int = 0
     first_feature: int = 0
     named_frames: int = 0
-    last_symbol: int = -1
     last_unit: int = -1
+    run: list[int] = field(default_factory=list)
     pending_silence: bool = False
-    finished: bool = field(default=False)
+    finished: bool = False
 
 
 class UnitEncoder:
@@ -278,29 +287,41 @@ class UnitEncoder:
         certain = end if final else end - self.config.reach
         if certain <= state.named_frames:
             return []
-        symbols = self._head(state.features[None])[0].argmax(-1)
+        likely = self._head(state.features[None]).softmax(-1).transpose(1, 2)
+        symbols = F.avg_pool1d(likely, 3, 1, 1, count_include_pad=False)[0].argmax(0)
         fresh = symbols[state.named_frames - state.first_feature : certain - state.first_feature].tolist()
         state.named_frames = certain
         keep = max(0, certain - self.config.reach)
         state.features, state.first_feature = state.features[keep - state.first_feature :], keep
-        return self._merge(state, fresh)
+        return self._merge(state, fresh, final=final)
 
-    def _merge(self, state: EncoderState, symbols: list[int]) -> list[int]:
+    def _merge(self, state: EncoderState, symbols: list[int], *, final: bool) -> list[int]:
+        """Runs of frames to units. A run of one final is one syllable even if its tone wavers: the tone of most frames wins."""
         units: list[int] = []
         for symbol in symbols:
-            changed, state.last_symbol = symbol != state.last_symbol, symbol
-            if not changed or symbol == self.config.n_units:
-                continue
-            if symbol == self.config.silence_unit:
-                state.pending_silence = state.last_unit >= 0
-                continue
-            if state.pending_silence:
+            if state.run and self._base(symbol) != self._base(state.run[-1]):
+                self._close(state, units)
+            state.run.append(symbol)
+        if final:
+            self._close(state, units)
+        return units
+
+    def _base(self, symbol: int) -> int:
+        toned = self.config.plain_units <= symbol < self.config.n_units
+        return self.config.plain_units + (symbol - self.config.plain_units) // self.config.tones if toned else symbol
+
+    def _close(self, state: EncoderState, units: list[int]) -> None:
+        run, state.run = state.run, []
+        symbol = max(run, key=run.count) if run else self.config.n_units
+        if symbol == self.config.silence_unit:
+            state.pending_silence |= len(run) >= self.config.silence_frames
+        elif symbol != self.config.n_units:
+            if state.pending_silence and state.last_unit >= 0:
                 units.append(self.config.silence_unit)
                 state.last_unit = self.config.silence_unit
             if symbol != state.last_unit:
                 units.append(symbol)
             state.last_unit, state.pending_silence = symbol, False
-        return units
 
 
 def save_config(config: EncoderConfig, directory: Path) -> None:

@@ -45,7 +45,8 @@ class VocoderConfig:
     n_mels: int = 80
     unit_width: int = 256
     acoustic_width: int = 256
-    acoustic_blocks: int = 4
+    pitch_blocks: int = 2
+    acoustic_blocks: int = 3
     acoustic_ahead: int = 2
     generator_width: int = 256
     generator_blocks: int = 6
@@ -107,23 +108,40 @@ class ConvNeXt(nn.Module):
 
 
 class Acoustics(nn.Module):
-    """Frames' hidden states and places in their units to log-mel, log-pitch and voicing."""
+    """Frames' hidden states and places in their units to pitch and voicing, and from these to log-mel.
+
+    The mel's low bands tell single harmonics apart, so they can only be foretold from the pitch
+    (as in FastSpeech 2, arXiv 2006.04558).
+    """
 
     def __init__(self, config: VocoderConfig) -> None:
         super().__init__()
-        width, blocks = config.acoustic_width, config.acoustic_blocks
+        width, ahead = config.acoustic_width, config.acoustic_ahead
         self.enter = nn.Linear(config.unit_width + 4, width)
-        self.blocks = nn.ModuleList(ConvNeXt(width, config.kernel, config.acoustic_ahead) for _ in range(blocks))
-        self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, config.n_mels + 2)
-        self.ahead, self.behind = blocks * config.acoustic_ahead, blocks * (config.kernel - 1 - config.acoustic_ahead)
+        self.pitch_blocks = nn.ModuleList(ConvNeXt(width, config.kernel, ahead) for _ in range(config.pitch_blocks))
+        self.pitch_out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2))
+        self.pitch_enter = nn.Linear(18, width)
+        self.blocks = nn.ModuleList(ConvNeXt(width, config.kernel, ahead) for _ in range(config.acoustic_blocks))
+        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.n_mels))
+        depth = config.pitch_blocks + config.acoustic_blocks
+        self.ahead, self.behind = depth * ahead, depth * (config.kernel - 1 - ahead)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """[B, T, unit_width + 4] to [B, T, n_mels + 2]: normalised log-mel, normalised log-pitch, voicing logit."""
+    def forward(self, frames: Tensor, melody: Tensor | None = None) -> Tensor:
+        """[B, T, unit_width + 4] to [B, T, n_mels + 2]: normalised log-mel, normalised log-pitch, voicing logit.
+
+        melody: [B, T, 2], the true pitch and voicing (0…1) that the mel shall follow, in training.
+        """
         x = self.enter(frames)
+        for block in self.pitch_blocks:
+            x = block(x)
+        sung = self.pitch_out(x)
+        if melody is None:
+            melody = torch.cat([sung[..., :1], sung[..., 1:].sigmoid()], dim=-1)
+        angle = melody[..., :1] * torch.arange(1, 9, device=x.device, dtype=x.dtype)
+        x = x + self.pitch_enter(torch.cat([melody, angle.sin(), angle.cos()], dim=-1))
         for block in self.blocks:
             x = block(x)
-        return self.out(self.norm(x))
+        return torch.cat([self.out(x), sung], dim=-1)
 
 
 class Generator(nn.Module):

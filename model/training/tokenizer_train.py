@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import struct
 import time
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from model.encoder import FRAME_SAMPLES, SAMPLE_RATE, EncoderConfig, UnitEncoder, UnitHead, WhisperTrunk, save_config
-from model.training.g2p import INVENTORY, SIL, UNIT_ID, is_tone_unit, toneless
+from model.training.average import young_average
+from model.training.g2p import ENGLISH_PHONES, INITIALS, INVENTORY, SIL, UNIT_ID, is_tone_unit, toneless
 from model.training.judge import distance
 from model.training.spoil import coloured_noise, mix, spoil
 
@@ -61,7 +63,9 @@ def _name(file: BinaryIO) -> str:
 
 def make_trunk(whisper: Path, out: Path) -> None:
     """Write `config.json`, `trunk.safetensors` (fp16) and an untrained head into `out`."""
-    config = EncoderConfig(n_units=len(INVENTORY), silence_unit=UNIT_ID[SIL])
+    config = EncoderConfig(
+        n_units=len(INVENTORY), plain_units=1 + len(ENGLISH_PHONES) + len(INITIALS), silence_unit=UNIT_ID[SIL]
+    )
     source = read_ctranslate2(whisper)
     weights = {}
     for ours, theirs in _trunk_names(max(config.taps)):
@@ -141,7 +145,7 @@ def frame_labels(units: Sequence[int], frames: Sequence[int], length: int, befor
 # --- training
 
 
-def train(features: Path, encoder: Path, work: Path, *, minutes: float, batch: int = 16, rate: float = 1e-3) -> None:
+def train(features: Path, encoder: Path, work: Path, *, minutes: float, batch: int = 16, rate: float = 1.5e-3) -> None:
     """Frame cross-entropy, then CTC with a little of it; the averaged weights go to `encoder/head.safetensors` as they improve."""
     from tqdm import tqdm
 
@@ -151,7 +155,7 @@ def train(features: Path, encoder: Path, work: Path, *, minutes: float, batch: i
     valid, data = data[:60], data[60:]
     head = UnitHead(config)
     optimizer = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=0.02)
-    average = torch.optim.swa_utils.AveragedModel(head, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998))
+    average = torch.optim.swa_utils.AveragedModel(head, multi_avg_fn=young_average(0.998))
     step, spent, best = 0, 0.0, 1e9
     checkpoint = work / "checkpoint.pt"
     if checkpoint.exists():
@@ -165,9 +169,9 @@ def train(features: Path, encoder: Path, work: Path, *, minutes: float, batch: i
     while spent < 60 * minutes:
         done = spent / (60 * minutes)
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, step / 100) * max(0.02, 0.5 * (1 + np.cos(np.pi * done)))
+            group["lr"] = rate * min(1.0, step / 100) * max(0.02, 0.5 * (1 + math.cos(math.pi * done)))
         chosen = [data[i] for i in rng.integers(0, len(data), batch)]
-        loss = _loss(head.train(), chosen, rng, ctc=0.0 if done < 0.15 else 0.7, blank=config.n_units)
+        loss = _loss(head.train(), chosen, rng, ctc=0.0 if done < 0.6 else 0.3, blank=config.n_units)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(head.parameters(), 2.0)
@@ -194,8 +198,22 @@ def _load_features(folder: Path) -> list[_Item]:
     items = []
     for path in sorted(folder.glob("*.npz")):
         data = np.load(path)
-        items.append(tuple(torch.from_numpy(data[k]) for k in ("features", "labels", "units")))
-    return items  # type: ignore[return-value]
+        labels = settle(data["labels"])
+        items.append((torch.from_numpy(data["features"]), torch.from_numpy(labels), torch.from_numpy(data["units"])))
+    return items
+
+
+def settle(labels: npt.NDArray[np.int16], *, early: int = 2, longest: int = 12) -> npt.NDArray[np.int16]:
+    """Labels corrected for two habits of the teacher: it sounds `early` frames before its durations say so, and it counts the
+    silence after a sentence to the last unit, which is cut to `longest` frames."""
+    labels = np.append(labels[early:], np.full(early, UNIT_ID[SIL], labels.dtype))
+    spoken = np.flatnonzero(labels != UNIT_ID[SIL])
+    if len(spoken):
+        last = int(spoken[-1])
+        other = np.flatnonzero(labels[: last + 1] != labels[last])
+        first = int(other[-1]) + 1 if len(other) else 0
+        labels[first + longest : last + 1] = UNIT_ID[SIL]
+    return labels
 
 
 def _loss(head: UnitHead, items: list[_Item], rng: np.random.Generator, *, ctc: float, blank: int) -> Tensor:
@@ -206,6 +224,7 @@ def _loss(head: UnitHead, items: list[_Item], rng: np.random.Generator, *, ctc: 
         for _ in range(2):
             at = int(rng.integers(0, max(1, len(row) - 8)))
             row[at : at + int(rng.integers(0, 8))] = 0
+    features *= torch.empty(len(items), 1, features.shape[-1]).bernoulli_(0.9) / 0.9  # whole channels
     logits = head(features)
     frame = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100, label_smoothing=0.05)
     if ctc == 0.0:

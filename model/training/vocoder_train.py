@@ -4,7 +4,8 @@
     python -m model.training.vocoder_train generator --speech speech/utt --work speech/vocoder --minutes 50 [--predicted]
     python -m model.training.vocoder_train export    --work speech/vocoder --out bundle/vocoder
 
-Only the two output voices are used. Losses: L1 on log-mel, log-pitch and log-duration; for the waveform, spectral convergence and
+The acoustics learn from all voices, with a vector for each that is added to its units; `export` leaves only the output
+voices', added to their own language's units. The generator hears only these two. Losses: L1 on log-mel, log-pitch and log-duration; for the waveform, spectral convergence and
 log-magnitude at four resolutions (arXiv 1910.11480) and log-mel; with `--adversary`, spectrogram discriminators with least squares and feature matching
 (arXiv 2106.07889). All resumable, both parts independent of each other until `--predicted`.
 """
@@ -23,9 +24,10 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
-from model.training.g2p import INVENTORY, SIL, UNIT_ID
+from model.training.average import young_average
+from model.training.g2p import ENGLISH_IDS, INVENTORY, SIL, UNIT_ID
 from model.training.synth import ENGLISH_VOICE, MANDARIN_VOICE
 from model.vocoder import (
     HOP,
@@ -45,6 +47,13 @@ from model.vocoder import (
 )
 
 _EDGE = (N_FFT - HOP) // 2
+VOICES = (
+    *"af_alloy af_aoede af_bella af_heart af_jessica af_kore af_nicole af_nova af_river af_sarah af_sky am_adam".split(),
+    *"am_echo am_eric am_fenrir am_liam am_onyx am_puck am_santa bf_alice bf_isabella bf_lily bm_daniel bm_fable".split(),
+    *"bm_george bm_lewis zf_xiaobei zf_xiaoni zf_xiaoxiao zm_yunjian zm_yunxi zm_yunxia".split(),
+)
+_GAIN = {ENGLISH_VOICE: 1.35, MANDARIN_VOICE: 0.68}  # the teacher's two voices, brought to one loudness
+_EARLY, _LONGEST_LAST = 3, 16  # frames
 CONFIG = VocoderConfig(n_units=len(INVENTORY), silence_unit=UNIT_ID[SIL])
 
 
@@ -58,28 +67,35 @@ class Item:
     pitch: Tensor
     voiced: Tensor
     pcm: Tensor
+    voice: int
 
 
 def load(speech: Path, *, limit: int = 10**9) -> list[Item]:
-    """Utterances of the output voices, silence at both ends cut to what the vocoder will speak."""
+    """Utterances, silence at both ends cut to what the vocoder will speak.
+
+    The teacher sounds `_EARLY` frames before its durations say so, and counts the silence after a sentence to the last unit.
+    """
     items = []
     matrix, window = mel_matrix(CONFIG), torch.hann_window(N_FFT)
     for path in sorted(speech.glob("*.npz"))[:limit]:
         data = np.load(path)
         split, voice, _, _ = str(data["text"]).split("\t")
-        if split != "train" or voice not in {ENGLISH_VOICE, MANDARIN_VOICE}:
+        if split != "train" or voice not in VOICES:
             continue
         units, lengths = data["units"].astype(np.int64), 2 * data["frames"].astype(np.int64)
         pcm, f0 = (
             torch.from_numpy(data["pcm"].astype(np.float32) / 32768),
             torch.from_numpy(data["f0"].astype(np.float32)),
         )
-        low = max(0, int(lengths[0]) - CONFIG.lead_frames)
-        high = int(lengths.sum()) - max(0, int(lengths[-1]) - CONFIG.tail_frames)
-        if lengths[0] < CONFIG.lead_frames or lengths[-1] < CONFIG.tail_frames or high - low < 40:
+        excess = max(0, int(lengths[-2]) - _LONGEST_LAST)
+        lengths[-2], lengths[-1] = lengths[-2] - excess, lengths[-1] + excess
+        low = int(lengths[0]) - CONFIG.lead_frames - _EARLY
+        high = int(lengths.sum()) - int(lengths[-1]) + CONFIG.tail_frames - _EARLY
+        if low < 0 or lengths[-1] < CONFIG.tail_frames or high - low < 40:
             continue
         lengths[0], lengths[-1] = CONFIG.lead_frames, CONFIG.tail_frames
         pcm, f0 = pcm[low * HOP : high * HOP], f0[low:high]
+        pcm = pcm * _GAIN.get(voice, 0.1 / float(pcm.std().clamp_min(0.02)))
         voiced = (f0 > 50).float()
         items.append(
             Item(
@@ -89,6 +105,7 @@ def load(speech: Path, *, limit: int = 10**9) -> list[Item]:
                 _pitch(f0),
                 voiced,
                 pcm,
+                VOICES.index(voice),
             )
         )
     return items
@@ -118,7 +135,7 @@ class Trainer:
         self, name: str, module: nn.Module, work: Path, *, minutes: float, rate: float, decay: float = 0.998
     ) -> None:
         self.module, self.minutes, self.rate = module, minutes, rate
-        self.average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=False)
+        self.average = AveragedModel(module, multi_avg_fn=young_average(decay), use_buffers=False)
         self.optimizer = torch.optim.AdamW(module.parameters(), lr=rate, betas=(0.8, 0.99), weight_decay=0.01)
         self.path = work / f"{name}.pt"
         self.step, self.spent = 0, 0.0
@@ -180,7 +197,18 @@ def _statistics(items: list[Item], work: Path) -> tuple[Tensor, Tensor]:
 
 def acoustic_model() -> nn.ModuleDict:
     """The two parts that are trained together."""
-    return nn.ModuleDict({"units": UnitEncoder(CONFIG), "acoustics": Acoustics(CONFIG)})
+    voices = nn.Embedding(len(VOICES), CONFIG.unit_width)
+    nn.init.normal_(voices.weight, std=0.1)
+    return nn.ModuleDict({"units": UnitEncoder(CONFIG), "acoustics": Acoustics(CONFIG), "voices": voices})
+
+
+def _hidden(model: Any, units: Tensor, voices: Tensor) -> tuple[Tensor, Tensor]:
+    """Hidden states [B, N, D] and log-durations [B, N] of units [B, N] spoken by voices [B]; a pause has no voice."""
+    embedded = (
+        model["units"].embed(units) + model["voices"](voices)[:, None] * (units != CONFIG.silence_unit)[..., None]
+    )
+    hidden, durations, _ = model["units"].remember(model["units"].context(embedded), None)
+    return hidden, durations
 
 
 def train_acoustics(speech: Path, work: Path, *, minutes: float, batch: int = 12) -> None:
@@ -190,7 +218,7 @@ def train_acoustics(speech: Path, work: Path, *, minutes: float, batch: int = 12
     items = load(speech)
     mean, scale = _statistics(items, work)
     valid, items = items[:24], items[24:]
-    trainer = Trainer("acoustics", acoustic_model(), work, minutes=minutes, rate=1e-3)
+    trainer = Trainer("acoustics", acoustic_model(), work, minutes=minutes, rate=1.5e-3)
     bar, rng = tqdm(mininterval=10), np.random.default_rng(trainer.step)
     while trainer.running:
         chosen = [items[i] for i in rng.integers(0, len(items), batch)]
@@ -208,12 +236,13 @@ def train_acoustics(speech: Path, work: Path, *, minutes: float, batch: int = 12
 
 def _acoustic_losses(model: Any, items: list[Item], mean: Tensor, scale: Tensor) -> dict[str, Tensor]:
     pad = nn.utils.rnn.pad_sequence
-    hidden, durations = model["units"](pad([i.units for i in items], batch_first=True))
+    voices = torch.tensor([i.voice for i in items])
+    hidden, durations = _hidden(model, pad([i.units for i in items], batch_first=True), voices)
     frames = pad([spread(h[: len(i.lengths)], i.lengths) for h, i in zip(hidden, items, strict=True)], batch_first=True)
-    out = model["acoustics"](frames)
     mask = pad([torch.ones(len(i.mel)) for i in items], batch_first=True)
     mel = (pad([i.mel for i in items], batch_first=True) - mean) / scale
     pitch, voiced = (pad([getattr(i, k) for i in items], batch_first=True) for k in ("pitch", "voiced"))
+    out = model["acoustics"](frames, torch.stack([pitch, voiced], dim=-1))
     weight = mask * (0.1 + voiced)
     inner = torch.cat([d[1 : len(i.lengths) - 1] for d, i in zip(durations, items, strict=True)])
     lengths = torch.cat([i.lengths[1:-1] for i in items]).float().log()
@@ -234,8 +263,9 @@ def predict(work: Path, items: list[Item]) -> list[Tensor]:
     model.load_state_dict(_averaged(work / "acoustics.pt"))
     said = []
     for item in items:
-        hidden, _ = model.eval()["units"](item.units[None])
-        out = model["acoustics"](spread(hidden[0], item.lengths)[None])[0]
+        hidden, _ = _hidden(model.eval(), item.units[None], torch.tensor([item.voice]))
+        melody = torch.stack([item.pitch, item.voiced], dim=-1)[None]
+        out = model["acoustics"](spread(hidden[0], item.lengths)[None], melody)[0]
         said.append(torch.cat([out[:, :-1], out[:, -1:].sigmoid()], dim=1).clone())
     return said
 
@@ -249,7 +279,7 @@ def train_generator(
     """Acoustics to waveforms on random cuts; from the truth, or from what the acoustics predict (pitch and voicing stay true)."""
     from tqdm import tqdm
 
-    items = load(speech)
+    items = [i for i in load(speech) if VOICES[i.voice] in _GAIN]
     mean, scale = _statistics(items, work)
     inputs = [torch.cat([(i.mel - mean) / scale, i.pitch[:, None], i.voiced[:, None]], dim=1) for i in items]
     if predicted:
@@ -374,6 +404,10 @@ def export(work: Path, out: Path) -> None:
     """Averaged weights of both trainings, fp16, into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     weights = {**_averaged(work / "acoustics.pt")}
+    voices, table = weights.pop("voices.weight"), weights["units.embed.weight"]
+    for unit in range(CONFIG.n_units):
+        if unit != CONFIG.silence_unit:
+            table[unit] += voices[VOICES.index(ENGLISH_VOICE if unit in ENGLISH_IDS else MANDARIN_VOICE)]
     generator = _averaged(work / "generator.pt")
     mean, scale = torch.load(work / "statistics.pt", weights_only=True)
     weights |= {f"generator.{k}": v for k, v in generator.items()} | {

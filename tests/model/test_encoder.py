@@ -9,7 +9,8 @@ import torch
 from model.encoder import FRAME_SAMPLES, EncoderConfig, UnitEncoder, UnitHead, WhisperTrunk, mel_filters
 
 CONFIG = EncoderConfig(
-    n_units=20, plain_units=10,
+    n_units=20,
+    plain_units=10,
     width=32,
     heads=2,
     layers=2,
@@ -64,9 +65,16 @@ def test_nothing_after_the_end(encoder: UnitEncoder) -> None:
 
 def test_merging_drops_blanks_repeats_and_silence_at_the_ends(encoder: UnitEncoder) -> None:
     state, blank, silence = encoder.open(), CONFIG.n_units, CONFIG.silence_unit
-    first = encoder._merge(state, [*[silence] * 9, blank, 3, 3, blank, silence, 4, silence])
-    assert first == [3, 4]  # a pause is at least four frames long
-    assert encoder._merge(state, [silence, silence, blank, silence, 5, blank, 5, 5, *[silence] * 9]) == [silence, 5]
+    first = encoder._merge(state, [*[silence] * 9, blank, 3, 3, blank, silence, 4, silence], final=False)
+    assert first == [3, 4]  # a pause lasts
+    rest = encoder._merge(
+        state, [silence, blank, silence, 5, blank, 5, 5, *[silence] * 9, 6, *[silence] * 9], final=True
+    )
+    assert rest == [5, silence, 6]
+
+
+def test_a_wavering_tone_is_one_syllable(encoder: UnitEncoder) -> None:
+    assert encoder._merge(encoder.open(), [3, 11, 12, 12, 11, 12, 16, 16], final=True) == [3, 12, 16]
 
 
 def test_mel_filters_are_slaneys() -> None:

@@ -9,7 +9,13 @@ import torch
 from model.vocoder import HOP, Acoustics, Generator, UnitEncoder, Vocoder, VocoderConfig, harmonics, minimum_phase
 
 CONFIG = VocoderConfig(
-    n_units=40, unit_width=32, acoustic_width=32, acoustic_blocks=2, generator_width=32, generator_blocks=2
+    n_units=40,
+    unit_width=32,
+    acoustic_width=32,
+    acoustic_blocks=1,
+    pitch_blocks=1,
+    generator_width=32,
+    generator_blocks=2,
 )
 
 
