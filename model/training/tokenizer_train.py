@@ -171,7 +171,7 @@ def train(features: Path, encoder: Path, work: Path, *, minutes: float, batch: i
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, step / 100) * max(0.02, 0.5 * (1 + math.cos(math.pi * done)))
         chosen = [data[i] for i in rng.integers(0, len(data), batch)]
-        loss = _loss(head.train(), chosen, rng, ctc=0.0 if done < 0.6 else 0.3, blank=config.n_units)
+        loss = _loss(head.train(), chosen, rng, ctc=0.0 if done < 0.6 else 0.5, blank=config.n_units)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(head.parameters(), 2.0)
