@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--source", default=str(ROOT), help="repository to clone")
     parser.add_argument("--timeout", type=float, default=1800, help="seconds to wait for the server")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server must not outlive this
     record: dict[str, Any] = {"origin": origin()}
     with tempfile.TemporaryDirectory(prefix="cslm-clone-") as place:
         record |= measure(options.source, Path(place) / "clone", options.port, options.timeout)
