@@ -5,6 +5,7 @@ Speech itself is judged elsewhere; here the units are those of the question's te
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from collections import defaultdict
@@ -17,8 +18,8 @@ import torch
 from transformers import LlamaForCausalLM
 
 from model.training.g2p import SIL, UNIT_ID
-from model.training.lm_data import Renderer, answer_units, spoken_units
-from model.training.noise import UnitNoise
+from model.training.lm_data import Renderer, answer_units, load_renderer, spoken_units
+from model.training.noise import UnitNoise, load_confusions
 from model.training.worlds import WORLDS, Exchange, draw
 
 HELD_OUT = Path(__file__).with_name("heldout.json")
@@ -133,12 +134,19 @@ def split_reply(ids: list[int], renderer: Renderer, decode: Any) -> tuple[str, s
     return re.sub(r"[;；]\s*$", "", question.lstrip(":： ")), answer.lstrip(":： "), units
 
 
-def score(model: LlamaForCausalLM, renderer: Renderer, *, noisy: bool, limit: int | None = None) -> list[Scored]:
+def score(
+    model: LlamaForCausalLM,
+    renderer: Renderer,
+    *,
+    noisy: bool,
+    limit: int | None = None,
+    confusions: Path | None = None,
+) -> list[Scored]:
     """Replies to the held-out questions (a random `limit` of them), under the wording for their direction."""
     rows = read_held_out()
     if limit is not None:
         rows = Random(1).sample(rows, min(limit, len(rows)))
-    noise, rng = UnitNoise(clean_share=0.0), Random(2)
+    noise, rng = UnitNoise(load_confusions(confusions), clean_share=0.0), Random(2)
     prompts = []
     for e, _ in rows:
         units = list(spoken_units(e.question))
@@ -182,9 +190,27 @@ def summary(scored: list[Scored]) -> dict[str, Any]:
     }
 
 
-def evaluate(model: LlamaForCausalLM, renderer: Renderer, *, limit: int | None = None) -> dict[str, Any]:
+def evaluate(
+    model: LlamaForCausalLM, renderer: Renderer, *, limit: int | None = None, confusions: Path | None = None
+) -> dict[str, Any]:
     """Summaries with clean and with noisy units, and some noisy replies to read."""
     clean = score(model, renderer, noisy=False, limit=limit)
-    noisy = score(model, renderer, noisy=True, limit=limit)
+    noisy = score(model, renderer, noisy=True, limit=limit, confusions=confusions)
     examples = [f"{s.exchange.question} → {s.transcript} → {s.answer}" for s in noisy[:: max(1, len(noisy) // 12)]]
     return {"clean": summary(clean), "noisy": summary(noisy), "examples": examples}
+
+
+def main() -> None:
+    """Print the held-out accuracy of a bundle's language model as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m model.training.lm_eval", description=main.__doc__)
+    parser.add_argument("--bundle", type=Path, default=Path("model/bundles/cslm-mini"))
+    parser.add_argument("--confusions", type=Path, help="measured unit confusions (JSON) instead of the default ones")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    model = LlamaForCausalLM.from_pretrained(args.bundle / "lm", dtype=torch.float32)
+    result = evaluate(model, load_renderer(args.bundle), confusions=args.confusions)
+    print(json.dumps(result, ensure_ascii=False, indent=1))
+
+
+if __name__ == "__main__":
+    main()
