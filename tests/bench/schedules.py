@@ -20,7 +20,8 @@ from tests.bench.questions import Asked, Reply, ask, connect, manifest, served
 from tests.bench.results import arguments, ms, origin, table, write
 
 SCHEDULES = ("interleaved", "full_chain")
-LENGTHS = ((0.0, 2.0), (2.0, 4.0), (4.0, float("inf")))
+ANY = (0.0, float("inf"))
+LENGTHS = {"0–2 s": (0.0, 2.0), "2–4 s": (2.0, 4.0), "4 s and more": (4.0, ANY[1]), "**any length**": ANY}
 MEASURES = {
     "first_audio_s": "question complete → first audio",
     "from_lm_start_s": "language model starts → first audio",
@@ -50,8 +51,12 @@ def main() -> None:
         pairs = [pair(client, asked, number) for number in range(options.rounds) for asked in questions]
     spoken = [p for p in pairs if p.interleaved.pcm.size and p.full_chain.pcm.size]
     record["asked"], record["spoken"] = len(pairs), len(spoken)
-    record["same_text"] = sum(p.interleaved.text.strip() == p.full_chain.text.strip() for p in spoken)
-    record["groups"] = [g for low, high in [*LENGTHS, (0.0, float("inf"))] if (g := group(spoken, low, high))]
+    alike = [p for p in spoken if p.interleaved.text.strip() == p.full_chain.text.strip()]
+    record["same_text"] = len(alike)
+    groups = {name: group(alike, low, high) for name, (low, high) in LENGTHS.items()}
+    record["groups"] = {
+        name: g for name, g in (groups | {"all pairs, other texts too": group(spoken, *ANY)}).items() if g
+    }
     record["pairs"] = [_details(p) for p in pairs]
     write(options.out, "schedules", record, report(record))
 
@@ -82,31 +87,25 @@ def group(pairs: Sequence[Pair], low_s: float, high_s: float) -> dict[str, Any] 
         long = sum(measure(p.full_chain, name) for p in chosen) / len(chosen)
         measures[name] = {"interleaved": round(short, 4), "full_chain": round(long, 4), "ratio": round(long / short, 3)}
     audio_s = sum(p.interleaved.usage["audio_s"] for p in chosen) / len(chosen)
-    return {"from_s": low_s, "to_s": min(high_s, 1e9), "n": len(chosen), "audio_s": round(audio_s, 2), **measures}
+    return {"n": len(chosen), "audio_s": round(audio_s, 2), **measures}
 
 
 def report(record: dict[str, Any]) -> str:
     """A table for each measure."""
     text = (
         f"{record['spoken']} of {record['asked']} pairs were spoken both ways, "
-        f"{record['same_text']} of them with the same text."
+        f"{record['same_text']} of them with the same text; the lengths are of those."
     )
     for name, meaning in MEASURES.items():
-        rows = [_row(g, g[name]) for g in record["groups"]]
+        rows = [_row(length, g, g[name]) for length, g in record["groups"].items()]
         heads = (f"{meaning}; answers of", "n", "mean s", "interleaved, ms", "full chain, ms", "ratio")
         text += f"\n\n{table(heads, rows)}"
     return text
 
 
-def _row(g: dict[str, Any], measured: dict[str, float]) -> list[Any]:
+def _row(length: str, g: dict[str, Any], measured: dict[str, float]) -> list[Any]:
     times = (ms(measured["interleaved"]), ms(measured["full_chain"]))
-    return [_length(g), g["n"], g["audio_s"], *times, f"{measured['ratio']:.2f}"]
-
-
-def _length(g: dict[str, Any]) -> str:
-    if g["from_s"] == 0 and g["to_s"] == 1e9:
-        return "**any length**"
-    return f"{g['from_s']:g} s and more" if g["to_s"] == 1e9 else f"{g['from_s']:g}–{g['to_s']:g} s"
+    return [length, g["n"], g["audio_s"], *times, f"{measured['ratio']:.2f}"]
 
 
 def _details(p: Pair) -> dict[str, Any]:
