@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,7 +76,9 @@ def over_socket(turns: Sequence[TurnRecord]) -> dict[str, Any]:
     delays = [(_since(turn.first_audio_s, turn), _since(turn.first_text_s, turn)) for turn in answered]
     return {
         "answered": len(answered),
-        "failed": [summary_of(turn.errors) or str(turn.status) for turn in turns if turn not in answered],
+        "failed": [
+            summary_of(turn.errors) or f"{turn.status}, without speech" for turn in turns if turn not in answered
+        ],
         "first_audio_s": summary([audio_s for audio_s, _ in delays]),
         "first_text_s": summary([text_s for _, text_s in delays]),
         "audio_s": summary([turn.audio_s for turn in answered]),
@@ -156,12 +159,12 @@ def report(record: dict[str, Any]) -> str:
     ]
     stages = [_stage_row(name, socket["stages_mean_s"], http) for name in MEANING]
     columns = ("stage (ms)", "socket: mean", "HTTP: mean", "p50", "p95", "share of all before the first audio")
-    failed = "".join(f"\n\nNot answered: {reason}." for reason in socket["failed"])
+    failed = "".join(f" {count} not: {reason}." for reason, count in Counter(socket["failed"]).items())
     counts = (
-        f"{socket['answered']} of {record['turns']} turns answered over the socket, "
+        f"{socket['answered']} of {record['turns']} turns answered by speech over the socket.{failed} "
         f"{socket['gaps']} gaps in {socket['turns_with_gaps']} answers, played without any buffer."
     )
-    return f"{table(heads, noticed)}\n\n{counts}{failed}\n\n{table(columns, stages)}"
+    return f"{table(heads, noticed)}\n\n{counts}\n\n{table(columns, stages)}"
 
 
 def _stage_row(name: str, socket_means_s: dict[str, float | None], http: dict[str, Any]) -> list[str]:
