@@ -74,16 +74,7 @@ def vllm_server(checkpoint: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(checkpoint)]
     command += ["--served-model-name", "small", "--skip-tokenizer-init", "--enable-scale-out", "--enforce-eager"]
     command += ["--dtype", "float32"]  # "auto" would serve float32 weights in half precision
-    command += [
-        "--dtype",
-        "float32",
-        "--max-model-len",
-        "512",
-        "--block-size",
-        "32",
-        "--kv-cache-memory-bytes",
-        str(64 << 20),
-    ]
+    command += ["--max-model-len", "512", "--block-size", "32", "--kv-cache-memory-bytes", str(64 << 20)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--disable-uvicorn-access-log"]
     with subprocess.Popen(command, env={**os.environ, "VLLM_NO_USAGE_STATS": "1"}) as server:
         try:
