@@ -1,10 +1,11 @@
 """`python -m model.training STAGE …`: the recipe, one stage at a time, or `all` in order. Each stage resumes where it stopped.
 
-    synth     speech of the teacher, with the length of every unit
-    encoder   speech → units
-    vocoder   units → speech
-    text      tokenizer and documents of the language model
-    lm        the language model
+    synth       speech of the teacher, with the length of every unit
+    encoder     speech → units
+    vocoder     units → speech
+    confusions  what the encoder mistakes for what
+    text        tokenizer and documents of the language model
+    lm          the language model
 
 `python -m model.training STAGE -h` tells a stage's own options. `all` needs `--sources`, a directory with `kokoro.onnx`, `voices/`,
 `whisper-base/model.bin` and hsk-sentences-audio's `sentences.json`; it writes into `--work` and `--bundle`.
@@ -25,6 +26,7 @@ STAGES = {
     "synth": "model.training.synth",
     "encoder": "model.training.tokenizer_train",
     "vocoder": "model.training.vocoder_train",
+    "confusions": "model.training.confusions",
     "text": "model.training.lm_data",
     "lm": "model.training.lm",
 }
@@ -40,12 +42,13 @@ def plan(sources: Path, work: Path, bundle: Path) -> list[list[str]]:
         ["synth", *teacher, "--text", f"{work}/manifest.tsv", "--pairs", sentences, "--out", speech],
         ["encoder", "trunk", "--whisper", f"{sources}/whisper-base/model.bin", "--out", f"{bundle}/encoder"],
         ["encoder", "features", "--speech", speech, *encoder, "--out", features],
-        ["encoder", "train", "--features", features, *encoder, "--work", f"{work}/encoder"],
-        ["vocoder", "acoustics", "--speech", speech, "--work", f"{work}/vocoder"],
-        ["vocoder", "generator", "--speech", speech, "--work", f"{work}/vocoder"],
+        ["encoder", "train", "--features", features, *encoder, "--work", f"{work}/encoder", "--minutes", "36"],
+        ["vocoder", "acoustics", "--speech", speech, "--work", f"{work}/vocoder", "--minutes", "15"],
+        ["vocoder", "generator", "--speech", speech, "--work", f"{work}/vocoder", "--minutes", "60", "--predicted"],
         ["vocoder", "export", "--work", f"{work}/vocoder", "--out", f"{bundle}/vocoder"],
-        ["text", "--bundle", f"{bundle}", "--out", documents],
-        ["lm", "--bundle", f"{bundle}", "--data", documents, "--work", f"{work}/lm-run"],
+        ["confusions", "--features", features, *encoder, "--out", f"{work}/confusions.json"],
+        ["text", "--bundle", f"{bundle}", "--out", documents, "--confusions", f"{work}/confusions.json"],
+        ["lm", "--bundle", f"{bundle}", "--data", documents, "--work", f"{work}/lm-run", "--minutes", "93"],
     ]
 
 
