@@ -47,7 +47,8 @@ class SamplingDefaults(_Frozen):
 class Profile(_Frozen):
     """The bundle's `profile.json`.
 
-    `templates[reply_language][question_language or "default"]` is the wording around `{input}`; `speech_input` holds
+    `templates[reply_language]["default"]` is the wording around `{input}`, used because the language of the question is not
+    known before it is heard; other keys are the wordings of training by question language. `speech_input` holds
     `{units}`. `segment_words` is what the model was trained with; the server never enforces it.
     """
 

@@ -7,12 +7,15 @@ import importlib.util
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from model.bundle import Bundle, find_bundle
 from model.lm import Backend
 from server.settings import Settings
-from streaming.stages import SpeechEncoder
 from streaming.turn import Stages
+
+if TYPE_CHECKING:
+    from model.encoder_stage import EncoderStage
 
 
 def no_fault() -> str | None:
@@ -58,6 +61,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
         opened.push_async_callback(decoder.close)
         await decoder.start()
         encoder = await asyncio.to_thread(_make_encoder, bundle)
+        opened.callback(encoder.close)
         activity = load_voice_activity(bundle.voice_activity)
         yield ServedModel(
             name=profile.name,
@@ -91,7 +95,7 @@ def _make_backend(kind: str, bundle: Bundle, settings: Settings) -> Backend:
     return TransformersLanguageModel(bundle.lm)
 
 
-def _make_encoder(bundle: Bundle) -> SpeechEncoder:
+def _make_encoder(bundle: Bundle) -> EncoderStage:
     import torch
 
     from model.encoder import UnitEncoder
