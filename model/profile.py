@@ -44,6 +44,14 @@ class SamplingDefaults(_Frozen):
     max_new_tokens: Annotated[int, Field(ge=1)]
 
 
+class Kinds(_Frozen):
+    """Which code runs each part, by its name in `model.kinds`."""
+
+    encoder: str
+    vocoder: str
+    prompts: str
+
+
 class Profile(_Frozen):
     """The bundle's `profile.json`.
 
@@ -54,6 +62,7 @@ class Profile(_Frozen):
 
     format_version: Annotated[int, Field(ge=1, le=1)]
     name: str
+    kinds: Kinds
     languages: tuple[str, ...]
     input_sample_rate_hz: int
     output_sample_rate_hz: int

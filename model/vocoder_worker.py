@@ -17,13 +17,13 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.errors import BundleError, EngineUnavailable
 from streaming.stages import Pcm, UnitCut
 
 if TYPE_CHECKING:
-    from model.vocoder import Vocoder, VocoderState
+    from model.kinds import StreamingVocoder
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +40,14 @@ class _Job:
 
 
 class VocoderWorker:
-    """A `SpeechDecoder` in front of one worker process. If the process dies, its turns fail and a new one is started."""
+    """A `SpeechDecoder` in front of one worker process. If the process dies, its turns fail and a new one is started.
 
-    def __init__(self, directory: Path, sample_rate: int, *, threads: int = 1) -> None:
+    `kind`: name of the vocoder's kind (`model.kinds`); `device`: torch's name of where it computes.
+    """
+
+    def __init__(self, kind: str, directory: Path, sample_rate: int, *, device: str = "cpu", threads: int = 1) -> None:
         self._directory = directory
-        self._threads = threads
+        self._weights = (kind, directory, device, threads)
         self.sample_rate = sample_rate
         self._numbers = itertools.count()
         self._waiting: list[_Job] = []
@@ -58,7 +61,7 @@ class VocoderWorker:
         """Start the process and load the weights. Raises BundleError."""
         self._process = self._new_process()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._process, _load, self._directory, self._threads)
+            await asyncio.get_running_loop().run_in_executor(self._process, _load, *self._weights)
         except (BrokenProcessPool, OSError, ValueError, KeyError) as error:
             raise BundleError(f"the vocoder in {self._directory} cannot be loaded: {error}") from error
         self._dispatcher = asyncio.create_task(self._dispatch(), name="vocoder-dispatch")
@@ -130,7 +133,7 @@ class VocoderWorker:
             _fail(each, "the vocoder process died; the turn is lost, try again")
         self._process = self._new_process()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._process, _load, self._directory, self._threads)
+            await asyncio.get_running_loop().run_in_executor(self._process, _load, *self._weights)
             self._restarting = False
         except BrokenProcessPool:
             await asyncio.sleep(1)
@@ -146,22 +149,22 @@ def _fail(job: _Job, message: str) -> None:
 
 # In the worker process
 
-_vocoder: Vocoder
-_streams: dict[int, VocoderState] = {}
+_vocoder: StreamingVocoder
+_streams: dict[int, Any] = {}
 
 
-def _load(directory: Path, threads: int) -> None:
+def _load(kind: str, directory: Path, device: str, threads: int) -> None:
     """Load the weights and speak once, so that the first turn does not wait for it."""
     import signal
 
     import torch
 
-    from model.vocoder import Vocoder
+    from model.kinds import VOCODERS, kind_of
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the gateway decides when to stop
     torch.set_num_threads(threads)
     global _vocoder
-    _vocoder = Vocoder.load(directory)
+    _vocoder = kind_of(VOCODERS, kind, "vocoder").load(directory, device)
     _vocoder.decode([0, 1, 2])
 
 

@@ -62,8 +62,8 @@ def serve(
 @app.command()
 def check(bundle: Annotated[str, typer.Argument(help="Name of a bundle, or its directory.")] = "cslm-mini") -> None:
     """Look whether a bundle is complete and fits together; exit status 1 if not."""
-    from model.bundle import check as check_bundle
     from model.bundle import find_bundle
+    from model.check import check as check_bundle
     from streaming.errors import BundleError
 
     try:

@@ -15,7 +15,7 @@ from server.settings import Settings
 from streaming.turn import Stages
 
 if TYPE_CHECKING:
-    from model.encoder_stage import EncoderStage
+    from model.kinds import EncoderStage
 
 
 def no_fault() -> str | None:
@@ -57,7 +57,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
         lm = await asyncio.to_thread(_make_backend, kind, bundle, settings)
         opened.push_async_callback(lm.close)
         await lm.start()
-        decoder = VocoderWorker(bundle.vocoder, profile.output_sample_rate_hz)
+        decoder = VocoderWorker(profile.kinds.vocoder, bundle.vocoder, profile.output_sample_rate_hz)
         opened.push_async_callback(decoder.close)
         await decoder.start()
         encoder = await asyncio.to_thread(_make_encoder, bundle)
@@ -98,8 +98,5 @@ def _make_backend(kind: str, bundle: Bundle, settings: Settings) -> Backend:
 def _make_encoder(bundle: Bundle) -> EncoderStage:
     import torch
 
-    from model.encoder import UnitEncoder
-    from model.encoder_stage import EncoderStage
-
     torch.set_num_threads(1)  # one thread serves many sessions better, and the engine has its own
-    return EncoderStage(UnitEncoder.load(bundle.encoder))
+    return bundle.encoder_kind.load(bundle.encoder, bundle.profile, "cpu")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from model.bundle import CheckReport, check, find_bundle
+from model.bundle import find_bundle
+from model.check import CheckReport, check
 from streaming.errors import BundleError
 
 MINI = find_bundle("cslm-mini").directory
@@ -60,6 +61,14 @@ def test_a_missing_profile(tmp_path: Path) -> None:
 def test_an_unknown_profile_field_is_named(copy: Path) -> None:
     rewrite(copy / "profile.json", surprise=1)
     assert "surprise" in faults(check(copy))["profile"]
+
+
+@pytest.mark.parametrize("part", ["encoder", "vocoder", "prompts"])
+def test_a_kind_that_does_not_exist_is_named_with_those_that_do(copy: Path, part: str) -> None:
+    kinds = json.loads((copy / "profile.json").read_text(encoding="utf-8"))["kinds"]
+    rewrite(copy / "profile.json", kinds={**kinds, part: "telepathy"})
+    fault = faults(check(copy))["profile"]
+    assert "telepathy" in fault and kinds[part] in fault
 
 
 def test_a_missing_marker_is_named(copy: Path) -> None:

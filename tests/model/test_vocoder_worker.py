@@ -23,7 +23,7 @@ UNITS = list(range(5, 45))
 
 @pytest.fixture
 async def worker() -> AsyncGenerator[VocoderWorker]:
-    worker = VocoderWorker(BUNDLE.vocoder, BUNDLE.profile.output_sample_rate_hz)
+    worker = VocoderWorker(BUNDLE.profile.kinds.vocoder, BUNDLE.vocoder, BUNDLE.profile.output_sample_rate_hz)
     await worker.start()
     yield worker
     await worker.close()

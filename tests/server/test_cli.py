@@ -62,7 +62,7 @@ def test_check_shows_every_finding(ok: bool, monkeypatch: pytest.MonkeyPatch, tm
             findings=[Finding(True, "profile", "is there"), Finding(ok, "lm", "vocabulary fits")]
         )
 
-    monkeypatch.setattr("model.bundle.check", check)
+    monkeypatch.setattr("model.check.check", check)
     result = runner.invoke(app, ["check", str(tmp_path)])
     assert seen == [tmp_path]
     assert result.exit_code == (0 if ok else 1)

@@ -1,0 +1,128 @@
+"""Which code runs which part of a bundle: the kinds that a profile may name.
+
+A family of models is a bundle, and a kind here for each part that no other family has. Every entry imports its code when it is
+called: a server pays for the kinds of its own bundle alone, and the vocoder's is loaded in the vocoder's own process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from model.profile import Profile
+from streaming.errors import BundleError
+from streaming.stages import Pcm, SpeechEncoder
+from streaming.turn import PromptWriter
+
+Look = Callable[[Path, Profile], str]
+"""Looks at a part and says what it found. Raises BundleError for what is wrong; what else it raises is wrong too."""
+
+
+class EncoderStage(SpeechEncoder, Protocol):
+    """An encoder with a life."""
+
+    def close(self) -> None:
+        """Stop its thread."""
+        ...
+
+
+class StreamingVocoder(Protocol):
+    """Units to audio, piece by piece. All of a stream is in its state: one vocoder serves many."""
+
+    sample_rate: int
+
+    def open(self) -> Any:
+        """The state of a fresh stream."""
+        ...
+
+    def push(self, state: Any, units: Sequence[int], *, final: bool = False) -> Pcm:
+        """Float32 [T] in [-1, 1]: what is certain after these units, and with `final` all the rest."""
+        ...
+
+    def decode(self, units: Sequence[int]) -> Pcm:
+        """All audio of `units`; the same, sample for sample, as any way of pushing them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderKind:
+    """`load(directory, profile, device)`; `looks`: what `cslm check` looks at, by name."""
+
+    load: Callable[[Path, Profile, str], EncoderStage]
+    looks: Mapping[str, Look]
+
+
+@dataclass(frozen=True, slots=True)
+class VocoderKind:
+    """`load(directory, device)`; `looks`: what `cslm check` looks at, by name."""
+
+    load: Callable[[Path, str], StreamingVocoder]
+    looks: Mapping[str, Look]
+
+
+PromptFormat = Callable[[Profile, Path], PromptWriter]
+"""Prompts of a profile, written with the tokenizer in a language model's directory. Raises BundleError."""
+
+_Kind = TypeVar("_Kind")
+
+
+def kind_of(kinds: Mapping[str, _Kind], name: str, part: str) -> _Kind:
+    """The kind that a profile names. Raises BundleError with those there are."""
+    if name not in kinds:
+        raise BundleError(f"kinds.{part} is {name!r}; accepted: {', '.join(sorted(kinds))}", param=f"kinds.{part}")
+    return kinds[name]
+
+
+def _load_whisper_ctc(directory: Path, profile: Profile, device: str) -> EncoderStage:
+    from model.encoder import UnitEncoder
+    from model.encoder_stage import EncoderStage as Stage
+
+    return Stage(UnitEncoder.load(directory))
+
+
+def _look_at_whisper_ctc(directory: Path, profile: Profile) -> str:
+    import numpy as np
+
+    from model.encoder import UnitEncoder
+
+    units = UnitEncoder.load(directory).encode(np.zeros(profile.input_sample_rate_hz, np.float32))
+    if any(unit >= profile.n_units for unit in units):
+        raise BundleError("the encoder gives units that the profile does not have")
+    return f"one second of silence gives {len(units)} units"
+
+
+def _load_source_filter(directory: Path, device: str) -> StreamingVocoder:
+    from model.vocoder import Vocoder
+
+    return Vocoder.load(directory)
+
+
+def _look_at_source_filter(directory: Path, profile: Profile) -> str:
+    from model.vocoder import Vocoder
+
+    vocoder = Vocoder.load(directory)
+    if vocoder.sample_rate != profile.output_sample_rate_hz:
+        raise BundleError(
+            f"the vocoder speaks {vocoder.sample_rate} Hz, the profile says {profile.output_sample_rate_hz}"
+        )
+    pcm = vocoder.decode(list(range(min(8, profile.n_units))))
+    return f"eight units give {pcm.size / vocoder.sample_rate:.2f} s at {vocoder.sample_rate} Hz"
+
+
+def _interleaved(profile: Profile, lm_directory: Path) -> PromptWriter:
+    from model.prompts import Prompts
+
+    return Prompts(profile, lm_directory)
+
+
+ENCODERS: dict[str, EncoderKind] = {
+    "whisper_ctc": EncoderKind(_load_whisper_ctc, {"encoder": _look_at_whisper_ctc}),
+}
+VOCODERS: dict[str, VocoderKind] = {
+    "source_filter": VocoderKind(_load_source_filter, {"vocoder": _look_at_source_filter}),
+}
+PROMPTS: dict[str, PromptFormat] = {
+    "interleaved": _interleaved,
+}
