@@ -57,7 +57,10 @@ class Profile(_Frozen):
 
     `templates[reply_language]["default"]` is the wording around `{input}`, used because the language of the question is not
     known before it is heard; other keys are the wordings of training by question language. `speech_input` holds
-    `{units}`. `segment_words` is what the model was trained with; the server never enforces it.
+    `{units}`. `tasks[task][language or "default"]` is the wording of another task than answering: `translate` is not there
+    where the model has not learned it; `transcribe` without a wording is the transcript that precedes every answer.
+    `segment_words` is what the model was trained with; the server never enforces it. `vocoder_holds_s`: audio that the
+    vocoder keeps back until it knows what follows, on average.
     """
 
     format_version: Annotated[int, Field(ge=1, le=1)]
@@ -72,10 +75,12 @@ class Profile(_Frozen):
     prompt: PromptShape
     templates: dict[str, dict[str, str]]
     speech_input: str
+    tasks: dict[str, dict[str, str]] = {}
     full_chain_suffix: str = ""
     sampling: SamplingDefaults
     max_model_len: int
     segment_words: int
+    vocoder_holds_s: Annotated[float, Field(ge=0)] = 0.0
     history_turns: int = 0
     supports_instructions: bool = False
     max_question_s: float = 30.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -44,10 +44,13 @@ class Prompts:
         self._stop_ids = tuple(self._id(name) for name in profile.stop_tokens)
         self._control = re.compile("|".join(re.escape(name) for name in self._template_tokens()))
 
-    def speech_prompt(self, options: TurnOptions, history: Sequence[Exchange]) -> tuple[list[int], list[int]]:
-        """Ids before and after the units of a spoken question."""
+    def speech_prompt(
+        self, options: TurnOptions, history: Sequence[Exchange], text: str = ""
+    ) -> tuple[list[int], list[int]]:
+        """Ids before and after the units of a spoken question; `text` was typed beside it and stands before the units."""
         before, after = self._profile.speech_input.split("{units}")
-        ids = self._render([*self._pieces(before), _UNITS, *self._pieces(after)], options, history)
+        typed: list[Piece] = [text, " "] if text else []
+        ids = self._render([*typed, *self._pieces(before), _UNITS, *self._pieces(after)], options, history)
         at = ids.index(_UNITS)
         return ids[:at], ids[at + 1 :]
 
@@ -78,7 +81,10 @@ class Prompts:
         if wanted < 1:
             raise InvalidRequest(f"max_tokens is {wanted}; accepted: 1 or more", param="max_tokens")
         most = min(wanted, room, defaults.max_new_tokens)
-        return Sampling(temperature, top_p, defaults.top_k, most, self._stop_ids)
+        stop_ids = self._stop_ids
+        if options.task == "transcribe":  # whatever the wording, a transcript ends where an answer would begin
+            stop_ids = (*stop_ids, self._markers.answer)
+        return Sampling(temperature, top_p, defaults.top_k, most, stop_ids)
 
     def parser(self) -> InterleaveParser:
         """A parser for one answer."""
@@ -102,6 +108,13 @@ class Prompts:
         return self._encoded(pieces)
 
     def _wording(self, options: TurnOptions) -> str:
+        task = self._profile.tasks.get(options.task)
+        if task is not None:
+            return self._task_wording(task, options)
+        if options.task == "translate":
+            raise InvalidRequest(
+                f"{self._profile.name} has not learned to translate speech", code="unsupported_task", param="task"
+            )
         wordings = self._profile.templates.get(options.reply_language)
         if wordings is None:
             accepted = ", ".join(self._profile.templates)
@@ -111,6 +124,16 @@ class Prompts:
             )
         suffix = self._profile.full_chain_suffix if options.schedule == "full_chain" else ""
         return wordings["default"] + suffix
+
+    def _task_wording(self, wordings: Mapping[str, str], options: TurnOptions) -> str:
+        wording = wordings.get(options.reply_language) or wordings.get("default")
+        if wording is None:
+            raise InvalidRequest(
+                f"{self._profile.name} cannot {options.task} into {options.reply_language!r}; "
+                f"accepted: {', '.join(wordings)}",
+                param="reply_language",
+            )
+        return wording
 
     def _filled(self, template: str, field: str, value: Sequence[Piece]) -> list[Piece]:
         before, after = template.split(field)

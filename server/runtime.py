@@ -69,7 +69,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
             languages=profile.languages,
             voices=profile.voices,
             max_question_s=profile.max_question_s,
-            stages=Stages(encoder, lm, decoder, bundle.prompts, activity),
+            stages=Stages(encoder, lm, decoder, bundle.prompts, activity, profile.vocoder_holds_s),
             backend=kind,
             fault=lambda: lm.fault() or decoder.fault(),
         )

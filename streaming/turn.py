@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -28,12 +29,17 @@ from streaming.stages import LanguageModel, Pcm, Sampling, SpeechDecoder, Speech
 
 ReplyLanguage = Literal["auto", "en", "zh"]
 Schedule = Literal["interleaved", "full_chain"]
+Task = Literal["answer", "transcribe", "translate"]
 
 
 @dataclass(frozen=True, slots=True)
 class TurnOptions:
-    """What the asker may choose. `speak=False` gives text alone; `full_chain` writes the whole answer before speaking it."""
+    """What the asker may choose. `speak=False` gives text alone; `full_chain` writes the whole answer before speaking it.
 
+    `task`: answer what was said, write it down (only the transcript comes), or say it in `reply_language`.
+    """
+
+    task: Task = "answer"
     reply_language: ReplyLanguage = "auto"
     instructions: str = ""
     schedule: Schedule = "interleaved"
@@ -54,8 +60,13 @@ class Exchange:
 class PromptWriter(Protocol):
     """The bundle's prompt format: ids around the question, and how to read the ids of the answer."""
 
-    def speech_prompt(self, options: TurnOptions, history: Sequence[Exchange]) -> tuple[list[int], list[int]]:
-        """Ids before and after the units of a spoken question."""
+    def speech_prompt(
+        self, options: TurnOptions, history: Sequence[Exchange], text: str = ""
+    ) -> tuple[list[int], list[int]]:
+        """Ids before and after the units of a spoken question; `text` was typed beside it and stands before the units.
+
+        Raises InvalidRequest (`unsupported_task`) where the model has no wording for the task.
+        """
         ...
 
     def text_prompt(self, text: str, options: TurnOptions, history: Sequence[Exchange]) -> list[int]:
@@ -77,18 +88,22 @@ class PromptWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """All that a turn needs of a model."""
+    """All that a turn needs of a model.
+
+    `decoder_holds_s`: audio that the decoder keeps back until it knows what follows, on average.
+    """
 
     encoder: SpeechEncoder
     lm: LanguageModel
     decoder: SpeechDecoder
     prompts: PromptWriter
     voice_activity: Callable[[], VoiceActivity]
+    decoder_holds_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A spoken question as its units, live or complete, or a typed one. Exactly one of the two."""
+    """A spoken question as its units, live or complete, a typed one, or both: speech with text beside it."""
 
     units: AsyncIterator[list[int]] | None = None
     text: str | None = None
@@ -102,13 +117,22 @@ class AudioDelta:
     pcm: Pcm
 
 
+@dataclass(frozen=True, slots=True)
+class ChunkMark:
+    """Where a speech chunk ends: after `text_chars` characters of the answer, and after `audio_s` seconds of its audio."""
+
+    text_chars: int
+    audio_s: float
+
+
 @dataclass(slots=True)
 class TurnReport:
     """What happened in a turn. Times are seconds since the turn was made, None where it did not come to that.
 
     `heard_s`: question fully encoded; `first_token_s`, `first_units_s`, `first_audio_s`: first of each out; `done_s`: end.
     `first_chunk_s`: transcript, first text and first speech chunk are complete: the latency of arXiv 2604.11096.
-    `decode_busy_s`: sum over the cuts of the time from handing one to the decoder until its audio came.
+    `decode_busy_s`: sum over the cuts of the time from handing one to the decoder until its audio came. `marks`: ends of the
+    speech chunks spoken so far. `cut_off`: the answer met the limit of its tokens.
     """
 
     transcript: str = ""
@@ -127,6 +151,8 @@ class TurnReport:
     dropped_ids: int = 0
     audio_s: float = 0.0
     decode_busy_s: float = 0.0
+    cut_off: bool = False
+    marks: list[ChunkMark] = field(default_factory=list[ChunkMark])
     playout: PlayoutClock = field(default_factory=PlayoutClock)
 
 
@@ -157,6 +183,7 @@ class Turn:
         self._clock = clock
         self._began_s = self._handed_s = clock()
         self._cut_to_end = False
+        self._chunk_chars: deque[int] = deque()
         self.report = TurnReport()
 
     async def run(self) -> TurnReport:
@@ -180,7 +207,7 @@ class Turn:
         if question.units is None:
             ids = prompts.text_prompt(question.text or "", self._options, question.history)
         else:
-            before, after = prompts.speech_prompt(self._options, question.history)
+            before, after = prompts.speech_prompt(self._options, question.history, question.text or "")
             units = [unit async for piece in question.units for unit in piece]
             ids = before + prompts.unit_ids(units) + after
             self.report.input_units = len(units)
@@ -200,6 +227,7 @@ class Turn:
                 await self._deliver(parser.feed(ids), speech)
         await self._deliver(parser.finish(), speech)
         self.report.dropped_ids = parser.dropped
+        self.report.cut_off = self.report.output_tokens >= sampling.max_tokens
         self.report.lm_done_s = self._elapsed_s()
         await speech.put(None)
 
@@ -210,8 +238,10 @@ class Turn:
                     self.report.output_units += len(event.units)
                     if self.report.first_units_s is None:
                         self.report.first_units_s = self._elapsed_s()
-                elif self.report.first_chunk_s is None:
-                    self.report.first_chunk_s = self._elapsed_s()
+                else:
+                    self._chunk_chars.append(len(self.report.text))
+                    if self.report.first_chunk_s is None:
+                        self.report.first_chunk_s = self._elapsed_s()
                 await speech.put(event)
                 continue
             if isinstance(event, TranscriptDelta):
@@ -257,6 +287,9 @@ class Turn:
                 self._handed_s = self._clock()
                 yield UnitCut(units, final=final, slack_s=slack_s)
                 slack_s = self._slack_s()
+            if isinstance(event, SpeechChunkDone):  # all of it was cut above, and what the decoder made of it has left
+                held_s = self._stages.decoder_holds_s if emitted else 0.0
+                self.report.marks.append(ChunkMark(self._chunk_chars.popleft(), self.report.audio_s + held_s))
         self._cut_to_end = True
         if emitted and not final:
             self._handed_s = self._clock()

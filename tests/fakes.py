@@ -187,8 +187,10 @@ class FakePrompts:
     options: list[TurnOptions] = field(default_factory=list[TurnOptions])
     histories: list[list[Exchange]] = field(default_factory=list[list[Exchange]])
 
-    def speech_prompt(self, options: TurnOptions, history: Sequence[Exchange]) -> tuple[list[int], list[int]]:
-        return [*self._head(options, history), SPEECH_START], [SPEECH_END, STOP]
+    def speech_prompt(
+        self, options: TurnOptions, history: Sequence[Exchange], text: str = ""
+    ) -> tuple[list[int], list[int]]:
+        return [*self._head(options, history), *text_ids(text), SPEECH_START], [SPEECH_END, STOP]
 
     def text_prompt(self, text: str, options: TurnOptions, history: Sequence[Exchange]) -> list[int]:
         return [*self._head(options, history), *text_ids(text), STOP]

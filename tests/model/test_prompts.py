@@ -35,6 +35,31 @@ def test_a_spoken_question_is_rendered_as_in_training() -> None:
     assert ids == TOKENIZER.encode(names(ids), add_special_tokens=False).ids
 
 
+def test_what_was_typed_beside_speech_stands_before_it() -> None:
+    before, after = PROMPTS.speech_prompt(TurnOptions(), (), "Which one? <sosp>")
+    written = names([*before, *PROMPTS.unit_ids([3]), *after])
+    assert "This is input: Which one? <sosp> <sosp><3><eosp>." in written
+    assert before.count(TOKENIZER.token_to_id("<sosp>")) == 1
+
+
+def test_a_transcript_ends_where_an_answer_would_begin() -> None:
+    assert TOKENIZER.token_to_id("[answer]") in PROMPTS.sampling(TurnOptions(task="transcribe"), 10).stop_token_ids
+    assert TOKENIZER.token_to_id("[answer]") not in PROMPTS.sampling(TurnOptions(), 10).stop_token_ids
+
+
+def test_a_task_needs_its_wording() -> None:
+    translate = TurnOptions(task="translate", reply_language="zh")
+    without = Prompts(BUNDLE.profile.model_copy(update={"tasks": {}}), BUNDLE.lm)
+    with pytest.raises(InvalidRequest) as refused:
+        without.speech_prompt(translate, ())
+    assert refused.value.code == "unsupported_task"
+    tasks = {"translate": {"zh": "翻译成中文: {input}"}}
+    can = Prompts(BUNDLE.profile.model_copy(update={"tasks": tasks}), BUNDLE.lm)
+    assert "翻译成中文: <sosp>" in names(can.speech_prompt(translate, ())[0])
+    with pytest.raises(InvalidRequest, match="accepted: zh"):
+        can.speech_prompt(TurnOptions(task="translate", reply_language="en"), ())
+
+
 def test_full_chain_asks_for_all_text_first() -> None:
     before, after = PROMPTS.speech_prompt(TurnOptions(reply_language="zh", schedule="full_chain"), ())
     assert "Write the whole answer first, then speak it." in names(before + after)

@@ -201,6 +201,27 @@ async def test_an_answer_without_speech_never_reaches_the_decoder() -> None:
     assert decoder.cuts == []
 
 
+async def test_every_speech_chunk_is_marked_where_it_ends() -> None:
+    script = answer_ids("?", ("One two, ", UNITS[:10]), ("three. ", ()), ("Four.", UNITS[10:]))
+    heard, report = await answered(lm=FakeLM(script), decoder_holds_s=0.5)
+    per_unit_s = FakeDecoder().per_unit / FakeDecoder().sample_rate
+    ends = [(mark.text_chars, round(mark.audio_s - 0.5, 6)) for mark in report.marks]
+    assert ends == [(9, 10 * per_unit_s), (16, 10 * per_unit_s), (21, len(UNITS) * per_unit_s)]
+    assert heard.text()[: report.marks[0].text_chars] == "One two, "
+
+
+async def test_an_answer_that_meets_its_limit_says_so() -> None:
+    assert (await answered(options=TurnOptions(max_tokens=40)))[1].cut_off
+    assert not (await answered())[1].cut_off
+
+
+async def test_speech_with_text_beside_it() -> None:
+    lm = FakeLM()
+    _, report = await answered(Question(units=spoken([4, 5]), text="Look: "), lm=lm)
+    assert lm.prompts[0][-11:-1] == [*text_ids("Look: "), SPEECH_START, *unit_ids([4, 5]), SPEECH_END]
+    assert report.input_units == 2
+
+
 async def test_text_alone() -> None:
     decoder = FakeDecoder()
     heard, report = await answered(options=TurnOptions(speak=False), decoder=decoder)
