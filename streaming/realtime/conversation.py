@@ -86,22 +86,22 @@ class Conversation:
     def add(self, item: Item, after: str | None = None) -> str | None:
         """Insert `item` behind item `after` ("root": first; None: last). Returns the id of the item before it."""
         if any(existing.id == item.id for existing in self._items):
-            raise ClientEventError(f"an item {item.id} exists already", code="item_id_taken", param="item.id")
+            raise ItemIdTaken(f"an item {item.id} exists already")
         at = len(self._items)
         if after == "root":
             at = 0
         elif after is not None:
-            at = self._index(after, "previous_item_id") + 1
+            at = self._index(after, "item_create_invalid_previous_item_id", "previous_item_id") + 1
         self._items.insert(at, item)
         return self._items[at - 1].id if at else None
 
-    def get(self, item_id: str) -> Item:
-        """The item; raises ItemNotFound."""
-        return self._items[self._index(item_id, "item_id")]
+    def get(self, item_id: str, purpose: Literal["retrieve", "truncate"]) -> Item:
+        """The item; raises ItemNotFound, whose code says what the item was wanted for."""
+        return self._items[self._index(item_id, f"item_{purpose}_invalid_item_id")]
 
     def delete(self, item_id: str) -> None:
         """Remove the item; raises ItemNotFound."""
-        del self._items[self._index(item_id, "item_id")]
+        del self._items[self._index(item_id, "item_delete_invalid_item_id")]
 
     def last_id(self) -> str | None:
         """Id of the last item."""
@@ -131,14 +131,19 @@ class Conversation:
                 question = ""
         return exchanges
 
-    def _index(self, item_id: str, param: str) -> int:
+    def _index(self, item_id: str, code: str, param: str = "item_id") -> int:
         for at, item in enumerate(self._items):
             if item.id == item_id:
                 return at
-        raise ItemNotFound(f"no item {item_id} in this conversation", param=param)
+        raise ItemNotFound(f"no item {item_id} in this conversation", code=code, param=param)
 
 
 class ItemNotFound(NotFound):
-    """An item id that is not in the conversation. The code is the one clients know from the protocol."""
+    """An item id that is not in the conversation. Clients switch on the codes, one for each event: they are OpenAI's."""
 
-    code = "item_retrieve_invalid_item_id"
+
+class ItemIdTaken(ClientEventError):
+    """An item id that is in use. The code is OpenAI's; LiveKit goes on where it meets it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="item_create_duplicate_item_id", param="item.id")

@@ -83,6 +83,14 @@ class Audio(_Strict):
     output: AudioOutput = AudioOutput()
 
 
+class Tracing(_Strict):
+    """Names of a trace, as OpenAI's platform keeps them."""
+
+    workflow_name: Name | None = None
+    group_id: Name | None = None
+    metadata: dict[str, Any] | None = None
+
+
 class SessionConfig(_Strict):
     """A session's settings, and the shape of `session` in a `session.update`: there only the fields sent are changed."""
 
@@ -96,7 +104,7 @@ class SessionConfig(_Strict):
     tools: Annotated[list[Any], Field(max_length=0)] = []
     tool_choice: Literal["auto", "none"] = "auto"
     parallel_tool_calls: bool | None = None
-    tracing: None = None
+    tracing: Literal["auto"] | Tracing | None = None  # asked for unasked by @openai/agents; no traces are kept
     include: Annotated[list[str], Field(max_length=0)] | None = None
     truncation: Literal["auto", "disabled"] = "auto"
     prompt: None = None

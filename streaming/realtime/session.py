@@ -22,7 +22,7 @@ from streaming.endpointing import EndpointerConfig, SpeechStarted, SpeechStopped
 from streaming.errors import InvalidRequest, SpeechServerError
 from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
 from streaming.realtime import messages as msg
-from streaming.realtime.conversation import Conversation, Item, new_id
+from streaming.realtime.conversation import Conversation, Item, ItemIdTaken, new_id
 from streaming.realtime.hearing import Hearing
 from streaming.realtime.listening import Listener, Speech
 from streaming.realtime.response import Event, Reason, ResponseWriter
@@ -149,7 +149,7 @@ class RealtimeSession:
                 self._conversation.delete(event.item_id)
                 await self._send({"type": "conversation.item.deleted", "item_id": event.item_id})
             case msg.ItemRetrieve():
-                item = self._conversation.get(event.item_id).public()
+                item = self._conversation.get(event.item_id, "retrieve").public()
                 await self._send({"type": "conversation.item.retrieved", "item": item})
             case msg.ItemTruncate():
                 await self._truncate(event)
@@ -263,7 +263,7 @@ class RealtimeSession:
         if shape.id is not None:
             item.id = shape.id
         if item.id == self._hearing_item_id:
-            raise msg.ClientEventError(f"{item.id} is what the user is saying", code="item_id_taken", param="item.id")
+            raise ItemIdTaken(f"{item.id} is what the user is saying")
         if not isinstance(first, msg.InputAudio):
             item.text = "\n".join(part.text for part in shape.content if not isinstance(part, msg.InputAudio))
             await self._add(item, after=event.previous_item_id)
@@ -304,7 +304,7 @@ class RealtimeSession:
             await self._send({"type": "conversation.item.deleted", "item_id": forgotten})
 
     async def _truncate(self, event: msg.ItemTruncate) -> None:
-        item = self._conversation.get(event.item_id)
+        item = self._conversation.get(event.item_id, "truncate")
         if item.role != "assistant" or not item.spoken:
             raise InvalidRequest("only spoken answers can be truncated", code="invalid_value", param="item_id")
         if self._active and self._active.writer.item is item:
@@ -427,7 +427,10 @@ class RealtimeSession:
     async def _cancel(self, event: msg.ResponseCancel) -> None:
         active = self._active
         if active is None or event.response_id not in (None, active.writer.id):
-            raise InvalidRequest("no such response is under way", code="response_cancel_not_active")
+            # LiveKit takes it as harmless by these first words, not by its code.
+            raise InvalidRequest(
+                "Cancellation failed: no such response is under way", code="response_cancel_not_active"
+            )
         await self._stop_active("client_cancelled")
 
     async def _stop_active(self, reason: Reason) -> None:
@@ -474,7 +477,7 @@ class RealtimeSession:
             raise InvalidRequest(f"{self._model.name} has no voice {voice!r}; accepted: {accepted}", param=param)
 
     def _public(self) -> dict[str, Any]:
-        shown = self._config.model_dump(exclude={"model", "prompt", "parallel_tool_calls"})
+        shown = self._config.model_dump(exclude={"model", "prompt", "parallel_tool_calls", "tracing"})
         shown["audio"]["output"]["voice"] = self._config.audio.output.voice or self._model.voices[0]
         return {"object": "realtime.session", "id": self.id, "model": self._model.name, **shown}
 

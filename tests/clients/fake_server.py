@@ -167,7 +167,7 @@ class _Session:
         await self._add(event["item"]["content"][0])
 
     async def _conversation_item_truncate(self, event: dict[str, Any]) -> None:
-        await self._error("item_retrieve_invalid_item_id", event)
+        await self._error("item_truncate_invalid_item_id", event)
 
     async def _add(self, content: dict[str, Any]) -> None:
         item = {"id": self._question, "type": "message", "role": "user", "status": "completed", "content": [content]}

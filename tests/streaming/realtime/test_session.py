@@ -378,6 +378,7 @@ async def test_cancel_with_nothing_running(connect: Connect) -> None:
     peer.send("response.cancel", event_id="c")
     error = (await peer.until("error"))["error"]
     assert (error["code"], error["event_id"]) == ("response_cancel_not_active", "c")
+    assert error["message"].startswith("Cancellation failed"), "by which LiveKit knows it"
     await ask(peer)
     peer.send("response.cancel", response_id="resp_other")
     assert await error_of(peer) == ("response_cancel_not_active", None)
@@ -464,7 +465,7 @@ async def test_what_cannot_be_truncated(connect: Connect) -> None:
     peer.send("conversation.item.truncate", item_id="typed", content_index=0, audio_end_ms=5)
     assert await error_of(peer) == ("invalid_value", "item_id")
     peer.send("conversation.item.truncate", item_id="none", content_index=0, audio_end_ms=5)
-    assert await error_of(peer) == ("item_retrieve_invalid_item_id", "item_id")
+    assert await error_of(peer) == ("item_truncate_invalid_item_id", "item_id")
 
 
 # Bad input; each leaves the session as it was
@@ -683,6 +684,13 @@ async def test_another_model(connect: Connect) -> None:
     await peer.until("session.updated")
 
 
+@pytest.mark.parametrize("tracing", ["auto", {"workflow_name": "talk", "group_id": "1", "metadata": {"a": 1}}, None])
+async def test_tracing_is_taken_and_nothing_is_traced(connect: Connect, tracing: object) -> None:
+    peer = connect()
+    peer.update(tracing=tracing)
+    assert (await peer.until("session.updated"))["session"].get("tracing") is None
+
+
 async def test_transcripts_can_be_turned_off_while_speaking(connect: Connect) -> None:
     peer = connect()
     peer.say(QUESTION)
@@ -715,7 +723,7 @@ async def test_items_at_a_place(connect: Connect) -> None:
     peer.send("conversation.item.create", previous_item_id="root", item=_user("before?", "q1"))
     peer.send("conversation.item.create", previous_item_id="q1", item=answer | {"id": "a0"})
     peer.send("conversation.item.create", previous_item_id="missing", item=_user("lost?", "q9"))
-    assert await error_of(peer) == ("item_retrieve_invalid_item_id", "previous_item_id")
+    assert await error_of(peer) == ("item_create_invalid_previous_item_id", "previous_item_id")
     assert ids_of(peer) == {"q2": None, "a1": None, "q1": None, "a0": "q1"}
     peer.send("response.create")
     await peer.until("response.done")
@@ -736,14 +744,14 @@ async def test_retrieve_and_delete(connect: Connect) -> None:
     assert (await peer.until("conversation.item.deleted"))["item_id"] == "mine"
     for kind in ("delete", "retrieve"):
         peer.send(f"conversation.item.{kind}", item_id="mine")
-        assert await error_of(peer) == ("item_retrieve_invalid_item_id", "item_id")
+        assert await error_of(peer) == (f"item_{kind}_invalid_item_id", "item_id")
 
 
 async def test_an_id_that_is_taken(connect: Connect) -> None:
     peer, encoder = connect(), FakeEncoder()
     peer.type_text("Hello?", id="mine")
     peer.type_text("Hello again?", id="mine")
-    assert await error_of(peer) == ("item_id_taken", "item.id")
+    assert await error_of(peer) == ("item_create_duplicate_item_id", "item.id")
     assert encoder.calls == 0
     await goes_on(peer)
 
