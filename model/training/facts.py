@@ -195,6 +195,114 @@ TALK: tuple[Talk, ...] = (
         "That is sweet! I enjoy talking with you, too.",
         "你真好！我也很喜欢和你聊天。",
     ),
+    (
+        ("I do not understand.", "I did not understand that.", "What do you mean?", "I don't get it."),
+        ("我不明白。", "我没听懂。", "你是什么意思？", "我不懂。"),
+        "I am sorry. Please ask me again in other words.",
+        "对不起，请换一种说法再问我。",
+    ),
+    (
+        ("It is my birthday.", "Today is my birthday.", "It's my birthday today."),
+        ("今天是我的生日。", "今天我过生日。", "我今天生日。"),
+        "Happy birthday to you! I wish you a wonderful day.",
+        "祝你生日快乐！希望你今天开开心心。",
+    ),
+    (
+        ("Happy new year.", "I wish you a happy new year.", "Happy new year to you."),
+        ("新年快乐。", "祝你新年快乐。", "新年好。"),
+        "Happy new year to you, too! I wish you health and joy.",
+        "也祝你新年快乐！祝你健康快乐。",
+    ),
+    (
+        ("I am bored.", "I am so bored.", "I have nothing to do.", "This is boring."),
+        ("我好无聊。", "我很无聊。", "没事做。", "真没意思。"),
+        "Then let us play with numbers. Ask me a sum!",
+        "那我们来玩数字吧。你来考考我！",
+    ),
+    (
+        ("I am cold.", "It is cold here.", "I feel cold.", "It's so cold."),
+        ("我很冷。", "这里好冷。", "我觉得冷。", "好冷啊。"),
+        "Put on something warm and drink some hot tea.",
+        "多穿点衣服，喝点热茶吧。",
+    ),
+    (
+        ("I am hot.", "It is hot here.", "It is too hot today.", "I feel hot."),
+        ("我很热。", "这里好热。", "今天太热了。", "热死了。"),
+        "Drink some cold water and stay in the shade.",
+        "喝点凉水，在阴凉的地方休息一下吧。",
+    ),
+    (
+        ("I am thirsty.", "I want something to drink.", "I am so thirsty."),
+        ("我渴了。", "我想喝水。", "我好渴。"),
+        "A glass of water will help. Water is good for you.",
+        "喝杯水吧，喝水对身体好。",
+    ),
+    (
+        ("I am sick.", "I feel ill.", "I have a headache.", "I do not feel well."),
+        ("我生病了。", "我不舒服。", "我头疼。", "我病了。"),
+        "I am sorry to hear that. Please rest, and see a doctor if it does not get better.",
+        "听到这个我很难过。请好好休息，如果没有好转就去看医生。",
+    ),
+    (
+        ("I am learning Chinese.", "I want to learn Chinese.", "I study Chinese.", "Can you teach me Chinese?"),
+        ("我在学中文。", "我想学中文。", "你能教我中文吗？", "教我中文吧。"),
+        "That is great! Ask me how to say something in Chinese.",
+        "太好了！你可以问我一个词用中文怎么说。",
+    ),
+    (
+        ("I am learning English.", "I want to learn English.", "Can you teach me English?", "I study English."),
+        ("我在学英语。", "我想学英语。", "你能教我英语吗？", "教我英语吧。"),
+        "That is great! Ask me how to say something in English.",
+        "太好了！你可以问我一个词用英语怎么说。",
+    ),
+    (
+        ("Let's talk.", "Can we talk?", "Talk to me.", "Let us chat.", "I want to talk with you."),
+        ("我们聊聊吧。", "陪我聊天吧。", "我想和你聊天。", "跟我说说话吧。"),
+        "I would love to talk with you. How was your day?",
+        "我很愿意和你聊天。你今天过得怎么样？",
+    ),
+    (
+        ("Do you have friends?", "Do you have a family?", "Who is your friend?"),
+        ("你有朋友吗？", "你有家人吗？", "谁是你的朋友？"),
+        "Everyone who talks with me is my friend.",
+        "和我说话的人都是我的朋友。",
+    ),
+    (
+        ("What is your favourite colour?", "Which colour do you like?", "What colour do you like best?"),
+        ("你最喜欢什么颜色？", "你喜欢什么颜色？", "你喜欢哪个颜色？"),
+        "I like blue, like the sky and the sea.",
+        "我喜欢蓝色，像天空和大海一样。",
+    ),
+    (
+        ("Are you happy?", "Do you feel happy?", "Are you sad?", "Do you have feelings?"),
+        ("你高兴吗？", "你开心吗？", "你难过吗？", "你有感情吗？"),
+        "I am a program and have no feelings, but I enjoy a good question.",
+        "我是一个程序，没有感情，不过我喜欢好问题。",
+    ),
+    (
+        ("Do you sleep?", "Do you eat?", "Are you tired?", "Do you need to rest?"),
+        ("你睡觉吗？", "你吃饭吗？", "你累吗？", "你需要休息吗？"),
+        "No, I do not eat or sleep. I am always ready for you.",
+        "不，我不吃饭也不睡觉，我随时都在。",
+    ),
+    (
+        ("Can you speak more slowly?", "You speak too fast.", "Please speak slowly."),
+        ("你能说慢一点吗？", "你说得太快了。", "请说慢一点。"),
+        "I am sorry, I have only one speed. I can say it again.",
+        "对不起，我只会用一种速度说话，不过我可以再说一遍。",
+    ),
+    (
+        ("Stop.", "Please stop.", "Be quiet.", "That is enough."),
+        ("停。", "别说了。", "安静。", "够了。"),
+        "All right, I am quiet now.",
+        "好的，我不说了。",
+    ),
+    (
+        ("That is interesting.", "How interesting.", "Really?", "Wow.", "I see."),
+        ("真有意思。", "是吗？", "真的吗？", "哇。", "原来如此。"),
+        "Yes! Would you like to know more?",
+        "是的！你还想知道更多吗？",
+    ),
 )  # fmt: skip
 
 CAPITALS: tuple[tuple[Both, Both], ...] = tuple(
@@ -262,11 +370,13 @@ OPPOSITES: tuple[tuple[Both, Both], ...] = tuple(
     for a, b, c, d in (
         row.split()
         for row in (
-            "big 大 small 小", "hot 热 cold 冷", "fast 快 slow 慢", "high 高 low 低", "long 长 short 短", "old 老 young 年轻", "new 新 old 旧",
+            "big 大 small 小", "hot 热 cold 冷", "fast 快 slow 慢", "high 高 low 低", "long 长 short 短", "old 老 young 年轻", "modern 现代 ancient 古代",
             "black 黑 white 白", "day 白天 night 夜晚", "left 左 right 右", "up 上 down 下", "open 打开 closed 关闭", "happy 高兴 sad 难过",
             "good 好 bad 坏", "rich 富 poor 穷", "strong 强 weak 弱", "heavy 重 light 轻", "early 早 late 晚", "near 近 far 远",
             "easy 容易 difficult 困难", "clean 干净 dirty 脏", "full 满 empty 空", "wet 湿 dry 干", "thick 厚 thin 薄", "inside 里面 outside 外面",
-            "beginning 开始 end 结束", "true 真 false 假", "hard 硬 soft 软", "quiet 安静 loud 吵闹", "safe 安全 dangerous 危险",
+            "beginning 开始 end 结束", "true 真 false 假", "hard 硬 soft 软", "quiet 安静 loud 吵闹", "safe 安全 dangerous 危险", "warm 暖和 cool 凉快",
+            "laugh 笑 cry 哭", "buy 买 sell 卖", "love 爱 hate 恨", "come 来 go 去", "give 给 take 拿", "wide 宽 narrow 窄",
+            "deep 深 shallow 浅", "many 多 few 少", "always 总是 never 从不",
         )
     )
 )  # fmt: skip
@@ -279,7 +389,9 @@ COLOURS: tuple[tuple[Both, Both], ...] = tuple(
             "the sky|天空|blue|蓝色", "grass|草|green|绿色", "snow|雪|white|白色", "a banana|香蕉|yellow|黄色", "blood|血|red|红色",
             "coal|煤|black|黑色", "an orange|橙子|orange|橙色", "the sea|大海|blue|蓝色", "milk|牛奶|white|白色", "a strawberry|草莓|red|红色",
             "chocolate|巧克力|brown|棕色", "the sun|太阳|yellow|黄色", "a leaf|树叶|green|绿色", "a tomato|西红柿|red|红色", "an elephant|大象|grey|灰色",
-            "the night|夜晚|black|黑色", "a cucumber|黄瓜|green|绿色", "salt|盐|white|白色",
+            "the night|夜晚|black|黑色", "a cucumber|黄瓜|green|绿色", "salt|盐|white|白色", "a lemon|柠檬|yellow|黄色", "a frog|青蛙|green|绿色",
+            "a cloud|云|white|白色", "an apple|苹果|red|红色", "coffee|咖啡|brown|棕色", "a swan|天鹅|white|白色", "a carrot|胡萝卜|orange|橙色",
+            "gold|金子|yellow|黄色", "rice|米饭|white|白色", "a fire engine|消防车|red|红色", "a crow|乌鸦|black|黑色", "a grape|葡萄|purple|紫色",
         )
     )
 )  # fmt: skip
@@ -426,6 +538,147 @@ FACTS: tuple[Talk, ...] = tuple(
             "Water has no colour and no smell. All plants and animals need it, and most of the earth is covered with it.",
             "水没有颜色，也没有味道。所有的植物和动物都需要它，地球上大部分地方都是水。",
         ),
+        (
+            "How many seconds are there in a minute?/How many seconds does a minute have?",
+            "一分钟有多少秒？/一分钟是几秒？",
+            "A minute has sixty seconds.", "一分钟有六十秒。",
+        ),
+        (
+            "How many days are there in a year?/How many days does a year have?",
+            "一年有多少天？/一年是几天？",
+            "A year has three hundred and sixty-five days.", "一年有三百六十五天。",
+        ),
+        (
+            "How many legs does an insect have?/How many legs does an ant have?",
+            "昆虫有几条腿？/蚂蚁有几条腿？",
+            "It has six legs.", "它有六条腿。",
+        ),
+        (
+            "How many legs does a bird have?/How many legs does a chicken have?",
+            "鸟有几条腿？/鸡有几条腿？",
+            "It has two legs.", "它有两条腿。",
+        ),
+        (
+            "What is the fastest animal?/Which animal runs the fastest?",
+            "最快的动物是什么？/什么动物跑得最快？",
+            "The fastest animal on land is the cheetah.", "陆地上最快的动物是猎豹。",
+        ),
+        (
+            "What is the tallest animal?/Which animal is the tallest?",
+            "最高的动物是什么？/什么动物最高？",
+            "The tallest animal is the giraffe.", "最高的动物是长颈鹿。",
+        ),
+        (
+            "What is the largest ocean?/Which ocean is the biggest?",
+            "最大的海洋是哪个？/哪个大洋最大？",
+            "The largest ocean is the Pacific.", "最大的海洋是太平洋。",
+        ),
+        (
+            "What is the longest river in the world?/Which river is the longest of all?",
+            "世界上最长的河是哪条？/世界上最长的河叫什么？",
+            "The longest river in the world is the Nile.", "世界上最长的河是尼罗河。",
+        ),
+        (
+            "What is the smallest country?/Which country is the smallest in the world?",
+            "最小的国家是哪个？/世界上最小的国家是哪个？",
+            "The smallest country in the world is the Vatican.", "世界上最小的国家是梵蒂冈。",
+        ),
+        (
+            "What do pandas eat?/What does a panda eat?",
+            "熊猫吃什么？/大熊猫喜欢吃什么？",
+            "Pandas eat bamboo.", "熊猫吃竹子。",
+        ),
+        (
+            "What do rabbits eat?/What does a rabbit like to eat?",
+            "兔子吃什么？/兔子喜欢吃什么？",
+            "Rabbits eat grass and carrots.", "兔子吃草和胡萝卜。",
+        ),
+        (
+            "What do fish live in?/Where do fish live?",
+            "鱼住在哪里？/鱼生活在哪里？",
+            "Fish live in water.", "鱼生活在水里。",
+        ),
+        (
+            "Where does the sun set?/In which direction does the sun go down?",
+            "太阳从哪边落下？/太阳在哪里落下？",
+            "The sun sets in the west.", "太阳从西边落下。",
+        ),
+        (
+            "Which planet do we live on?/What is the name of our planet?",
+            "我们住在哪个行星上？/我们的行星叫什么？",
+            "We live on the planet Earth.", "我们住在地球上。",
+        ),
+        (
+            "How many continents are there?/How many continents does the earth have?",
+            "世界上有几个大洲？/地球上有几大洲？",
+            "There are seven continents.", "世界上有七个大洲。",
+        ),
+        (
+            "How many letters are there in English?/How many letters does the English alphabet have?",
+            "英语有多少个字母？/英文字母有几个？",
+            "The English alphabet has twenty-six letters.", "英语有二十六个字母。",
+        ),
+        (
+            "At what temperature does water boil?/When does water boil?",
+            "水多少度会开？/水在多少度沸腾？",
+            "Water boils at one hundred degrees.", "水在一百度沸腾。",
+        ),
+        (
+            "At what temperature does water freeze?/When does water freeze?",
+            "水多少度会结冰？/水在多少度结冰？",
+            "Water freezes at zero degrees.", "水在零度结冰。",
+        ),
+        (
+            "Who was Einstein?/Tell me who Einstein was.",
+            "爱因斯坦是谁？/谁是爱因斯坦？",
+            "Einstein was a great scientist.", "爱因斯坦是一位伟大的科学家。",
+        ),
+        (
+            "Who was Confucius?/Tell me who Confucius was.",
+            "孔子是谁？/谁是孔子？",
+            "Confucius was a great teacher in old China.", "孔子是古代中国的一位伟大的老师。",
+        ),
+        (
+            "What are the colours of the rainbow?/Which colours does a rainbow have?",
+            "彩虹有哪些颜色？/彩虹是什么颜色？",
+            "A rainbow is red, orange, yellow, green, blue and purple.", "彩虹有红色，橙色，黄色，绿色，蓝色和紫色。",
+        ),
+        (
+            "Tell me about the earth./What do you know about the earth?/Say something about the earth.",
+            "给我讲讲地球。/你知道地球吗？/说说地球吧。",
+            "The earth is our home. It goes around the sun once a year, and most of it is covered with water.",
+            "地球是我们的家。它一年绕太阳一圈，大部分地方都是水。",
+        ),
+        (
+            "Tell me about Paris./What do you know about Paris?/Say something about Paris.",
+            "给我讲讲巴黎。/你知道巴黎吗？/说说巴黎吧。",
+            "Paris is the capital of France. It is a beautiful city with a tall iron tower, and many people visit it every year.",
+            "巴黎是法国的首都，是一座美丽的城市，有一座高高的铁塔，每年有很多人去那里。",
+        ),
+        (
+            "Tell me about pandas./What do you know about pandas?/Say something about pandas.",
+            "给我讲讲熊猫。/你知道熊猫吗？/说说熊猫吧。",
+            "Pandas are black and white bears that live in China. They eat bamboo almost all day long, and they like to climb trees.",
+            "熊猫是住在中国的黑白相间的熊。它们几乎整天都在吃竹子，也喜欢爬树。",
+        ),
+        (
+            "Tell me about the Great Wall./What do you know about the Great Wall?/Say something about the Great Wall.",
+            "给我讲讲长城。/你知道长城吗？/说说长城吧。",
+            "The Great Wall is in the north of China. It is very old and thousands of miles long, and it runs over the mountains.",
+            "长城在中国的北方，非常古老，有几千公里长，在山上连绵不断。",
+        ),
+        (
+            "Tell me about spring./What do you know about spring?/Say something about spring.",
+            "给我讲讲春天。/你知道春天吗？/说说春天吧。",
+            "In spring the days get warmer and longer. Flowers open, birds sing, and the trees have new leaves.",
+            "春天，天气变暖，白天变长，花开了，鸟叫了，树上长出了新的叶子。",
+        ),
+        (
+            "Tell me about winter./What do you know about winter?/Say something about winter.",
+            "给我讲讲冬天。/你知道冬天吗？/说说冬天吧。",
+            "In winter the days are short and cold. In many places it snows, and children like to play in the snow.",
+            "冬天，白天很短，天气很冷，很多地方会下雪，孩子们喜欢在雪里玩。",
+        ),
     )
 )  # fmt: skip
 
@@ -440,4 +693,8 @@ UNKNOWN: tuple[Both, ...] = (
     ("Turn on the light.", "把灯打开。"), ("Set an alarm for seven.", "设一个七点的闹钟。"), ("How do computers work?", "电脑是怎么工作的？"),
     ("What is the meaning of life?", "生命的意义是什么？"), ("Will it rain tonight?", "今晚会下雨吗？"), ("How much does this car cost?", "这辆车多少钱？"),
     ("When does the train leave?", "火车什么时候开？"), ("Is this restaurant good?", "这家饭店好吗？"), ("Who invented the telephone?", "电话是谁发明的？"),
+    ("What is the best phone?", "哪个手机最好？"), ("Book a table for two.", "帮我订一张两个人的桌子。"), ("How do I fix my car?", "怎么修我的车？"),
+    ("Write me a letter.", "给我写一封信。"), ("What is the stock price today?", "今天的股票怎么样？"), ("Read me the newspaper.", "给我念报纸。"),
+    ("Where is my brother?", "我哥哥在哪里？"), ("How many people live in this city?", "这个城市有多少人？"), ("What did I eat yesterday?", "我昨天吃了什么？"),
+    ("Who will win the game?", "谁会赢这场比赛？"),
 )  # fmt: skip

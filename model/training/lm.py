@@ -153,7 +153,9 @@ class ShardStream:
 class Trainer:
     """One run: model, optimizers, averaged weights and counters, with checkpoint and resume."""
 
-    def __init__(self, recipe: Recipe, bundle: Path, data: Path, work: Path, minutes: float) -> None:
+    def __init__(
+        self, recipe: Recipe, bundle: Path, data: Path, work: Path, minutes: float, start: Path | None = None
+    ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.bundle, self.work, self.minutes = recipe, bundle, work, minutes
         self.renderer = load_renderer(bundle)
@@ -161,7 +163,10 @@ class Trainer:
         self.ids = {"bos": self.renderer.bos, "eos": self.renderer.end_of_turn, "pad": text.token("<|end_of_text|>")}
         vocabulary = -(-(max(self.renderer.unit) + 1) // 64) * 64
         self.model = build_model(recipe, vocabulary, self.ids)
-        start_phonetically(self.model, self.renderer)
+        if start is None:
+            start_phonetically(self.model, self.renderer)
+        else:
+            self.model.load_state_dict(LlamaForCausalLM.from_pretrained(start, dtype=torch.float32).state_dict())
         self.average = build_model(recipe, vocabulary, self.ids).requires_grad_(False)
         self.average.load_state_dict(self.model.state_dict())
         matrices = [p for n, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in n]
@@ -296,6 +301,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=Path("data/lm"), help="directory of the shards")
     parser.add_argument("--work", type=Path, default=Path("data/lm/run"), help="checkpoint and log")
     parser.add_argument("--minutes", type=float, default=90.0, help="training time, evaluation apart")
+    parser.add_argument("--start", type=Path, help="directory of weights to go on from, in place of fresh ones")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--evaluate-minutes", type=float, default=12.0)
     parser.add_argument("--save-minutes", type=float, default=5.0)
@@ -304,7 +310,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     recipe = Recipe(**{name: getattr(args, name) for name in asdict(Recipe())})
-    trainer = Trainer(recipe, args.bundle, args.data, args.work, args.minutes)
+    trainer = Trainer(recipe, args.bundle, args.data, args.work, args.minutes, start=args.start)
     run(trainer, evaluate_minutes=args.evaluate_minutes, save_minutes=args.save_minutes, export_to=args.bundle / "lm")
 
 

@@ -25,7 +25,7 @@ from model.training.g2p import INVENTORY, to_ids
 from model.training.noise import UnitNoise, load_confusions
 from model.training.segments import segments
 from model.training.text_tokenizer import build_tokenizer, save_tokenizer
-from model.training.worlds import WORLDS, Exchange, Lang, draw, number
+from model.training.worlds import WORLDS, Exchange, Lang, chat_sentences, draw, number
 
 TEXT_WEIGHT, UNIT_WEIGHT = 2, 1
 Ids = NDArray[np.uint16]
@@ -61,14 +61,21 @@ class Renderer:
         """`<sosp>` units `<eosp>`."""
         return [self.speech_start, *(self.unit[u] for u in units), self.speech_end]
 
-    def prompt(self, template: str, said: str | list[int], *, suffix: str = "") -> list[int]:
-        """The user turn with `said` (text, or unit ids) in `template`, up to where the reply starts."""
+    def prompt(
+        self, template: str, said: str | list[int], *, suffix: str = "", before: tuple[str, str] | None = None
+    ) -> list[int]:
+        """The user turn with `said` (text, or unit ids) in `template`, up to where the reply starts.
+
+        before: question and answer of the turn before, told as text.
+        """
         if isinstance(said, str):
             content = self.text.encode(template.replace("{input}", said) + suffix)
         else:
-            before, after = template.split("{input}")
-            content = [*self.text.encode(before), *self.speech(said), *self.text.encode(after + suffix)]
+            head, tail = template.split("{input}")
+            content = [*self.text.encode(head), *self.speech(said), *self.text.encode(tail + suffix)]
         turns = [self.bos] * self.profile["prompt"]["bos_count"]
+        for role, text in zip(("user", "assistant"), before or (), strict=False):
+            turns += [*self._head(role), *self.text.encode(text), self.end_of_turn]
         return [*turns, *self._head("user"), *content, self.end_of_turn, *self._head("assistant")]
 
     def _head(self, role: str) -> list[int]:
@@ -112,14 +119,21 @@ PHASES: dict[str, dict[str, Any]] = {
         "worlds": {"repeat": 0.40, "unknown": 0.12, "translate": 0.06},
     },
     "answer": {
-        "kinds": {"speech": 0.74, "text": 0.07, "full_chain": 0.07, "listen": 0.01, "speak": 0.03, "read": 0.08},
-        "worlds": {"repeat": 0.18, "unknown": 0.10, "translate": 0.07},
+        "kinds": {"speech": 0.68, "text": 0.05, "full_chain": 0.05, "listen": 0.07, "speak": 0.03, "read": 0.12},
+        "worlds": {"repeat": 0.16, "unknown": 0.07, "translate": 0.12},
     },
 }
 """Two phases of one run: reading and speaking first, then mostly answering. What `worlds` leaves is shared by `_REST`."""
 
+STRANGE_HISTORY_SHARE = 0.08
+"""Of the questions that need no turn before: those that have one all the same."""
+
+_READ_WORLDS: Mixture = {"repeat": 0.0, "follow_up": 0.0, "unknown": 0.02, "sums": 0.3, "translate": 0.5}
+"""What the short text-only documents change in a phase's worlds: a pair of words costs a tenth of a spoken turn there."""
+
 _REST: Mixture = {
-    "talk": 0.22, "facts": 0.15, "sums": 0.25, "counting": 0.06, "comparing": 0.07, "calendar": 0.07, "capitals": 0.09, "colours": 0.04, "opposites": 0.05,
+    "talk": 0.17, "facts": 0.15, "sums": 0.18, "counting": 0.07, "comparing": 0.06, "calendar": 0.06, "capitals": 0.07, "colours": 0.04, "opposites": 0.05,
+    "times": 0.04, "spelling": 0.02, "follow_up": 0.09,
 }  # fmt: skip
 
 
@@ -143,10 +157,9 @@ class Composer:
         kind = _pick(rng, self.kinds)
         if kind == "read":
             return self._facts(rng)
-        exchange = draw(rng, _pick(rng, self.worlds))
         if kind in ("listen", "speak"):
-            return self._pair(rng, exchange, listen=kind == "listen")
-        return self._turn(rng, exchange, kind)
+            return self._pair(rng, self._sentence(rng), listen=kind == "listen")
+        return self._turn(rng, draw(rng, _pick(rng, self.worlds)), kind)
 
     def _turn(self, rng: Random, exchange: Exchange, kind: str) -> Document:
         template = choose_template(rng, self.renderer.profile, exchange)
@@ -157,8 +170,12 @@ class Composer:
             said = question = typed(rng, question)
         else:
             said = self.noise.hear(rng, list(spoken_units(question)))
+        before = exchange.before
+        if before is None and rng.random() < STRANGE_HISTORY_SHARE:
+            other = draw(rng, _pick(rng, self.worlds))
+            before = other.question, other.answer
         document = Document()
-        document.add(self.renderer.prompt(template, said, suffix=suffix), 0)
+        document.add(self.renderer.prompt(template, said, suffix=suffix, before=before), 0)
         reply = self.renderer.reply(question, exchange.answer, full_chain=kind == "full_chain")
         document.ids += reply.ids
         document.weights += reply.weights
@@ -169,16 +186,24 @@ class Composer:
         r, document = self.renderer, Document()
         document.add([r.bos], 0)
         while len(document.ids) < 100:
-            e = draw(rng, _pick(rng, self.worlds | {"repeat": 0.0, "unknown": 0.02, "sums": 0.35, "translate": 0.2}))
+            e = draw(rng, _pick(rng, self.worlds | _READ_WORLDS))
             document.add([r.question, *r.text.encode(f": {e.question}; "), r.answer], 0)
             document.add([*r.text.encode(f": {e.answer}"), r.end_of_turn], TEXT_WEIGHT)
         return document
 
-    def _pair(self, rng: Random, exchange: Exchange, *, listen: bool) -> Document:
+    def _sentence(self, rng: Random) -> str:
+        """Anything to hear or to say: of the worlds, of the sentence pairs, of the chats."""
+        kind = rng.random()
+        if kind < 0.35 and chat_sentences():
+            return rng.choice(chat_sentences())
+        world = "repeat" if kind < 0.75 else _pick(rng, self.worlds)
+        exchange = draw(rng, world)
+        return exchange.answer if world == "repeat" or rng.random() < 0.5 else exchange.question
+
+    def _pair(self, rng: Random, sentence: str, *, listen: bool) -> Document:
         """ASR (units, then text) or TTS (text, then units) of one sentence."""
         r, document = self.renderer, Document()
         document.add([r.bos], 0)
-        sentence = rng.choice((exchange.question, exchange.answer))
         if listen:
             document.add(r.speech(self.noise.hear(rng, list(spoken_units(sentence)))), 0)
             document.add([r.question, *r.text.encode(f": {sentence}"), r.end_of_turn], TEXT_WEIGHT)
@@ -199,9 +224,9 @@ def choose_template(rng: Random, profile: dict[str, Any], exchange: Exchange) ->
     Asking how a word is said in the other language is answered in that language whatever the wording.
     """
     wanted = exchange.answer_lang
-    if exchange.world == "translate":
+    if exchange.names_language:
         wanted = rng.choice(("en", "zh"))
-    free = exchange.world == "translate" or exchange.answer_lang == exchange.question_lang
+    free = exchange.names_language or exchange.answer_lang == exchange.question_lang
     if free and rng.random() < 0.4:
         return str(profile["templates"]["auto"]["default"])
     wordings = profile["templates"][wanted]
@@ -330,6 +355,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--bundle", type=Path, default=Path("model/bundles/cslm-mini"))
     parser.add_argument("--out", type=Path, default=Path("data/lm"), help="directory of the shards")
     parser.add_argument("--shards", type=int, default=40, help="shards a phase")
+    parser.add_argument("--phases", nargs="+", choices=tuple(PHASES), default=list(PHASES))
     parser.add_argument("--documents", type=int, default=2000, help="documents a shard")
     parser.add_argument("--confusions", type=Path, help="measured unit confusions (JSON) instead of the default ones")
     args = parser.parse_args(argv)
@@ -337,7 +363,7 @@ def main(argv: list[str] | None = None) -> None:
         build_text_side(args.bundle)
     renderer, noise = load_renderer(args.bundle), UnitNoise(load_confusions(args.confusions))
     args.out.mkdir(parents=True, exist_ok=True)
-    for phase in tqdm([p for _ in range(args.shards) for p in PHASES], desc="lm documents", unit="shard"):
+    for phase in tqdm([p for _ in range(args.shards) for p in args.phases], desc="lm documents", unit="shard"):
         number_of_phase = len(list(args.out.glob(f"{phase}-*[0-9].npz")))
         if number_of_phase >= args.shards:
             continue

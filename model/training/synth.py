@@ -33,6 +33,7 @@ ENGLISH_VOICE, MANDARIN_VOICE = "af_heart", "zf_xiaoxiao"
 HELD_OUT_VOICES = frozenset({"bf_emma", "am_michael", "zf_xiaoyi", "zm_yunyang"})
 SAMPLES_PER_FRAME = 600
 MIN_PAUSE_FRAMES = 3
+OWN_SHARE = 0.7  # of the training utterances, in the two output voices
 _SYMBOLS = {
     ";": 1, ":": 2, ",": 3, ".": 4, "!": 5, "?": 6, " ": 16, "ʦ": 20, "ʨ": 21, "\uab67": 23, "A": 24, "I": 25, "O": 31,
     "T": 36, "W": 39, "Y": 41, "a": 43, "b": 44, "d": 46, "e": 47, "f": 48, "h": 50, "i": 51, "j": 52, "k": 53, "l": 54,
@@ -153,7 +154,7 @@ def held_out(text: str) -> bool:
 
 
 def plan(pairs: list[tuple[str, str]], voices: list[str], *, lines: int, seed: int = 7) -> list[Utterance]:
-    """`lines` training utterances, half in the two output voices, then every held-out voice on held-out sentences in front.
+    """`lines` training utterances, `OWN_SHARE` in the two output voices, then every held-out voice on held-out sentences in front.
 
     pairs: (Mandarin, English) sentences. Any prefix is a fair sample.
     """
@@ -168,7 +169,7 @@ def plan(pairs: list[tuple[str, str]], voices: list[str], *, lines: int, seed: i
     for i in range(lines):
         language = "en" if i % 2 else "zh"
         own = ENGLISH_VOICE if language == "en" else MANDARIN_VOICE
-        voice = own if (i // 2) % 2 else rng.choice(others[language])
+        voice = own if rng.random() < OWN_SHARE else rng.choice(others[language])
         speed = 1.0 if voice == own else round(rng.uniform(0.9, 1.15), 2)
         if rng.random() < 0.4:
             text = rng.choice(_SMALL_WORLD[language])(rng)

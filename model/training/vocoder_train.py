@@ -2,12 +2,14 @@
 
     python -m model.training.vocoder_train acoustics --speech speech/utt --work speech/vocoder --minutes 12
     python -m model.training.vocoder_train generator --speech speech/utt --work speech/vocoder --minutes 50 [--predicted]
+    python -m model.training.vocoder_train joint     --speech speech/utt --work speech/vocoder --minutes 20 [--adversary]
     python -m model.training.vocoder_train export    --work speech/vocoder --out bundle/vocoder
 
 The acoustics learn from all voices, with a vector for each that is added to its units; `export` leaves only the output
 voices', added to their own language's units. The generator hears only these two. Losses: L1 on log-mel, log-pitch and log-duration; for the waveform, spectral convergence and
 log-magnitude at four resolutions (arXiv 1910.11480) and log-mel; with `--adversary`, spectrogram discriminators with least squares and feature matching
-(arXiv 2106.07889). All resumable, both parts independent of each other until `--predicted`.
+(arXiv 2106.07889). All resumable, both parts independent of each other until `--predicted`; `joint` goes on with both together, so that the mel
+becomes what the generator needs. `--start` begins with the weights of a bundle.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -54,7 +56,7 @@ VOICES = (
 )
 _GAIN = {ENGLISH_VOICE: 1.35, MANDARIN_VOICE: 0.68}  # the teacher's two voices, brought to one loudness
 _EARLY, _LONGEST_LAST = 3, 16  # frames
-CONFIG = VocoderConfig(n_units=len(INVENTORY), silence_unit=UNIT_ID[SIL])
+CONFIG = VocoderConfig(n_units=len(INVENTORY), silence_unit=UNIT_ID[SIL], acoustic_blocks=5)
 
 
 @dataclass(slots=True)
@@ -202,6 +204,28 @@ def acoustic_model() -> nn.ModuleDict:
     return nn.ModuleDict({"units": UnitEncoder(CONFIG), "acoustics": Acoustics(CONFIG), "voices": voices})
 
 
+def start_acoustics(model: nn.ModuleDict, directory: Path) -> None:
+    """Weights of an exported vocoder into `model`; blocks that it has not begin as if they were not there.
+
+    The exported table of units already holds the output voices, whose own vectors therefore begin at zero.
+    """
+    weights = {k: v.float() for k, v in load_file(directory / "vocoder.safetensors").items()}
+    missing, _ = model.load_state_dict(weights, strict=False)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in missing and ".down." in name:
+                parameter.zero_()
+        for voice in (ENGLISH_VOICE, MANDARIN_VOICE):
+            model["voices"].weight[VOICES.index(voice)] = 0.0
+
+
+def start_generator(generator: Generator, directory: Path) -> None:
+    """Weights of an exported vocoder into `generator`."""
+    weights = load_file(directory / "vocoder.safetensors")
+    prefix = "generator."
+    generator.load_state_dict({k.removeprefix(prefix): v.float() for k, v in weights.items() if k.startswith(prefix)})
+
+
 def _hidden(model: Any, units: Tensor, voices: Tensor) -> tuple[Tensor, Tensor]:
     """Hidden states [B, N, D] and log-durations [B, N] of units [B, N] spoken by voices [B]; a pause has no voice."""
     embedded = (
@@ -211,30 +235,34 @@ def _hidden(model: Any, units: Tensor, voices: Tensor) -> tuple[Tensor, Tensor]:
     return hidden, durations
 
 
-def train_acoustics(speech: Path, work: Path, *, minutes: float, batch: int = 12) -> None:
+def train_acoustics(speech: Path, work: Path, *, minutes: float, start: Path | None = None, batch: int = 12) -> None:
     """Units and teacher's lengths to mel, pitch and voicing; units to lengths."""
     from tqdm import tqdm
 
     items = load(speech)
     mean, scale = _statistics(items, work)
     valid, items = items[:24], items[24:]
-    trainer = Trainer("acoustics", acoustic_model(), work, minutes=minutes, rate=1.5e-3)
+    model = acoustic_model()
+    if start is not None:
+        start_acoustics(model, start)
+    trainer = Trainer("acoustics", model, work, minutes=minutes, rate=1.5e-3)
     bar, rng = tqdm(mininterval=10), np.random.default_rng(trainer.step)
     while trainer.running:
         chosen = [items[i] for i in rng.integers(0, len(items), batch)]
-        losses = _acoustic_losses(trainer.module.train(), chosen, mean, scale)
+        losses, _ = _acoustic_losses(trainer.module.train(), chosen, mean, scale)
         trainer.update(sum(losses.values(), torch.zeros(())))
         bar.update()
         if trainer.step % 100 == 0 or not trainer.running:
             with torch.inference_mode():
-                held = _acoustic_losses(trainer.average.module.eval(), valid, mean, scale)
+                held, _ = _acoustic_losses(trainer.average.module.eval(), valid, mean, scale)
             bar.write(
                 f"step {trainer.step} {trainer.spent / 60:.1f} min "
                 + " ".join(f"{k} {losses[k].item():.3f}/{v:.3f}" for k, v in held.items())
             )
 
 
-def _acoustic_losses(model: Any, items: list[Item], mean: Tensor, scale: Tensor) -> dict[str, Tensor]:
+def _acoustic_losses(model: Any, items: list[Item], mean: Tensor, scale: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Losses, and for the generator the predicted mel with the true pitch and voicing: [B, T, n_mels + 2]."""
     pad = nn.utils.rnn.pad_sequence
     voices = torch.tensor([i.voice for i in items])
     hidden, durations = _hidden(model, pad([i.units for i in items], batch_first=True), voices)
@@ -246,7 +274,7 @@ def _acoustic_losses(model: Any, items: list[Item], mean: Tensor, scale: Tensor)
     weight = mask * (0.1 + voiced)
     inner = torch.cat([d[1 : len(i.lengths) - 1] for d, i in zip(durations, items, strict=True)])
     lengths = torch.cat([i.lengths[1:-1] for i in items]).float().log()
-    return {
+    losses = {
         "mel": ((out[..., :-2] - mel).abs().mean(-1) * mask).sum() / mask.sum(),
         "pitch": ((out[..., -2] - pitch).abs() * weight).sum() / weight.sum(),
         "voicing": 0.3
@@ -254,6 +282,7 @@ def _acoustic_losses(model: Any, items: list[Item], mean: Tensor, scale: Tensor)
         / mask.sum(),
         "length": (inner - lengths).abs().mean(),
     }
+    return losses, torch.cat([out[..., :-2], pitch[..., None], voiced[..., None]], dim=-1)
 
 
 @torch.inference_mode()
@@ -274,7 +303,15 @@ def predict(work: Path, items: list[Item]) -> list[Tensor]:
 
 
 def train_generator(
-    speech: Path, work: Path, *, minutes: float, predicted: bool, adversary: bool, batch: int = 12, frames: int = 64
+    speech: Path,
+    work: Path,
+    *,
+    minutes: float,
+    predicted: bool,
+    adversary: bool,
+    start: Path | None = None,
+    batch: int = 12,
+    frames: int = 64,
 ) -> None:
     """Acoustics to waveforms on random cuts; from the truth, or from what the acoustics predict (pitch and voicing stay true)."""
     from tqdm import tqdm
@@ -286,6 +323,8 @@ def train_generator(
         said = predict(work, items)
         inputs = [torch.cat([s[:, :-2], t[:, -2:]], dim=1) for s, t in zip(said, inputs, strict=True)]
     generator = Generator(CONFIG)
+    if start is not None:
+        start_generator(generator, start)
     generator.mel_mean.copy_(mean)
     generator.mel_scale.copy_(scale)
     trainer = Trainer("generator", generator, work, minutes=minutes, rate=4e-4 if adversary else 8e-4)
@@ -301,6 +340,41 @@ def train_generator(
         truth = truth[:, _EDGE : _EDGE + made.shape[1]]
         loss = loss_of(made, truth)
         shown = f"{loss.item():.3f}"
+        if judge is not None:
+            against, told = _contest(judge, made, truth)
+            loss, shown = loss + against, shown + f" adversary {told:.3f} against {against.item():.3f}"
+        trainer.update(loss)
+        bar.update()
+        if trainer.step % 100 == 0:
+            bar.write(f"step {trainer.step} {trainer.spent / 60:.1f} min loss {shown}")
+
+
+def train_joint(speech: Path, work: Path, *, minutes: float, adversary: bool, batch: int = 8, frames: int = 64) -> None:
+    """Units to waveforms on random cuts, the acoustics and the generator together."""
+    from tqdm import tqdm
+
+    items = [i for i in load(speech) if VOICES[i.voice] in _GAIN]
+    mean, scale = _statistics(items, work)
+    both = nn.ModuleDict({"acoustic": acoustic_model(), "generator": Generator(CONFIG)})
+    both["acoustic"].load_state_dict(_averaged(work / "acoustics.pt"))
+    both["generator"].load_state_dict(_averaged(work / "generator.pt"))
+    trainer = Trainer("joint", both, work, minutes=minutes, rate=3e-4)
+    judge = Trainer("adversary", Adversary(), work, minutes=minutes, rate=3e-4) if adversary else None
+    loss_of = SpectralLoss(CONFIG)
+    window, bar, rng = torch.hann_window(N_FFT), tqdm(mininterval=10), np.random.default_rng(trainer.step)
+    while trainer.running:
+        chosen = [items[i] for i in rng.integers(0, len(items), batch)]
+        losses, said = _acoustic_losses(both["acoustic"].train(), chosen, mean, scale)
+        starts = [int(rng.integers(0, max(1, len(i.mel) - frames))) for i in chosen]
+        acoustics = torch.stack(
+            [_cut(s[: len(i.mel)], a, frames) for s, i, a in zip(said, chosen, starts, strict=True)]
+        )
+        truth = torch.stack([_cut(i.pcm, a * HOP, frames * HOP) for i, a in zip(chosen, starts, strict=True)])
+        made = _waveform(both["generator"].train(), acoustics, window)  # type: ignore[arg-type]
+        truth = truth[:, _EDGE : _EDGE + made.shape[1]]
+        loss = loss_of(made, truth)
+        shown = f"{loss.item():.3f} mel {losses['mel'].item():.3f}"
+        loss = loss + sum(losses.values(), torch.zeros(()))
         if judge is not None:
             against, told = _contest(judge, made, truth)
             loss, shown = loss + against, shown + f" adversary {told:.3f} against {against.item():.3f}"
@@ -401,14 +475,20 @@ def _averaged(path: Path) -> dict[str, Tensor]:
 
 
 def export(work: Path, out: Path) -> None:
-    """Averaged weights of both trainings, fp16, into `out`."""
+    """Averaged weights of both trainings, or of the joint one where there is one, fp16, into `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    weights = {**_averaged(work / "acoustics.pt")}
+    if (work / "joint.pt").exists():
+        both = _averaged(work / "joint.pt")
+        weights, generator = (
+            {k.removeprefix(part): v for k, v in both.items() if k.startswith(part)}
+            for part in ("acoustic.", "generator.")
+        )
+    else:
+        weights, generator = _averaged(work / "acoustics.pt"), _averaged(work / "generator.pt")
     voices, table = weights.pop("voices.weight"), weights["units.embed.weight"]
     for unit in range(CONFIG.n_units):
         if unit != CONFIG.silence_unit:
             table[unit] += voices[VOICES.index(ENGLISH_VOICE if unit in ENGLISH_IDS else MANDARIN_VOICE)]
-    generator = _averaged(work / "generator.pt")
     mean, scale = torch.load(work / "statistics.pt", weights_only=True)
     weights |= {f"generator.{k}": v for k, v in generator.items()} | {
         "generator.mel_mean": mean,
@@ -421,21 +501,24 @@ def export(work: Path, out: Path) -> None:
 def main() -> None:
     """Command line, see the module's head."""
     parser = argparse.ArgumentParser(description="the vocoder")
-    parser.add_argument("step", choices=("acoustics", "generator", "export"))
+    parser.add_argument("step", choices=("acoustics", "generator", "joint", "export"))
     parser.add_argument("--speech", type=Path)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--start", type=Path, help="an exported vocoder to begin with")
     parser.add_argument("--predicted", action="store_true")
     parser.add_argument("--adversary", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    budget = {"minutes": args.minutes}
     if args.step == "acoustics":
-        train_acoustics(args.speech, args.work, minutes=args.minutes)
+        train_acoustics(args.speech, args.work, **budget, start=args.start)
     elif args.step == "generator":
-        train_generator(
-            args.speech, args.work, minutes=args.minutes, predicted=args.predicted, adversary=args.adversary
-        )
+        how = {"predicted": args.predicted, "adversary": args.adversary}
+        train_generator(args.speech, args.work, **budget, **how, start=args.start)
+    elif args.step == "joint":
+        train_joint(args.speech, args.work, **budget, adversary=args.adversary)
     else:
         export(args.work, args.out)
 

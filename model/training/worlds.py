@@ -11,8 +11,9 @@ import importlib.util
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -22,14 +23,18 @@ from model.training.facts import CAPITALS, COLOURS, DAYS, FACTS, MONTHS, OPPOSIT
 from model.training.g2p import english_number, mandarin_number
 
 Lang = Literal["en", "zh"]
-SENTENCES_VARIABLE = "CSLM_SENTENCES"
+SENTENCES_VARIABLE, CHAT_VARIABLE = "CSLM_SENTENCES", "CSLM_CHAT"
 LANGS: tuple[Lang, Lang] = ("en", "zh")
 HELD_OUT_SHARE = 1 / 25
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One question and its answer, as written text with number words; `key` names what is held out."""
+    """One question and its answer, as written text with number words; `key` names what is held out.
+
+    before: question and answer of the turn before, where there was one; names_language: the question itself says in which language to
+    answer.
+    """
 
     world: str
     question: str
@@ -37,6 +42,8 @@ class Exchange:
     question_lang: Lang
     answer_lang: Lang
     key: str
+    before: tuple[str, str] | None = None
+    names_language: bool = False
 
 
 World = Callable[[Random, Lang, Lang], Exchange]
@@ -64,6 +71,24 @@ def _of(pair: Both, lang: Lang) -> str:
 def _ask(rng: Random, wordings: dict[Lang, tuple[str, ...]], lang: Lang, **slots: str) -> tuple[str, int]:
     which = rng.randrange(len(wordings[lang]))
     return capitalized(wordings[lang][which].format(**slots)), which
+
+
+_OPENINGS: dict[Lang, tuple[str, ...]] = {
+    "en": ("So, {a}", "Okay, {a}", "Well, {a}", "Hey Mini, {a}", "Excuse me, {a}", "Now, {a}", "Um, {a}", "Mini, {a}", "Please, {a}", "Tell me, {a}"),
+    "zh": ("请问，{a}", "嗯，{a}", "迷你，{a}", "那么，{a}", "好，{a}", "你好，{a}", "我想问一下，{a}", "那个，{a}"),
+}  # fmt: skip
+_OPENING_SHARE = 0.12
+_CAN_FOLLOW = re.compile(r"(What|Which|How|Who|Where|Can|Do|Is|Are|The|[a-z])\b|[\u4e00-\u9fff]")
+
+
+def opened(rng: Random, exchange: Exchange) -> Exchange:
+    """Sometimes with a word before the question, as people speak."""
+    if rng.random() >= _OPENING_SHARE or not _CAN_FOLLOW.match(exchange.question):
+        return exchange
+    question = exchange.question
+    if exchange.question_lang == "en":
+        question = question[0].lower() + question[1:]
+    return replace(exchange, question=rng.choice(_OPENINGS[exchange.question_lang]).format(a=question))
 
 
 def _talk(world: str, table: tuple[Talk, ...], rng: Random, q: Lang, a: Lang) -> Exchange:
@@ -151,12 +176,21 @@ def counting(rng: Random, q: Lang, a: Lang) -> Exchange:
     first, last = low, low + rng.randint(2, 10)
     if rng.random() < 0.25:
         first, last = last, first
+    if first > last or rng.random() < 0.7:
+        question, _ = _ask(rng, _COUNT, q, a=number(first, q), b=number(last, q))
+    else:
+        first, last = 1, last - first + 1
+        question, _ = _ask(rng, _COUNT_TO, q, b=number(last, q))
     step = 1 if last > first else -1
-    question, _ = _ask(rng, _COUNT, q, a=number(first, q), b=number(last, q))
     numbers = [number(n, a) for n in range(first, last + step, step)]
     answer = ", ".join(numbers) + "." if a == "en" else "，".join(numbers) + "。"
     return Exchange("counting", question, capitalized(answer), q, a, f"counting:{first}-{last}")
 
+
+_COUNT_TO: dict[Lang, tuple[str, ...]] = {
+    "en": ("count to {b}.", "can you count to {b}?", "please count to {b}."),
+    "zh": ("数到{b}。", "请数到{b}。", "你能数到{b}吗？"),
+}
 
 _NEIGHBOUR: dict[str, dict[Lang, tuple[str, ...]]] = {
     "after": {
@@ -295,6 +329,165 @@ def opposites(rng: Random, q: Lang, a: Lang) -> Exchange:
     return Exchange("opposites", question, capitalized(answer), q, a, f"opposites:{row}{swap}:{which}:{q}{a}")
 
 
+_TIME_LATER: dict[Lang, tuple[str, ...]] = {
+    "en": ("what time is {b} after {a}?", "what time is it {b} after {a}?", "it is {a}. What time is it in {b}?"),
+    "zh": ("{a}过{b}是几点？", "{a}再过{b}是几点？", "现在{a}，过{b}是几点？"),
+}
+_TIME_EARLIER: dict[Lang, tuple[str, ...]] = {
+    "en": ("what time is {b} before {a}?", "what time is it {b} before {a}?", "it is {a}. What time was it {b} ago?"),
+    "zh": ("{a}的{b}之前是几点？", "{a}往前{b}是几点？", "现在{a}，{b}以前是几点？"),
+}
+
+
+def clock(hour: int, half: bool, lang: Lang) -> str:
+    """A time on the dial: "five o'clock", "half past five", "五点", "五点半"."""
+    if lang == "en":
+        return f"half past {number(hour, lang)}" if half else f"{number(hour, lang)} o'clock"
+    return f"{'两' if hour == 2 else number(hour, lang)}点{'半' if half else ''}"
+
+
+def _hours(n: int, lang: Lang) -> str:
+    if lang == "en":
+        return f"{number(n, lang)} hour{'s' if n > 1 else ''}"
+    return f"{'两' if n == 2 else number(n, lang)}个小时"
+
+
+def times(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """Hours before and after a time of the clock."""
+    hour, half, hours, later = rng.randint(1, 12), rng.random() < 0.4, rng.randint(1, 6), rng.random() < 0.6
+    then = (hour - 1 + (hours if later else -hours)) % 12 + 1
+    question, which = _ask(rng, _TIME_LATER if later else _TIME_EARLIER, q, a=clock(hour, half, q), b=_hours(hours, q))
+    pattern = (
+        ("{b} after {a} it is {c}.", "{a}过{b}是{c}。")
+        if later
+        else ("{b} before {a} it is {c}.", "{a}的{b}之前是{c}。")
+    )
+    answer = _of(pattern, a).format(a=clock(hour, half, a), b=_hours(hours, a), c=clock(then, half, a))
+    return Exchange("times", question, capitalized(answer), q, a, f"times:{hour}{half}{hours}{later}{which}")
+
+
+_SPELL: dict[Lang, tuple[str, ...]] = {
+    "en": ("how do you spell {a}?", "how is {a} spelled?", "can you spell {a}?", "please spell {a}.", "spell {a}."),
+    "zh": ("{b}的英语怎么拼？", "{b}用英语怎么拼写？", "请拼写{b}的英语。"),
+}
+
+
+@cache
+def _spellable() -> tuple[Both, ...]:
+    return tuple(p for p in word_pairs(2) if re.fullmatch("[a-z]{2,7}", p[0]))
+
+
+def spelling(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """Letters of a common English word; the answer is in English letters whatever was asked for."""
+    row = rng.randrange(len(_spellable()))
+    en, zh = _spellable()[row]
+    question, which = _ask(rng, _SPELL, q, a=en, b=zh)
+    letters = ", ".join(en.upper())
+    answer = capitalized(f"{en} is spelled {letters}.") if a == "en" else f"{zh}的英语是{letters}。"
+    return Exchange("spelling", question, answer, q, a, f"spelling:{row}:{which}:{q}{a}")
+
+
+# --- follow-ups: what is asked makes sense only after the turn before
+
+_AND_IN: dict[Lang, dict[Lang, tuple[str, ...]]] = {
+    "zh": {"en": ("And in Chinese?", "Now say it in Chinese.", "In Chinese, please."), "zh": ("中文呢？", "请用中文说。", "用中文怎么说？")},
+    "en": {"en": ("And in English?", "Now say it in English.", "In English, please."), "zh": ("英语呢？", "请用英语说。", "用英语怎么说？")},
+}  # fmt: skip
+_THEN_SUM: dict[str, dict[Lang, tuple[str, ...]]] = {
+    "+": {"en": ("plus {b}?", "and plus {b}?", "now add {b}."), "zh": ("再加{b}呢？", "加{b}呢？", "再加{b}等于多少？")},
+    "-": {"en": ("minus {b}?", "and minus {b}?", "now subtract {b}."), "zh": ("再减{b}呢？", "减{b}呢？", "再减{b}等于多少？")},
+}  # fmt: skip
+_AND_OF: dict[Lang, tuple[str, ...]] = {
+    "en": ("and of {a}?", "what about {a}?", "and {a}?", "how about {a}?"),
+    "zh": ("那{a}呢？", "{a}呢？", "那么{a}呢？"),
+}
+_AND_NEXT: dict[str, dict[Lang, tuple[str, ...]]] = {
+    "after": {
+        "en": ("and after that?", "and the next one?", "and then?"),
+        "zh": ("再后面呢？", "然后呢？", "下一个呢？"),
+    },
+    "before": {"en": ("and before that?", "and the one before?"), "zh": ("再前面呢？", "再上一个呢？")},
+}
+_AGAIN: dict[Lang, tuple[str, ...]] = {
+    "en": ("Say that again, please.", "Can you repeat that?", "Sorry, what did you say?", "Again, please."),
+    "zh": ("请再说一遍。", "再说一次。", "你说什么？", "能再说一遍吗？"),
+}
+
+
+def _follow_number(rng: Random, q: Lang, a: Lang) -> tuple[Exchange, str, str, str]:
+    first = sums(rng, q, a)
+    x, op, y = re.fullmatch(r"sums:(\d+)([-+*])(\d+)", first.key).groups()  # type: ignore[union-attr]
+    so_far = {"+": int(x) + int(y), "-": int(x) - int(y), "*": int(x) * int(y)}[op]
+    sign = rng.choice("+-") if so_far else "+"
+    more = rng.randint(1, max(1, min(10, so_far if sign == "-" else 100 - so_far)))
+    question, _ = _ask(rng, _THEN_SUM[sign], q, b=number(more, q))
+    result = so_far + more if sign == "+" else so_far - more
+    answer = _of(_SUM_ANSWER[sign], a).format(a=number(so_far, a), b=number(more, a), c=number(result, a))
+    return first, question, answer, f"{first.key}{sign}{more}"
+
+
+def _follow_row(rng: Random, q: Lang, a: Lang) -> tuple[Exchange, str, str, str]:
+    world = rng.choice((capitals, colours, opposites))
+    first = world(rng, q, a)
+    while True:
+        then = world(rng, q, a)
+        if world is not capitals or ":True:" in then.key:
+            break
+    while world is capitals and ":True:" not in first.key:
+        first = world(rng, q, a)
+    row = int(re.findall(r"\d+", then.key)[0])
+    table: dict[World, Callable[[], Both]] = {
+        capitals: lambda: CAPITALS[row][0],
+        colours: lambda: COLOURS[row][0],
+        opposites: lambda: OPPOSITES[row][1 if "True" in then.key else 0],
+    }
+    question, which = _ask(rng, _AND_OF, q, a=_of(table[world](), q))
+    return first, question, then.answer, f"{then.key}:{which}"
+
+
+def _follow_order(rng: Random, q: Lang, a: Lang) -> tuple[Exchange, str, str, str]:
+    first = calendar(rng, q, a)
+    kind, x = first.key.split(":")[:2]
+    unit, side = kind.split()
+    names, step = (DAYS if unit == "day" else MONTHS), (1 if side == "after" else -1)
+    y, z = (int(x) + step) % len(names), (int(x) + 2 * step) % len(names)
+    question, which = _ask(rng, _AND_NEXT[side], q)
+    answer = _of(_CALENDAR_ANSWER[side], a).format(a=_of(names[y], a), b=_of(names[z], a))
+    return first, question, answer, f"{first.key}:{which}"
+
+
+def _follow_language(rng: Random, q: Lang, a: Lang) -> tuple[Exchange, str, str, str]:
+    other: Lang = "zh" if a == "en" else "en"
+    world = rng.choice((sums, capitals, colours, opposites, calendar, facts, comparing, times, small_talk))
+    state = rng.getstate()
+    first = world(rng, q, a)
+    rng.setstate(state)
+    then = world(rng, q, other)  # the same draw, answered in the other language
+    question = rng.choice(_AND_IN[other][q])
+    return first, question, then.answer, f"{first.key}:{other}"
+
+
+def _follow_again(rng: Random, q: Lang, a: Lang) -> tuple[Exchange, str, str, str]:
+    first = WORLDS[rng.choice(("talk", "facts", "sums", "capitals", "calendar", "repeat", "counting"))](rng, q, a)
+    question = rng.choice(_AGAIN[q])
+    return first, question, first.answer, f"again:{first.key}"
+
+
+_FOLLOWS = (_follow_number, _follow_row, _follow_order, _follow_language, _follow_again)
+
+
+def follow_up(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """A second question that needs the first and its answer, which are in `before`."""
+    while True:
+        first, question, answer, key = rng.choices(_FOLLOWS, (4, 3, 2, 3, 1))[0](rng, q, a)
+        if not held_out(first.key):
+            break
+    said = "zh" if re.search("[\u4e00-\u9fff]", answer) else "en"
+    before = first.question, first.answer
+    named = any(question in asks for ways in _AND_IN.values() for asks in ways.values())
+    return Exchange("follow_up", capitalized(question), capitalized(answer), q, said, f"follow_up:{key}", before, named)
+
+
 # --- open vocabulary: repeat, translate, and what is not known
 
 _REPEAT: dict[Lang, tuple[str, ...]] = {
@@ -337,6 +530,33 @@ def sentence_pairs(level: int = 6) -> tuple[Both, ...]:
         if row["hsk_level"] <= level and _plain(en, zh) and 1 < len(en.split()) <= 14:
             pairs.append((en, zh))
     return tuple(pairs)
+
+
+@cache
+def chat_sentences() -> tuple[str, ...]:
+    """English sentences of ordinary words as people write them, more to listen to: of the installed package `chitchat_dataset` (0.9.0, MIT), or of
+    the file that CSLM_CHAT names. None where there is neither."""
+    named = os.environ.get(CHAT_VARIABLE)
+    spec = importlib.util.find_spec("chitchat_dataset")
+    if not named and (spec is None or not spec.submodule_search_locations):
+        return ()
+    path = Path(named) if named else Path(spec.submodule_search_locations[0]) / "dataset.json"  # type: ignore[union-attr,index]
+    chats = json.loads(path.read_text(encoding="utf-8")).values()
+    texts = (said["text"] for chat in chats for turn in chat["messages"] for said in turn)
+    rows = dict.fromkeys(
+        row for text in texts for row in re.split(r"(?<=[.!?])\s+", text.strip()) if _CHAT.fullmatch(row)
+    )
+    common = Counter(word for row in rows for word in set(row.lower().rstrip(".!?").replace(",", "").split()))
+    return tuple(
+        row
+        for row in rows
+        if 3 <= len(words := row.lower().rstrip(".!?").replace(",", "").split()) <= 12
+        and min(common[word] for word in words) >= 12
+        and not held_out(f"repeat:{row}")
+    )
+
+
+_CHAT = re.compile(r"[A-Z][A-Za-z' ,]*[.!?]")
 
 
 def _plain(en: str, zh: str) -> bool:
@@ -385,7 +605,7 @@ def translate(rng: Random, q: Lang, a: Lang) -> Exchange:
     said, meant = _of(pair, q), _of(pair, other)
     question = rng.choice(_HOW_TO_SAY[q, other]).format(a=said.rstrip(".!?。！？"))
     answer = meant if re.search(r"[.!?。！？]$", meant) else capitalized(meant) + ("." if other == "en" else "。")
-    return Exchange("translate", question, answer, q, other, f"translate:{pair[1]}:{q}")
+    return Exchange("translate", question, answer, q, other, f"translate:{pair[1]}:{q}", names_language=True)
 
 
 def unknown(rng: Random, q: Lang, a: Lang) -> Exchange:
@@ -408,6 +628,9 @@ WORLDS: dict[str, World] = {
     "capitals": capitals,
     "colours": colours,
     "opposites": opposites,
+    "times": times,
+    "spelling": spelling,
+    "follow_up": follow_up,
     "repeat": repeat,
     "translate": translate,
     "unknown": unknown,
@@ -422,4 +645,4 @@ def draw(rng: Random, world: str, *, held: bool = False) -> Exchange:
             answer = question
         exchange = WORLDS[world](rng, question, answer)
         if held_out(exchange.key) == held:
-            return exchange
+            return exchange if held or world in ("talk", "repeat", "unknown") else opened(rng, exchange)

@@ -60,6 +60,30 @@ def test_typed_input_stays_text(renderer: Renderer) -> None:
     assert "say <sosp><12><|eot_id|>" in renderer.text.decode(prompt)
 
 
+def test_the_turn_before_is_told_as_text(renderer: Renderer) -> None:
+    prompt = renderer.prompt("{input}", [3], before=("Two plus one?", "Three <sosp>."))
+    assert spelled(renderer, prompt) == (
+        "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nTwo plus one?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\nThree <sosp>.<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\n<sosp><3><eosp><|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+    )
+    assert prompt.count(renderer.speech_start) == 1
+
+
+def test_prompts_of_training_are_those_of_the_server(renderer: Renderer, tmp_path: Path) -> None:
+    from model.profile import Profile
+    from model.prompts import Prompts
+    from streaming.turn import Exchange as Turn
+    from streaming.turn import TurnOptions
+
+    save_tokenizer(build_tokenizer(TEXTS, n_units=len(INVENTORY), english_pieces=60), tmp_path)
+    served = Prompts(Profile.model_validate(PROFILE | {"history_turns": 1}), tmp_path)
+    before = ("What is two plus three?", "Two plus three is five.")
+    head, tail = served.speech_prompt(TurnOptions(reply_language="en"), (Turn(*before),))
+    trained = renderer.prompt(PROFILE["templates"]["en"]["default"], [7, 9], before=before)
+    assert [*head, *served.unit_ids([7, 9]), *tail] == trained
+
+
 def test_reply_interleaves_text_and_units(renderer: Renderer) -> None:
     reply = renderer.reply("What is two plus three?", "Two plus three is five.")
     units = "".join(f"<{UNIT_ID[u]}>" for u in ["t", "u", "p", "l", "ʌ", "s", "θ", "ɹ", "i", "ɪ", "z", "f", "I", "v"])

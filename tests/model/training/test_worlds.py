@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import permutations
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,8 @@ import pytest
 from model.training import worlds
 from model.training.lm_eval import edit_distance, error_rate, normalized, read_held_out
 from model.training.worlds import WORLDS, draw, held_out, number
+
+CHATS = [f"{' '.join(words).capitalize()}." for words in permutations(("we", "like", "warm", "tea"))]
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +31,11 @@ def _sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "sentences.json"
     path.write_text(json.dumps(rows), encoding="utf-8")
     monkeypatch.setenv(worlds.SENTENCES_VARIABLE, str(path))
-    for cached in (worlds._sentence_rows, worlds.sentence_pairs, worlds.word_pairs, worlds.short_pairs):
+    chats = {"1": {"messages": [[{"text": f"{text} No way."}, {"text": "i do not"}] for text in CHATS]}}
+    (tmp_path / "chats.json").write_text(json.dumps(chats), encoding="utf-8")
+    monkeypatch.setenv(worlds.CHAT_VARIABLE, str(tmp_path / "chats.json"))
+    read = (worlds._sentence_rows, worlds.sentence_pairs, worlds.word_pairs, worlds.short_pairs, worlds.chat_sentences)
+    for cached in (*read, worlds._spellable):
         cached.cache_clear()
 
 
@@ -58,6 +65,52 @@ def test_sums_are_right() -> None:
             a, b, c = (value[match[i]] for i in (1, 3, 4))
             assert {"plus": a + b, "minus": a - b, "times": a * b}[match[2]] == c
             seen += 1
+
+
+def test_times_are_right() -> None:
+    dial = {worlds.clock(h, half, "en"): (h, half) for h in range(1, 13) for half in (False, True)}
+    hours = {number(n, "en"): n for n in range(1, 7)}
+    rng, seen = Random(3), 0
+    while seen < 100:
+        e = draw(rng, "times")
+        match = re.fullmatch("(.+) hours? (after|before) (.+) it is (.+)[.]", e.answer.lower())
+        if match:
+            (start, half), (end, same) = dial[match[3]], dial[match[4]]
+            way = 1 if match[2] == "after" else -1
+            assert (end - start - way * hours[match[1]]) % 12 == 0
+            assert half == same
+            seen += 1
+
+
+def test_a_follow_up_goes_on_from_the_answer_before() -> None:
+    value = {number(n, "en"): n for n in range(201)}
+    rng, sums, languages = Random(4), 0, 0
+    while sums < 30 or languages < 30:
+        e = draw(rng, "follow_up")
+        assert e.before is not None
+        more = re.fullmatch("(.+) (plus|minus) (.+) is (.+)[.]", e.answer.lower())
+        if more and e.question.lower().startswith(("plus", "minus", "and plus", "and minus")):
+            assert e.before[1].lower().rstrip("。.").endswith((more[1], number(value[more[1]], "zh")))
+            sign = 1 if more[2] == "plus" else -1
+            assert value[more[1]] + sign * value[more[3]] == value[more[4]]
+            sums += 1
+        if e.names_language:
+            assert bool(re.search("[\u4e00-\u9fff]", e.before[1])) != (e.answer_lang == "zh")
+            languages += 1
+
+
+def test_a_word_before_the_question_changes_nothing_else() -> None:
+    rng, plain = Random(5), worlds.Exchange("sums", "What is two plus three?", "Five.", "en", "en", "sums:2+3")
+    asked = {worlds.opened(rng, plain).question for _ in range(300)}
+    assert "What is two plus three?" in asked
+    assert "Well, what is two plus three?" in asked
+    assert all(q.lower().endswith("what is two plus three?") for q in asked)
+    names = worlds.Exchange("capitals", "Paris is the capital of which country?", "", "en", "en", "x")
+    assert {worlds.opened(rng, names).question for _ in range(100)} == {names.question}
+
+
+def test_chats_give_whole_plain_sentences() -> None:
+    assert worlds.chat_sentences() == tuple(text for text in CHATS if not held_out(f"repeat:{text}"))
 
 
 def test_numbers_are_written_out() -> None:
