@@ -90,7 +90,12 @@ def _look_at_templates(bundle: Bundle) -> str:
     for reply in bundle.profile.templates:
         options = TurnOptions(reply_language=reply)  # pyright: ignore[reportArgumentType]
         bundle.prompts.speech_prompt(options, ())
-    return f"replies in {', '.join(bundle.profile.templates)}"
+    for task, wordings in bundle.profile.tasks.items():
+        for language in wordings:
+            reply = "auto" if language == "default" else language
+            bundle.prompts.text_prompt("", TurnOptions(task=task, reply_language=reply), ())  # pyright: ignore[reportArgumentType]
+    tasks = "".join(f"; {task}: {', '.join(wordings)}" for task, wordings in bundle.profile.tasks.items())
+    return f"replies in {', '.join(bundle.profile.templates)}{tasks}"
 
 
 def _look_at_units(bundle: Bundle) -> str:

@@ -58,7 +58,9 @@ class Profile(_Frozen):
     `templates[reply_language]["default"]` is the wording around `{input}`, used because the language of the question is not
     known before it is heard; other keys are the wordings of training by question language. `speech_input` holds
     `{units}`. `tasks[task][language or "default"]` is the wording of another task than answering: `translate` is not there
-    where the model has not learned it; `transcribe` without a wording is the transcript that precedes every answer.
+    where the model has not learned it; `transcribe` without a wording is the transcript that precedes every answer. A wording
+    that begins with the `bos` token is the whole prompt, no user turn around it; one that ends with a marker has the model go
+    on behind it. `pause_unit` is spoken between sentences read aloud, which are at most `read_columns` wide.
     `segment_words` is what the model was trained with; the server never enforces it. `vocoder_holds_s`: audio that the
     vocoder keeps back until it knows what follows, on average.
     """
@@ -76,6 +78,8 @@ class Profile(_Frozen):
     templates: dict[str, dict[str, str]]
     speech_input: str
     tasks: dict[str, dict[str, str]] = {}
+    pause_unit: Annotated[int, Field(ge=0)] | None = None
+    read_columns: Annotated[int, Field(ge=20)] = 160
     full_chain_suffix: str = ""
     sampling: SamplingDefaults
     max_model_len: int

@@ -13,13 +13,15 @@ from model.profile import Profile
 from model.text import PlainText
 from streaming.errors import BundleError, InvalidRequest
 from streaming.interleave import Detokenizer, InterleaveParser, Markers
+from streaming.sentences import sentences
 from streaming.stages import Sampling
-from streaming.turn import Exchange, TurnOptions
+from streaming.turn import Exchange, Task, TurnOptions
 
 Piece = str | int
 """Plain text, or the id of a control token."""
 
 _UNITS = -1
+_UNSAID: dict[Task, str] = {"translate": "translate speech", "read": "read text aloud"}
 
 
 class Prompts:
@@ -42,6 +44,12 @@ class Prompts:
             speech_end=self._id(names.speech_end),
         )
         self._stop_ids = tuple(self._id(name) for name in profile.stop_tokens)
+        self._enough: dict[
+            Task, tuple[int, ...]
+        ] = {  # whatever the wording, nothing that the task needs comes behind these
+            "transcribe": (self._markers.answer,),
+            "read": (self._markers.speech_end,),
+        }
         self._control = re.compile("|".join(re.escape(name) for name in self._template_tokens()))
 
     def speech_prompt(
@@ -55,8 +63,24 @@ class Prompts:
         return ids[:at], ids[at + 1 :]
 
     def text_prompt(self, text: str, options: TurnOptions, history: Sequence[Exchange]) -> list[int]:
-        """Ids of a typed question. Markers written in `text` stay text."""
+        """Ids of a typed question, or of a text to read. Markers written in `text` stay text."""
         return self._render([text], options, history)
+
+    def opening(self, options: TurnOptions) -> list[int]:
+        """The marker that the prompt ends with, where the answer lacks it."""
+        if options.task not in self._profile.tasks:
+            return []
+        wording, names = self._wording(options), self._profile.tokens
+        return [self._id(n) for n in (names.question, names.answer, names.speech_start) if wording.endswith(n)]
+
+    def sentences(self, text: str) -> list[str]:
+        """What of `text` is read aloud at a time."""
+        return sentences(text, self._profile.read_columns)
+
+    def pause(self) -> list[int]:
+        """Ids of the silence between two sentences read aloud; none where the bundle names no unit for it."""
+        unit = self._profile.pause_unit
+        return [] if unit is None else [self._markers.speech_start, self._unit_ids[unit], self._markers.speech_end]
 
     def unit_ids(self, units: Sequence[int]) -> list[int]:
         """Token ids of speech units."""
@@ -81,10 +105,9 @@ class Prompts:
         if wanted < 1:
             raise InvalidRequest(f"max_tokens is {wanted}; accepted: 1 or more", param="max_tokens")
         most = min(wanted, room, defaults.max_new_tokens)
-        stop_ids = self._stop_ids
-        if options.task == "transcribe":  # whatever the wording, a transcript ends where an answer would begin
-            stop_ids = (*stop_ids, self._markers.answer)
-        return Sampling(temperature, top_p, defaults.top_k, most, stop_ids)
+        return Sampling(
+            temperature, top_p, defaults.top_k, most, (*self._stop_ids, *self._enough.get(options.task, ()))
+        )
 
     def parser(self) -> InterleaveParser:
         """A parser for one answer."""
@@ -95,14 +118,15 @@ class Prompts:
         return lambda token: stream.step(self._tokenizer, token) or ""
 
     def _render(self, content: list[Piece], options: TurnOptions, history: Sequence[Exchange]) -> list[int]:
-        profile, shape = self._profile, self._profile.prompt
+        profile, shape, wording = self._profile, self._profile.prompt, self._wording(options)
+        if wording.startswith(profile.tokens.bos):
+            return self._encoded(self._filled(wording, "{input}", content))
         pieces: list[Piece] = [self._plain.token(profile.tokens.bos)] * shape.bos_count
         if options.instructions and profile.supports_instructions and shape.system_turn:
             pieces += self._filled(shape.system_turn, "{content}", [options.instructions])
         for exchange in history[len(history) - profile.history_turns :] if profile.history_turns else ():
             pieces += self._filled(shape.user_turn, "{content}", [exchange.question])
             pieces += self._filled(shape.assistant_turn, "{content}", [exchange.answer])
-        wording = self._wording(options)
         pieces += self._filled(shape.user_turn, "{content}", self._filled(wording, "{input}", content))
         pieces += self._pieces(shape.generation_prompt)
         return self._encoded(pieces)
@@ -111,9 +135,11 @@ class Prompts:
         task = self._profile.tasks.get(options.task)
         if task is not None:
             return self._task_wording(task, options)
-        if options.task == "translate":
+        if options.task in _UNSAID:
             raise InvalidRequest(
-                f"{self._profile.name} has not learned to translate speech", code="unsupported_task", param="task"
+                f"{self._profile.name} has not learned to {_UNSAID[options.task]}",
+                code="unsupported_task",
+                param="task",
             )
         wordings = self._profile.templates.get(options.reply_language)
         if wordings is None:

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from streaming.errors import EngineUnavailable
@@ -29,14 +29,14 @@ from streaming.stages import LanguageModel, Pcm, Sampling, SpeechDecoder, Speech
 
 ReplyLanguage = Literal["auto", "en", "zh"]
 Schedule = Literal["interleaved", "full_chain"]
-Task = Literal["answer", "transcribe", "translate"]
+Task = Literal["answer", "transcribe", "translate", "read"]
 
 
 @dataclass(frozen=True, slots=True)
 class TurnOptions:
     """What the asker may choose. `speak=False` gives text alone; `full_chain` writes the whole answer before speaking it.
 
-    `task`: answer what was said, write it down (only the transcript comes), or say it in `reply_language`.
+    `task`: answer what was said, write it down (only the transcript comes), say it in `reply_language`, or read a text aloud.
     """
 
     task: Task = "answer"
@@ -71,6 +71,18 @@ class PromptWriter(Protocol):
 
     def text_prompt(self, text: str, options: TurnOptions, history: Sequence[Exchange]) -> list[int]:
         """Ids of a typed question. Markers written in `text` stay text."""
+        ...
+
+    def opening(self, options: TurnOptions) -> list[int]:
+        """The marker that the prompt ends with, where the answer lacks it; the parser is told it first."""
+        ...
+
+    def sentences(self, text: str) -> list[str]:
+        """What of `text` is read aloud at a time."""
+        ...
+
+    def pause(self) -> list[int]:
+        """Ids of the silence between two sentences read aloud."""
         ...
 
     def unit_ids(self, units: Sequence[int]) -> list[int]:
@@ -159,7 +171,11 @@ class TurnReport:
 TurnEvent = TranscriptDelta | TranscriptDone | TextDelta | AudioDelta
 Emit = Callable[[TurnEvent], Awaitable[None]]
 
+_SpeechQueue = asyncio.Queue[UnitsDelta | SpeechChunkDone | None]
+
 _QUEUE_EVENTS = 256
+_READ_TOKENS, _READ_TOKENS_PER_CHARACTER = 30, 8
+"""Most units of a sentence read aloud: slow speech of the longest-winded script has fewer."""
 
 
 class Turn:
@@ -188,7 +204,7 @@ class Turn:
 
     async def run(self) -> TurnReport:
         """Run to the end. Raises SpeechServerError from the stage that failed; cancelling it frees every stage."""
-        speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None] = asyncio.Queue(_QUEUE_EVENTS)
+        speech: _SpeechQueue = asyncio.Queue(_QUEUE_EVENTS)
         try:
             async with asyncio.TaskGroup() as stages:
                 stages.create_task(self._think(speech), name="language-model")
@@ -201,24 +217,46 @@ class Turn:
     def _elapsed_s(self) -> float:
         return self._clock() - self._began_s
 
-    async def _prompt(self) -> list[int]:
+    async def _prompt(self, text: str) -> list[int]:
         """The whole prompt. Units arrive while the user speaks; at the end of the turn only the tail is left."""
         prompts, question = self._stages.prompts, self._question
         if question.units is None:
-            ids = prompts.text_prompt(question.text or "", self._options, question.history)
+            ids = prompts.text_prompt(text, self._options, question.history)
         else:
-            before, after = prompts.speech_prompt(self._options, question.history, question.text or "")
+            before, after = prompts.speech_prompt(self._options, question.history, text)
             units = [unit async for piece in question.units for unit in piece]
             ids = before + prompts.unit_ids(units) + after
             self.report.input_units = len(units)
-        self.report.heard_s = self._elapsed_s()
-        self.report.input_tokens = len(ids)
+        if self.report.heard_s is None:
+            self.report.heard_s = self._elapsed_s()
+        self.report.input_tokens += len(ids)
         return ids
 
-    async def _think(self, speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None]) -> None:
-        prompt = await self._prompt()
-        sampling = self._stages.prompts.sampling(self._options, len(prompt))
-        parser = self._stages.prompts.parser()
+    async def _think(self, speech: _SpeechQueue) -> None:
+        prompts, parser = self._stages.prompts, self._stages.prompts.parser()
+        text = self._question.text or ""
+        if self._options.task == "read":
+            for number, sentence in enumerate(prompts.sentences(text)):
+                if number:
+                    await self._deliver(parser.feed(prompts.pause()), speech)
+                await self._deliver([TextDelta(sentence if not number else f" {sentence}")], speech)
+                await self._generate(sentence, parser, speech)
+        else:
+            await self._generate(text, parser, speech)
+        self.report.dropped_ids = parser.dropped
+        self.report.lm_done_s = self._elapsed_s()
+        await speech.put(None)
+
+    async def _generate(self, text: str, parser: InterleaveParser, speech: _SpeechQueue) -> None:
+        """One request to the language model: all of a question, or one sentence of a text to be read."""
+        prompts, options = self._stages.prompts, self._options
+        prompt = await self._prompt(text)
+        sampling = prompts.sampling(options, len(prompt))
+        if options.task == "read":  # a model that does not find the end of a sentence must not speak for ever
+            most = _READ_TOKENS + _READ_TOKENS_PER_CHARACTER * len(text)
+            sampling = replace(sampling, max_tokens=min(sampling.max_tokens, most))
+        before = self.report.output_tokens
+        await self._deliver(parser.feed(prompts.opening(options)), speech)
         async with aclosing(self._stages.lm.generate(_once(prompt), sampling)) as answer:
             async for ids in answer:
                 if self.report.first_token_s is None:
@@ -226,12 +264,10 @@ class Turn:
                 self.report.output_tokens += len(ids)
                 await self._deliver(parser.feed(ids), speech)
         await self._deliver(parser.finish(), speech)
-        self.report.dropped_ids = parser.dropped
-        self.report.cut_off = self.report.output_tokens >= sampling.max_tokens
-        self.report.lm_done_s = self._elapsed_s()
-        await speech.put(None)
+        if self.report.output_tokens - before >= sampling.max_tokens:
+            self.report.cut_off = True
 
-    async def _deliver(self, events: list[LMEvent], speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None]) -> None:
+    async def _deliver(self, events: list[LMEvent], speech: _SpeechQueue) -> None:
         for event in events:
             if isinstance(event, UnitsDelta | SpeechChunkDone):
                 if isinstance(event, UnitsDelta):
@@ -250,7 +286,7 @@ class Turn:
                 self.report.text += event.text
             await self._emit(event)
 
-    async def _speak(self, speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None]) -> None:
+    async def _speak(self, speech: _SpeechQueue) -> None:
         if not self._options.speak:
             while await speech.get() is not None:
                 pass
@@ -270,7 +306,7 @@ class Turn:
         if not self._cut_to_end:
             raise EngineUnavailable("the decoder stopped in the middle of the answer; try again")
 
-    async def _cuts(self, speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None]) -> AsyncGenerator[UnitCut]:
+    async def _cuts(self, speech: _SpeechQueue) -> AsyncGenerator[UnitCut]:
         """Units as the planner cuts them; the last cut is final and may be empty."""
         pending: list[int] = []
         emitted, open_turn, final = 0, True, False
@@ -299,7 +335,7 @@ class Turn:
         return self.report.playout.slack_s(self._clock())
 
     async def _next_speech(
-        self, speech: asyncio.Queue[UnitsDelta | SpeechChunkDone | None], *, timed: bool
+        self, speech: _SpeechQueue, *, timed: bool
     ) -> UnitsDelta | SpeechChunkDone | Literal["late", "none yet"] | None:
         if not timed:
             return await speech.get()

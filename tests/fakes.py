@@ -17,6 +17,7 @@ from server.runtime import ServedModel
 from server.settings import Settings
 from streaming.errors import InvalidRequest
 from streaming.interleave import Detokenizer, InterleaveParser, Markers
+from streaming.sentences import sentences
 from streaming.stages import Pcm, Sampling, UnitCut
 from streaming.turn import Exchange, Stages, TurnOptions
 
@@ -116,6 +117,9 @@ class FakeLM:
         self.prompts.append(ids)
         self.samplings.append(sampling)
         script = list(self.script(ids) if callable(self.script) else self.script)[: sampling.max_tokens]
+        script = script[
+            : next((at for at, token in enumerate(script) if token in sampling.stop_token_ids), len(script))
+        ]
         self.active += 1
         complete = False
         try:
@@ -195,13 +199,23 @@ class FakePrompts:
     def text_prompt(self, text: str, options: TurnOptions, history: Sequence[Exchange]) -> list[int]:
         return [*self._head(options, history), *text_ids(text), STOP]
 
+    def opening(self, options: TurnOptions) -> list[int]:
+        return [SPEECH_START] if options.task == "read" else []
+
+    def sentences(self, text: str) -> list[str]:
+        return sentences(text, 40)
+
+    def pause(self) -> list[int]:
+        return [SPEECH_START, *unit_ids([0]), SPEECH_END]
+
     def unit_ids(self, units: Sequence[int]) -> list[int]:
         return unit_ids(units)
 
     def sampling(self, options: TurnOptions, prompt_tokens: int) -> Sampling:
         if prompt_tokens > self.max_prompt_tokens:
             raise InvalidRequest("the question is too long for the model", code="context_length_exceeded")
-        defaults = Sampling(max_tokens=1024, stop_token_ids=(STOP,))
+        enough = {"transcribe": (ANSWER,), "read": (SPEECH_END,)}.get(options.task, ())
+        defaults = Sampling(max_tokens=1024, stop_token_ids=(STOP, *enough))
         chosen = {key: getattr(options, key) for key in ("temperature", "top_p", "max_tokens")}
         return replace(defaults, **{key: value for key, value in chosen.items() if value is not None})
 

@@ -122,3 +122,38 @@ def test_history_is_told_as_far_as_the_bundle_allows() -> None:
     assert "first" not in written
     assert "second<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\ntwo<|eot_id|>" in written
     assert written.index("second") < written.index("third")
+
+
+READ = TurnOptions(task="read")
+
+
+def test_a_text_to_be_read_is_rendered_as_in_training() -> None:
+    ids = PROMPTS.text_prompt("It is five. <12>", READ, ())
+    assert names(ids) == "<|begin_of_text|>[answer]: It is five. <12><sosp>"
+    assert TOKENIZER.token_to_id("<12>") not in ids, "text of users stays text"
+    assert PROMPTS.opening(READ) == [TOKENIZER.token_to_id("<sosp>")]
+    assert TOKENIZER.token_to_id("<eosp>") in PROMPTS.sampling(READ, 10).stop_token_ids
+    parser = PROMPTS.parser()
+    ids = [*PROMPTS.opening(READ), *PROMPTS.unit_ids([4, 9])]
+    assert UnitsDelta((4, 9)) in joined(parser.feed(ids) + parser.finish())
+
+
+def test_a_pause_is_speech() -> None:
+    assert names(PROMPTS.pause()) == "<sosp><0><eosp>"
+
+
+def test_a_transcript_may_have_a_prompt_of_its_own() -> None:
+    options = TurnOptions(task="transcribe")
+    assert PROMPTS.speech_prompt(options, ()) == PROMPTS.speech_prompt(TurnOptions(), ())
+    assert PROMPTS.opening(options) == []
+    tasks = {"transcribe": {"default": "<|begin_of_text|>{input}[question]"}}
+    taught = Prompts(BUNDLE.profile.model_copy(update={"tasks": tasks}), BUNDLE.lm)
+    before, after = taught.speech_prompt(options, ())
+    assert names([*before, *taught.unit_ids([3]), *after]) == "<|begin_of_text|><sosp><3><eosp>[question]"
+    assert taught.opening(options) == [TOKENIZER.token_to_id("[question]")]
+
+
+def test_reading_aloud_must_have_been_learned() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        Prompts(BUNDLE.profile.model_copy(update={"tasks": {}}), BUNDLE.lm).text_prompt("Hi", READ, ())
+    assert caught.value.code == "unsupported_task"

@@ -19,6 +19,7 @@ from streaming.turn import AudioDelta, Question, Turn, TurnEvent, TurnOptions, T
 from tests.fakes import (
     ANSWER,
     QUESTION,
+    SCRIPT,
     SPEECH_END,
     SPEECH_START,
     TEXT,
@@ -27,6 +28,7 @@ from tests.fakes import (
     FakeDecoder,
     FakeEncoder,
     FakeLM,
+    FakePrompts,
     answer_ids,
     fake_stages,
     text_ids,
@@ -274,7 +276,7 @@ async def _no_audio() -> AsyncIterator[Pcm]:
 
 
 async def test_what_the_prompt_format_refuses_surfaces() -> None:
-    class Refusing:
+    class Refusing(FakePrompts):
         def text_prompt(self, *_: Any) -> list[int]:
             raise InvalidRequest("no room", code="context_length_exceeded")
 
@@ -337,3 +339,54 @@ async def test_a_listener_that_fails_ends_the_turn() -> None:
     with pytest.raises(EngineUnavailable, match="listener"):
         await Turn(fake_stages(lm=lm), Question(text="?"), TurnOptions(), gone).run()
     assert lm.active == 0
+
+
+async def test_a_transcription_ends_where_the_answer_would_begin() -> None:
+    lm, decoder = FakeLM(), FakeDecoder()
+    heard = Heard()
+    options = TurnOptions(task="transcribe", speak=False)
+    report = await Turn(fake_stages(lm=lm, decoder=decoder), Question(text="?"), options, heard).run()
+    assert list(heard)[-1] == TranscriptDone()
+    assert report.transcript == TRANSCRIPT
+    assert (report.text, report.output_units, decoder.cuts) == ("", 0, [])
+    assert report.output_tokens == SCRIPT.index(ANSWER)
+
+
+async def test_a_text_is_read_sentence_by_sentence_in_one_breath() -> None:
+    """One request a sentence, one stream of speech, a pause between, and no more than a sentence can have."""
+
+    def speak(prompt: list[int]) -> list[int]:
+        return [*unit_ids([len(lm.prompts), 20 + len(lm.prompts)]), SPEECH_END, *unit_ids([9])]
+
+    lm, decoder = FakeLM(speak), FakeDecoder()
+    heard = Heard()
+    text = "The first sentence. Then the second one! And a third?"
+    report = await Turn(fake_stages(lm=lm, decoder=decoder), Question(text=text), TurnOptions(task="read"), heard).run()
+    assert len(lm.prompts) == 3
+    assert np.array_equal(heard.pcm(), decoder.speak([1, 21, 0, 2, 22, 0, 3, 23]))
+    assert decoder.closed == 1
+    assert heard.text() == report.text == text
+    assert report.input_tokens == sum(map(len, lm.prompts))
+    assert not report.cut_off
+
+
+async def test_a_sentence_that_does_not_end_is_ended() -> None:
+    lm = FakeLM(unit_ids(UNITS * 30))
+    options = TurnOptions(task="read")
+    report = await Turn(fake_stages(lm=lm), Question(text="Short."), options, Heard()).run()
+    assert report.cut_off
+    assert report.output_tokens == lm.samplings[0].max_tokens < 100
+
+
+async def test_speech_starts_before_the_last_sentence_is_written() -> None:
+    lm = FakeLM(lambda prompt: unit_ids(UNITS), delay_s=0.001)
+    written: list[int] = []
+
+    async def emit(event: TurnEvent) -> None:
+        if isinstance(event, AudioDelta):
+            written.append(len(lm.prompts))
+
+    text = "A sentence of some length. " * 4
+    await Turn(fake_stages(lm=lm), Question(text=text), TurnOptions(task="read"), emit).run()
+    assert written[0] == 1
+    assert len(lm.prompts) == 4
