@@ -14,7 +14,7 @@ from starlette.websockets import WebSocketState
 from server.gateway import Gateway, authorised
 from server.runtime import ServedModel
 from streaming.errors import NotFound, SpeechServerError
-from streaming.realtime.response import Event
+from streaming.realtime.outbox import Event
 from streaming.realtime.session import Observer, Outcome, RealtimeSession, SessionLimits, SessionModel
 from streaming.turn import TurnReport
 
