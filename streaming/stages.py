@@ -58,19 +58,6 @@ class VoiceActivity(Protocol):
         ...
 
 
-class EndOfTurn(Protocol):
-    """Whether a speaker who pauses has finished."""
-
-    @property
-    def window_samples(self) -> int:
-        """The most samples at 16 kHz that it looks at."""
-        ...
-
-    async def finished(self, audio: Pcm) -> float:
-        """Probability that the turn is over after `audio`: its end, 16 kHz, at most `window_samples`."""
-        ...
-
-
 class SpeechEncoder(Protocol):
     """Speech to merged units."""
 

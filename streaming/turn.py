@@ -25,16 +25,7 @@ from streaming.interleave import (
     UnitsDelta,
 )
 from streaming.planning import ChunkPlanner, PlayoutClock
-from streaming.stages import (
-    EndOfTurn,
-    LanguageModel,
-    Pcm,
-    Sampling,
-    SpeechDecoder,
-    SpeechEncoder,
-    UnitCut,
-    VoiceActivity,
-)
+from streaming.stages import LanguageModel, Pcm, Sampling, SpeechDecoder, SpeechEncoder, UnitCut, VoiceActivity
 
 ReplyLanguage = Literal["auto", "en", "zh"]
 Schedule = Literal["interleaved", "full_chain"]
@@ -111,8 +102,7 @@ class PromptWriter(Protocol):
 class Stages:
     """All that a turn needs of a model.
 
-    `decoder_holds_s`: audio that the decoder keeps back until it knows what follows, on average. `end_of_turn`: absent where
-    the bundle has no such model.
+    `decoder_holds_s`: audio that the decoder keeps back until it knows what follows, on average.
     """
 
     encoder: SpeechEncoder
@@ -121,7 +111,6 @@ class Stages:
     prompts: PromptWriter
     voice_activity: Callable[[], VoiceActivity]
     decoder_holds_s: float = 0.0
-    end_of_turn: EndOfTurn | None = None
 
 
 @dataclass(frozen=True, slots=True)
