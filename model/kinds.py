@@ -29,16 +29,25 @@ class EncoderStage(SpeechEncoder, Protocol):
 
 
 class StreamingVocoder(Protocol):
-    """Units to audio, piece by piece. All of a stream is in its state: one vocoder serves many."""
+    """Units to audio, piece by piece. All of a stream is in its state: one vocoder serves many.
+
+    `voices`: names that `open` takes, the first is the default; `batch`: how many streams it gains from being pushed at once.
+    """
 
     sample_rate: int
+    voices: tuple[str, ...]
+    batch: int
 
-    def open(self) -> Any:
-        """The state of a fresh stream."""
+    def open(self, voice: str | None = None) -> Any:
+        """The state of a fresh stream. Raises InvalidRequest for a voice that there is not."""
         ...
 
     def push(self, state: Any, units: Sequence[int], *, final: bool = False) -> Pcm:
         """Float32 [T] in [-1, 1]: what is certain after these units, and with `final` all the rest."""
+        ...
+
+    def push_all(self, jobs: Sequence[tuple[Any, Sequence[int], bool]]) -> list[Pcm]:
+        """`push` for several streams, each there once: (state, units, final)."""
         ...
 
     def decode(self, units: Sequence[int]) -> Pcm:
@@ -111,6 +120,32 @@ def _look_at_source_filter(directory: Path, profile: Profile) -> str:
     return f"eight units give {pcm.size / vocoder.sample_rate:.2f} s at {vocoder.sample_rate} Hz"
 
 
+def _load_flow_hift(directory: Path, device: str) -> StreamingVocoder:
+    from model.cosyvoice.decoder import FlowHiftVocoder
+
+    return FlowHiftVocoder.load(directory, device)
+
+
+def _look_at_flow_hift(directory: Path, profile: Profile) -> str:
+    from model.cosyvoice.decoder import FlowHiftVocoder
+
+    vocoder = FlowHiftVocoder.load(directory)
+    if vocoder.sample_rate != profile.output_sample_rate_hz:
+        raise BundleError(
+            f"the vocoder speaks {vocoder.sample_rate} Hz, the profile says {profile.output_sample_rate_hz}"
+        )
+    if vocoder.config.flow.n_units != profile.n_units:
+        raise BundleError(f"the vocoder has {vocoder.config.flow.n_units} units, the profile {profile.n_units}")
+    strangers = [voice for voice in profile.voices if voice not in vocoder.voices]
+    if strangers:
+        raise BundleError(f"the voice {strangers[0]!r} has no embedding; there are: {', '.join(vocoder.voices)}")
+    pcm = vocoder.decode(list(range(min(8, profile.n_units))))
+    return (
+        f"eight units give {pcm.size / vocoder.sample_rate:.2f} s at {vocoder.sample_rate} Hz; {vocoder.timing}; "
+        f"voices {', '.join(vocoder.voices)}"
+    )
+
+
 def _interleaved(profile: Profile, lm_directory: Path) -> PromptWriter:
     from model.prompts import Prompts
 
@@ -122,6 +157,7 @@ ENCODERS: dict[str, EncoderKind] = {
 }
 VOCODERS: dict[str, VocoderKind] = {
     "source_filter": VocoderKind(_load_source_filter, {"vocoder": _look_at_source_filter}),
+    "flow_hift": VocoderKind(_load_flow_hift, {"vocoder": _look_at_flow_hift}),
 }
 PROMPTS: dict[str, PromptFormat] = {
     "interleaved": _interleaved,
