@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from clients.errors import Disconnected, TurnFailed, TurnTimeout, first_cause
@@ -25,6 +26,9 @@ class Conversation:
     `buffer_s`: what the caller's player holds back before it starts. A question spoken in real time ends when the
     server hears silence, so an open microphone sends silence until the answer is complete. Errors about events of
     earlier turns, and about a truncation that came too late, are no errors of this turn.
+
+    In a session that comes back, a turn that lost its connection raises Disconnected, and the next one begins when the
+    session is back.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class Conversation:
         self._refusals: set[str | None] = set()
         self._due_s: float | None = None
         self._sent_s = 0.0
+        self._away = False
+        self._lost: str | None = None
         self.turn = TurnRecord(buffer_s)
 
     async def hold(self, script: Callable[[Conversation], Awaitable[None]]) -> None:
@@ -70,18 +76,18 @@ class Conversation:
 
     async def ask_text(self, text: str) -> TurnRecord:
         """Ask a typed question; returns when it is answered or refused."""
-        self._begin()
+        await self._begin()
         return await self._request(await self._session.add_text(text))
 
     async def ask_at_once(self, recording: Recording) -> TurnRecord:
         """Send a whole recording as fast as the server takes it, and commit it."""
-        self._begin()
+        await self._begin()
         self._own_events.update(await self._session.append(recording.pcm))
         return await self._request(await self._session.commit())
 
     async def ask_and_commit(self, recording: Recording) -> TurnRecord:
         """Speak a recording in real time up to the end of its speech, and commit it there."""
-        self._begin()
+        await self._begin()
         self._due_s = None
         for message in recording.messages[: recording.speech_frames]:
             await self._send_frame(message)
@@ -89,7 +95,7 @@ class Conversation:
 
     async def ask_aloud(self, recording: Recording) -> TurnRecord:
         """Speak a recording in real time; the server notices when it ends. The microphone stays open until then."""
-        self._begin()
+        await self._begin()
         for number, message in enumerate(recording.messages, start=1):
             await self._send_frame(message)
             if number == recording.speech_frames:
@@ -110,7 +116,11 @@ class Conversation:
             await self._send_frame(SILENCE_MESSAGE)
         await self._clock.sleep_until(end_s)
 
-    def _begin(self) -> None:
+    async def _begin(self) -> None:
+        while self._away:
+            self._changed.clear()
+            await self._changed.wait()
+        self._lost = None
         self.turn = TurnRecord(self._buffer_s)
         self._own_events.clear()
         self._refusals.clear()
@@ -136,8 +146,13 @@ class Conversation:
                 while not condition():
                     self._changed.clear()
                     await self._changed.wait()
+                    self._check_connection()
         except TimeoutError as late:
             raise TurnTimeout(complaint) from late
+
+    def _check_connection(self) -> None:
+        if self._lost is not None:
+            raise Disconnected(self._lost)
 
     def _late(self) -> str:
         return f"no complete answer within {self._timeout_s:g} s"
@@ -147,6 +162,7 @@ class Conversation:
         due_s = self._clock.now_s() if self._due_s is None else self._due_s
         await self._clock.sleep_until(due_s)
         woke_s = self._clock.now_s()
+        self._check_connection()
         await self._session.send_message(message)
         sent_s = self._clock.now_s()
         if self._measure_lag is not None:
@@ -162,6 +178,9 @@ class Conversation:
         now_s = self._clock.now_s()
         if event.type == "session.updated":
             self._configured = True
+        if event.type in ("connection.lost", "connection.restored"):
+            self._away = event.type == "connection.lost"
+            self._lost = event.reason if self._away else self._lost
         if event.type == "error":
             if event.error.event_id not in (None, *self._own_events):
                 return
@@ -175,11 +194,9 @@ class Conversation:
 
     async def _interrupt(self, now_s: float) -> None:
         """The user speaks: playback stops, and the server learns how much was heard."""
-        playback = self.turn.playback
-        if playback.item_id is not None and playback.left_s(now_s) > 0:
-            heard_ms = int(playback.heard_s(now_s) * 1000)
-            await self._session.truncate(playback.item_id, heard_ms)
-            self.turn.stop_playback()
+        with suppress(Disconnected):  # the session itself says so next
+            for heard in self.turn.interrupt(now_s):
+                await self._session.truncate(heard.item_id, heard.ms)
 
 
 def summary_of(errors: list[TurnError]) -> str:

@@ -6,10 +6,14 @@ from typing import ClassVar
 
 
 class ClientError(Exception):
-    """Root. `code` is stable; errors that the server named carry the server's code."""
+    """Root. `code` is stable; errors that the server named carry the server's code.
+
+    `retryable`: the same may succeed later without anybody changing anything.
+    """
 
     code: str = "client_error"
     exit_code: ClassVar[int] = 4
+    retryable: bool = False
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
@@ -23,19 +27,25 @@ class ServerUnreachable(ClientError):
 
     code = "server_unreachable"
     exit_code = 3
+    retryable = True
 
 
 class ConnectionRejected(ClientError):
-    """The server answers but does not open a session: wrong key, unknown model, no room."""
+    """The server answers but does not open a session: wrong key, unknown model (not `retryable`), no room (`retryable`)."""
 
     code = "connection_rejected"
     exit_code = 3
+
+    def __init__(self, message: str, *, code: str | None = None, retryable: bool = False) -> None:
+        super().__init__(message, code=code)
+        self.retryable = retryable
 
 
 class Disconnected(ClientError):
     """The connection ended in the middle of a session."""
 
     code = "disconnected"
+    retryable = True
 
 
 class InvalidEvent(ClientError):

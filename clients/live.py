@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any, Protocol
 
 from clients.errors import Disconnected, first_cause
@@ -28,7 +29,8 @@ class LiveConversation:
     """The microphone goes to the server, its answers to the loudspeaker, until one of them ends.
 
     When the server hears the user speak, the loudspeaker falls silent at once, what is still in flight of that answer
-    is dropped, and the server is told how much was heard.
+    is dropped, and the server is told how much was heard. While a session that comes back is away, what has arrived is
+    still played, and what the user says is lost.
     """
 
     def __init__(self, session: RealtimeSession, card: SoundCard, display: Display) -> None:
@@ -38,9 +40,11 @@ class LiveConversation:
         self._turn = TurnRecord()
         self._response_id: str | None = None
         self._dropped: str | None = None
+        self._items: set[str] = set()
+        """Spoken answers that this connection knows as such: one that came back has only their text."""
 
     async def run(self) -> None:
-        """Talk until cancelled. Raises Disconnected when the server goes away."""
+        """Talk until cancelled. Raises Disconnected when the server goes away for good."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._speak(), name="microphone")
@@ -50,7 +54,8 @@ class LiveConversation:
 
     async def _speak(self) -> None:
         async for frame in self._card.frames():
-            await self._session.append(frame)
+            with suppress(Disconnected):  # whoever listens to the session is told
+                await self._session.append(frame)
 
     async def _listen(self) -> None:
         async for event in self._session:
@@ -67,7 +72,13 @@ class LiveConversation:
             case "response.created":
                 self._response_id = event.response.id
             case "response.output_audio.delta" if event.response_id != self._dropped:
+                self._items.add(event.item_id)
                 self._card.loudspeaker.play(event.item_id, audio_of(event))
+            case "response.output_audio.done":
+                self._card.loudspeaker.ended(event.item_id)
+            case "connection.lost":
+                self._items.clear()
+                self._turn = TurnRecord()
         self._turn.take(event, now_s)
         self._display.show(event, self._turn)
         if event.type == "response.done" and self._turn.over:
@@ -76,6 +87,8 @@ class LiveConversation:
     async def _interrupt(self) -> None:
         self._dropped = self._response_id
         self._turn = TurnRecord()
-        cut_short = self._card.loudspeaker.stop()
-        if cut_short is not None:
-            await self._session.truncate(*cut_short)
+        with suppress(Disconnected):
+            for heard in self._card.loudspeaker.stop():
+                if heard.item_id in self._items:
+                    await self._session.truncate(heard.item_id, heard.ms)
+        self._items.clear()

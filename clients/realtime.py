@@ -8,8 +8,9 @@
         async for event in session:
             ...
 
-Events that arrive are the models of `openai.types.realtime`, validated; an event type those do not know is an
-`UnknownEvent`. Read while you send: a server that cannot deliver stops listening.
+Events that arrive are the models of `openai.types.realtime`, validated, so that they are the types that users of the
+SDK know and every field has one definition; an event type those do not know is an `UnknownEvent`, and breaks nothing.
+Read while you send: a server that cannot deliver stops listening. `clients.reconnect` has a session that comes back.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ class RealtimeSession:
         self._numbers = itertools.count(1)
         self.created = created
 
-    def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[ServerEvent]:
         return self
 
     async def __anext__(self) -> Any:
@@ -158,9 +159,9 @@ class RealtimeSession:
 
     async def send(self, event: Mapping[str, Any]) -> str:
         """Send any client event. An `event_id` is added where it has none."""
-        event_id = str(event.get("event_id") or f"client_{next(self._numbers)}")
-        await self.send_message(json.dumps({**event, "event_id": event_id}))
-        return event_id
+        numbered = self._numbered(event)
+        await self.send_message(json.dumps(numbered))
+        return str(numbered["event_id"])
 
     async def send_message(self, message: str) -> None:
         """Send an event that is already JSON."""
@@ -168,6 +169,13 @@ class RealtimeSession:
             await self._socket.send(message)
         except ConnectionClosed as closed:
             raise _disconnected(closed) from closed
+
+    async def close(self) -> None:
+        """End the session in an orderly way."""
+        await self._socket.close()
+
+    def _numbered(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        return {**event, "event_id": event.get("event_id") or f"client_{next(self._numbers)}"}
 
     async def update(self, options: SessionOptions) -> str:
         """`session.update`; the server answers `session.updated`."""
@@ -218,12 +226,21 @@ async def connect(
 
     Raises ServerUnreachable where nothing answers and ConnectionRejected where the server refuses.
     """
-    address = realtime_url(url, model)
-    socket = await _open(address, api_key, open_timeout_s)
+    session = RealtimeSession(*await dial(realtime_url(url, model), api_key, open_timeout_s))
     try:
-        yield RealtimeSession(socket, await _first_event(socket, open_timeout_s))
+        yield session
     finally:
+        await session.close()
+
+
+async def dial(address: str, api_key: str | None, timeout_s: float) -> tuple[ClientConnection, SessionCreatedEvent]:
+    """An open socket and its first event. Raises as `connect` does."""
+    socket = await _open(address, api_key, timeout_s)
+    try:
+        return socket, await _first_event(socket, timeout_s)
+    except BaseException:
         await socket.close()
+        raise
 
 
 def realtime_url(url: str, model: str | None = None) -> str:
@@ -260,10 +277,10 @@ async def _first_event(socket: ClientConnection, timeout_s: float) -> SessionCre
         async with asyncio.timeout(timeout_s):
             event = parse_event(await socket.recv())
     except TimeoutError as late:
-        raise ConnectionRejected(f"the server opened no session within {timeout_s:g} s") from late
+        raise ConnectionRejected(f"the server opened no session within {timeout_s:g} s", retryable=True) from late
     except ConnectionClosed as closed:
         reason = _disconnected(closed).message
-        raise ConnectionRejected(f"the server opened no session: {reason}") from closed
+        raise ConnectionRejected(f"the server opened no session: {reason}", retryable=True) from closed
     if isinstance(event, RealtimeErrorEvent):
         raise ConnectionRejected(event.error.message, code=event.error.code)
     if not isinstance(event, SessionCreatedEvent):
@@ -279,7 +296,8 @@ def _rejected(refusal: InvalidStatus) -> ConnectionRejected:
         code, message = error.get("code"), error.get("message")
     except (ValueError, TypeError, KeyError, AttributeError):
         pass
-    return ConnectionRejected(f"the server refused (HTTP {status}){': ' if message else ''}{message}", code=code)
+    text = f"the server refused (HTTP {status}){': ' if message else ''}{message}"
+    return ConnectionRejected(text, code=code, retryable=status >= 500 or status in (408, 429))
 
 
 def _disconnected(closed: ConnectionClosed) -> Disconnected:

@@ -10,57 +10,57 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from clients.errors import SoundCardMissing
+from clients.playback import Heard, Playout
 from clients.realtime import RATE_HZ, SAMPLE_BYTES
 from clients.recordings import FRAME_BYTES
 
 _MICROPHONE_FRAMES = 100
-_LOUDSPEAKER_BYTES = 600 * RATE_HZ * SAMPLE_BYTES
+_LOUDSPEAKER_SAMPLES = 600 * RATE_HZ
 
 
 class Loudspeaker:
-    """Audio that waits to be played: filled by the event loop, drained by the sound card's thread."""
+    """Audio that waits to be played: filled by the event loop, drained by the sound card's thread.
+
+    Heard is what the sound card took: it plays that out even when the next thing it gets is silence.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[str, bytes]] = deque()
-        self._waiting_bytes = 0
-        self._item_id: str | None = None
-        self._heard_bytes = 0
+        self._waiting: deque[bytes] = deque()
+        self._playout = Playout()
 
     def play(self, item_id: str, pcm: bytes) -> None:
         """Play after what waits. Ten minutes may wait; what would be more is not heard."""
+        samples = len(pcm) // SAMPLE_BYTES
         with self._lock:
-            if self._waiting_bytes + len(pcm) <= _LOUDSPEAKER_BYTES:
-                self._waiting.append((item_id, pcm))
-                self._waiting_bytes += len(pcm)
+            if self._playout.waiting + samples <= _LOUDSPEAKER_SAMPLES:
+                self._waiting.append(pcm)
+                self._playout.received(item_id, samples)
+
+    def ended(self, item_id: str) -> None:
+        """No more audio of this item will come."""
+        with self._lock:
+            self._playout.ended(item_id)
 
     def pull(self, size: int) -> bytes:
         """The next `size` bytes for the sound card, filled up with silence."""
         pieces, missing = [], size
         with self._lock:
             while missing and self._waiting:
-                item_id, pcm = self._waiting.popleft()
+                pcm = self._waiting.popleft()
                 piece, rest = pcm[:missing], pcm[missing:]
                 if rest:
-                    self._waiting.appendleft((item_id, rest))
-                if item_id != self._item_id:
-                    self._item_id, self._heard_bytes = item_id, 0
-                self._heard_bytes += len(piece)
-                self._waiting_bytes -= len(piece)
+                    self._waiting.appendleft(rest)
                 missing -= len(piece)
                 pieces.append(piece)
+            self._playout.played((size - missing) // SAMPLE_BYTES)
         return b"".join(pieces) + bytes(missing)
 
-    def stop(self) -> tuple[str, int] | None:
-        """Fall silent. Returns the item that was cut short and how many ms of it were heard, None if none was."""
+    def stop(self) -> list[Heard]:
+        """Fall silent. Returns the items that were not heard to their end."""
         with self._lock:
-            if not self._waiting:
-                return None
-            item_id = self._waiting[0][0]
-            heard_bytes = self._heard_bytes if item_id == self._item_id else 0
             self._waiting.clear()
-            self._waiting_bytes = 0
-            return item_id, heard_bytes * 1000 // (RATE_HZ * SAMPLE_BYTES)
+            return self._playout.interrupt()
 
 
 class SoundCard(Protocol):

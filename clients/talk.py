@@ -5,23 +5,17 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
 
 from clients.conversation import Conversation
-from clients.errors import ClientError, ServerUnreachable, UnreadableRecording
+from clients.errors import ClientError, Disconnected, ServerUnreachable, UnreadableRecording
 from clients.live import LiveConversation
-from clients.realtime import (
-    DEFAULT_URL,
-    ReplyLanguage,
-    ServerVad,
-    SessionOptions,
-    audio_of,
-    connect,
-)
+from clients.realtime import DEFAULT_URL, ReplyLanguage, ServerVad, SessionOptions, audio_of
+from clients.reconnect import Backoff, stay_connected
 from clients.recordings import Recording, check_format, check_writable, read_recording, write_recording
 from clients.soundcard import open_sound_card
 from clients.turns import TurnRecord
@@ -46,6 +40,7 @@ class Talk:
     api_key: str | None = None
     model: str | None = None
     timeout_s: float = 60.0
+    backoff: Backoff = field(default_factory=Backoff)
 
 
 class Screen:
@@ -91,6 +86,10 @@ class Screen:
                 self.say("answer", event.delta)
             case "response.output_audio.delta" if turn.first_audio_s != self._marked_s:
                 self._mark_first_audio(turn)
+            case "connection.lost":
+                self.line("lost", f"{event.reason}; trying to come back")
+            case "connection.restored":
+                self.line("back", f"after {event.away_s:.1f} s; the new session knows {event.messages} messages")
             case "error" if (event.error.code, event.error.message) != self._shown_error:
                 self._shown_error = event.error.code, event.error.message
                 self.line("error", f"{event.error.code or event.error.type}: {event.error.message}")
@@ -149,8 +148,9 @@ async def ask_all(talk: Talk, screen: Screen) -> list[TurnRecord]:
             if talk.realtime and number < len(talk.questions):
                 await conversation.listen_to_answer(open_microphone=isinstance(question, Recording))
 
-    async with connect(talk.url, api_key=talk.api_key, model=talk.model) as session:
-        await Conversation(session, timeout_s=talk.timeout_s, observe=observe).hold(script)
+    session = stay_connected(talk.url, api_key=talk.api_key, model=talk.model, backoff=talk.backoff)
+    async with session as lasting:
+        await Conversation(lasting, timeout_s=talk.timeout_s, observe=observe).hold(script)
     return turns
 
 
@@ -158,7 +158,15 @@ def _describe(question: Recording | str) -> str:
     return question if isinstance(question, str) else f"{question.name} ({question.duration_s:.1f} s)"
 
 
-def _ask(conversation: Conversation, question: Recording | str, *, realtime: bool) -> Awaitable[TurnRecord]:
+async def _ask(conversation: Conversation, question: Recording | str, *, realtime: bool) -> TurnRecord:
+    """Ask; and once more, in a session that has come back, where the connection broke before the answer was complete."""
+    try:
+        return await _ask_once(conversation, question, realtime=realtime)
+    except Disconnected:
+        return await _ask_once(conversation, question, realtime=realtime)
+
+
+def _ask_once(conversation: Conversation, question: Recording | str, *, realtime: bool) -> Awaitable[TurnRecord]:
     if isinstance(question, str):
         return conversation.ask_text(question)
     return conversation.ask_aloud(question) if realtime else conversation.ask_at_once(question)
@@ -177,10 +185,11 @@ def _write_answer(talk: Talk, number: int, pcm: bytes, screen: Screen) -> None:
     screen.line("written", str(path))
 
 
-async def _talk_live(url: str, options: SessionOptions, api_key: str | None, model: str | None, screen: Screen) -> None:
-    async with connect(url, api_key=api_key, model=model) as session:
+async def _talk_live(talk: Talk, screen: Screen) -> None:
+    lasting = stay_connected(talk.url, api_key=talk.api_key, model=talk.model, backoff=talk.backoff)
+    async with lasting as session:
         with open_sound_card() as card:
-            await session.update(options)
+            await session.update(talk.options)
             screen.line("ready", "speak, and interrupt by speaking; headphones keep the answer out of the microphone")
             await LiveConversation(session, card, screen).run()
 
@@ -200,6 +209,9 @@ def talk(
     model: Annotated[str | None, typer.Option(help="Model to ask.")] = None,
     api_key: Annotated[str | None, typer.Option(envvar="CSLM_API_KEY", help="Key of the server.")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a complete answer.")] = 60.0,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds to go on trying to restore a lost connection.")
+    ] = 60.0,
 ) -> None:
     """Ask recordings, typed questions or the microphone; hear and read the answer.
 
@@ -207,10 +219,11 @@ def talk(
     """
     detection = ServerVad() if realtime or mic else None
     options = SessionOptions(detection, reply_language, instructions, voice)
+    plan = Talk(url, (), options, output, realtime, api_key, model, timeout, Backoff(patience_s=patience))
     screen = Screen()
     try:
         if mic:
-            asyncio.run(_talk_live(url, options, api_key, model, screen))
+            asyncio.run(_talk_live(plan, screen))
             return
         if output is not None:
             check_writable(output)
@@ -218,8 +231,7 @@ def talk(
         questions = (*(read_recording(file) for file in files or ()), *(text or ()))
         if not questions:
             raise UnreadableRecording("nothing to ask: name a recording, or use --text or --mic")
-        plan = Talk(url, questions, options, output, realtime, api_key, model, timeout)
-        turns = asyncio.run(ask_all(plan, screen))
+        turns = asyncio.run(ask_all(replace(plan, questions=questions), screen))
     except ClientError as error:
         screen.end()
         raise typer.Exit(report_error(error)) from error

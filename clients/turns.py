@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from clients.playback import Playback
+from clients.playback import Heard, Playback
 from clients.realtime import RATE_HZ, SAMPLE_BYTES, audio_of
 
 HARMLESS_ERRORS = frozenset({"response_cancel_not_active"})
@@ -29,7 +29,8 @@ class TurnRecord:
     `asked_s`: end of the user's speech (last frame with speech sent, or the commit, or the typed text), set by whoever
     sends; `stopped_s`: the server noticed (`speech_stopped`; where the client ends turns itself, `committed` or the
     item that was added). When the server answers too early and is interrupted by the rest of the question, the record
-    is of its last answer, and `interrupted` counts the others. `reason`: why it ended early, or the code of its failure.
+    is of its last answer, and `interrupted` counts the others. `item_id`: the answer in the conversation. `reason`: why
+    it ended early, or the code of its failure.
     """
 
     buffer_s: float = 0.0
@@ -42,6 +43,7 @@ class TurnRecord:
     text: str = ""
     status: str | None = None
     reason: str | None = None
+    item_id: str | None = None
     interrupted: int = 0
     audio_s: float = 0.0
     errors: list[TurnError] = field(default_factory=list)
@@ -51,6 +53,8 @@ class TurnRecord:
     _answer_due: bool = False
     _answering: bool = False
     _question_item: str | None = None
+    _response_id: str | None = None
+    _interrupted_id: str | None = None
 
     def __post_init__(self) -> None:
         self.playback = Playback(self.buffer_s)
@@ -70,9 +74,10 @@ class TurnRecord:
         """The client asked for an answer itself."""
         self._answer_due = True
 
-    def stop_playback(self) -> None:
-        """The listener hears no more of this answer."""
-        self.playback = Playback(self.buffer_s)
+    def interrupt(self, now_s: float) -> list[Heard]:
+        """The listener hears no more of the answers so far, nor what is still on its way. Returns what was cut short."""
+        self._interrupted_id = self._response_id
+        return self.playback.interrupt(now_s)
 
     def take(self, event: Any, now_s: float) -> None:
         """The next event, which arrived at `now_s`. Events that say nothing about a turn change nothing."""
@@ -117,21 +122,29 @@ class TurnRecord:
         if self.done_s is not None or self._answering:
             self.interrupted += 1
         self._answer_due, self._answering = False, True
+        self._response_id = event.response.id
         self.first_text_s = self.first_audio_s = self.done_s = self.status = self.reason = None
+        self.item_id = None
         self.text = ""
         self.playback = Playback(self.buffer_s)
 
     def _on_text(self, event: Any, now_s: float) -> None:
         if self.first_text_s is None:
             self.first_text_s = now_s
+        self.item_id = event.item_id
         self.text += event.delta
 
     def _on_audio(self, event: Any, now_s: float) -> None:
-        duration_s = len(audio_of(event)) / SAMPLE_BYTES / RATE_HZ
+        samples = len(audio_of(event)) // SAMPLE_BYTES
         if self.first_audio_s is None:
             self.first_audio_s = now_s
-        self.audio_s += duration_s
-        self.playback.received(event.item_id, duration_s, now_s)
+        self.item_id = event.item_id
+        self.audio_s += samples / RATE_HZ
+        if event.response_id != self._interrupted_id:
+            self.playback.received(event.item_id, samples, now_s)
+
+    def _on_audio_done(self, event: Any, now_s: float) -> None:
+        self.playback.ended(event.item_id)
 
     def _on_response_done(self, event: Any, now_s: float) -> None:
         response = event.response
@@ -159,5 +172,6 @@ _METHODS = {
     "response.output_audio_transcript.delta": TurnRecord._on_text,
     "response.output_text.delta": TurnRecord._on_text,
     "response.output_audio.delta": TurnRecord._on_audio,
+    "response.output_audio.done": TurnRecord._on_audio_done,
     "response.done": TurnRecord._on_response_done,
 }

@@ -294,7 +294,7 @@ class Vocoder:
 
     def __init__(self, config: VocoderConfig, units: UnitEncoder, acoustics: Acoustics, generator: Generator) -> None:
         self.config = config
-        self.sample_rate = config.sample_rate
+        self.sample_rate, self.voices, self.batch = config.sample_rate, ("default",), 1
         # float64 up to the pitch: its rounding would add up in the phase, and differ with the cuts
         self._units, self._acoustics, self._generator = (
             units.double().eval(),
@@ -313,8 +313,8 @@ class Vocoder:
         parts.load_state_dict({k: v.float() for k, v in load_file(directory / "vocoder.safetensors").items()})
         return cls(config, parts["units"], parts["acoustics"], parts["generator"])  # type: ignore[arg-type]
 
-    def open(self) -> VocoderState:
-        """A fresh stream."""
+    def open(self, voice: str | None = None) -> VocoderState:
+        """A fresh stream. There is one voice a language, so `voice` chooses nothing."""
         config, zero, width = self.config, torch.zeros(1, dtype=torch.float64), self.config.unit_width
         return VocoderState(
             embedded=_Stretch(zero.new_zeros(0, width), width),
@@ -350,6 +350,10 @@ class Vocoder:
         )
         state.finished = final
         return self._render(state, made.unflatten(-1, (2, -1)), final=final).clamp(-1, 1).numpy()
+
+    def push_all(self, jobs: Sequence[tuple[VocoderState, Sequence[int], bool]]) -> list[npt.NDArray[np.float32]]:
+        """`push` for several streams, one after the other."""
+        return [self.push(state, units, final=final) for state, units, final in jobs]
 
     def decode(self, units: Sequence[int]) -> npt.NDArray[np.float32]:
         """All of it at once."""

@@ -1,7 +1,8 @@
 """The vocoder in a process of its own, serving the cuts of all sessions, the one nearest to underrun first.
 
-The gateway decides the order and hands over one cut at a time, so that an urgent cut never waits behind more than one
-other. Streams are states in the worker's memory, opened with their first cut and closed with their turn.
+The gateway decides the order and hands over one batch of cuts at a time, as large as the vocoder gains from, so that an urgent
+cut never waits behind more than one other batch. Streams are states in the worker's memory, opened with their first cut and closed
+with their turn.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import heapq
 import itertools
 import logging
 import multiprocessing
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -49,6 +50,7 @@ class VocoderWorker:
         self._directory = directory
         self._weights = (kind, directory, device, threads)
         self.sample_rate = sample_rate
+        self._batch = 1
         self._numbers = itertools.count()
         self._waiting: list[_Job] = []
         self._work = asyncio.Event()
@@ -61,7 +63,8 @@ class VocoderWorker:
         """Start the process and load the weights. Raises BundleError."""
         self._process = self._new_process()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._process, _load, *self._weights)
+            load = asyncio.get_running_loop().run_in_executor(self._process, _load, *self._weights)
+            self._batch = await load
         except (BrokenProcessPool, OSError, ValueError, KeyError) as error:
             raise BundleError(f"the vocoder in {self._directory} cannot be loaded: {error}") from error
         self._dispatcher = asyncio.create_task(self._dispatch(), name="vocoder-dispatch")
@@ -102,31 +105,40 @@ class VocoderWorker:
         return await job.done
 
     async def _dispatch(self) -> None:
-        """One cut at a time, the nearest deadline first; cuts whose turn was cancelled are passed over."""
+        """A batch at a time, the nearest deadlines first; cuts whose turn was cancelled are passed over."""
         loop = asyncio.get_running_loop()
         while True:
             await self._work.wait()
-            if not self._waiting:
+            jobs = self._next_batch()
+            if not jobs:
                 self._work.clear()
                 continue
-            job = heapq.heappop(self._waiting)
-            if job.done.done():
-                continue
+            cuts = [(job.stream, job.cut.voice, list(job.cut.units), job.cut.final) for job in jobs]
             try:
-                pcm = await loop.run_in_executor(self._process, _decode, job.stream, list(job.cut.units), job.cut.final)
+                pieces = await loop.run_in_executor(self._process, _decode, cuts)
             except BrokenProcessPool:
-                await self._restart(job)
+                await self._restart(jobs)
             except Exception:
                 log.exception("vocoder failed")
-                _fail(job, "the vocoder failed; the turn is lost, try again")
+                for job in jobs:
+                    _fail(job, "the vocoder failed; the turn is lost, try again")
             else:
-                if not job.done.done():
-                    job.done.set_result(pcm)
+                for job, pcm in zip(jobs, pieces, strict=True):
+                    if not job.done.done():
+                        job.done.set_result(pcm)
 
-    async def _restart(self, job: _Job) -> None:
+    def _next_batch(self) -> list[_Job]:
+        jobs = list[_Job]()
+        while self._waiting and len(jobs) < self._batch:
+            job = heapq.heappop(self._waiting)
+            if not job.done.done():
+                jobs.append(job)
+        return jobs
+
+    async def _restart(self, jobs: Sequence[_Job]) -> None:
         """Fail what the dead process was to speak, and bring up a new one; a broken one again after a second."""
         log.error("vocoder process died; starting a new one")
-        lost, self._waiting = [job, *self._waiting], []
+        lost, self._waiting = [*jobs, *self._waiting], []
         self._generation += 1
         self._restarting = True
         for each in lost:
@@ -153,8 +165,8 @@ _vocoder: StreamingVocoder
 _streams: dict[int, Any] = {}
 
 
-def _load(kind: str, directory: Path, device: str, threads: int) -> None:
-    """Load the weights and speak once, so that the first turn does not wait for it."""
+def _load(kind: str, directory: Path, device: str, threads: int) -> int:
+    """Load the weights and speak once, so that the first turn does not wait for it. Returns how many cuts to send at once."""
     import signal
 
     import torch
@@ -166,16 +178,18 @@ def _load(kind: str, directory: Path, device: str, threads: int) -> None:
     global _vocoder
     _vocoder = kind_of(VOCODERS, kind, "vocoder").load(directory, device)
     _vocoder.decode([0, 1, 2])
+    return _vocoder.batch
 
 
-def _decode(stream: int, units: list[int], final: bool) -> Pcm:
-    state = _streams.get(stream)
-    if state is None:
-        state = _streams[stream] = _vocoder.open()
-    pcm = _vocoder.push(state, units, final=final)
-    if final:
-        del _streams[stream]
-    return pcm
+def _decode(cuts: list[tuple[int, str | None, list[int], bool]]) -> list[Pcm]:
+    for stream, voice, _, _ in cuts:
+        if stream not in _streams:
+            _streams[stream] = _vocoder.open(voice)
+    pieces = _vocoder.push_all([(_streams[stream], units, final) for stream, _, units, final in cuts])
+    for stream, _, _, final in cuts:
+        if final:
+            del _streams[stream]
+    return pieces
 
 
 def _forget(stream: int) -> None:

@@ -70,6 +70,7 @@ class SpeechOptions(BaseModel):
             reply_language=self.reply_language,
             instructions=self.instructions,
             schedule=self.schedule,
+            voice=self.voice,
             temperature=self.temperature,
             top_p=self.top_p,
             max_tokens=self.max_tokens,

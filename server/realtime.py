@@ -14,7 +14,8 @@ from starlette.websockets import WebSocketState
 from server.gateway import Gateway, authorised
 from server.runtime import ServedModel
 from streaming.errors import NotFound, SpeechServerError
-from streaming.realtime.response import Event
+from streaming.realtime.config import TranscriptionConfig
+from streaming.realtime.outbox import Event
 from streaming.realtime.session import Observer, Outcome, RealtimeSession, SessionLimits, SessionModel
 from streaming.turn import TurnReport
 
@@ -47,10 +48,11 @@ async def _serve(socket: WebSocket, gateway: Gateway, model: ServedModel) -> Non
     offered = socket.scope.get("subprotocols") or []
     await socket.accept(subprotocol="realtime" if "realtime" in offered else None)
     session = RealtimeSession(
-        SessionModel(model.name, model.voices, model.stages),
+        SessionModel(model.name, model.voices, model.stages, model.languages),
         lambda event: _send(socket, event, gateway.settings.write_timeout_s),
-        limits=SessionLimits(max_question_s=model.max_question_s),
-        observer=_observer(gateway),
+        limits=session_limits(gateway, model),
+        observer=session_observer(gateway),
+        config=_first_settings(socket.query_params.get("intent")),
     )
     try:
         await session.run(_messages(socket))
@@ -61,7 +63,18 @@ async def _serve(socket: WebSocket, gateway: Gateway, model: ServedModel) -> Non
         await _close(socket, 1000, "")
 
 
-def _observer(gateway: Gateway) -> Observer:
+def _first_settings(intent: str | None) -> TranscriptionConfig | None:
+    return TranscriptionConfig(type="transcription") if intent == "transcription" else None
+
+
+def session_limits(gateway: Gateway, model: ServedModel) -> SessionLimits:
+    """What a session may use, by the settings and the model."""
+    return SessionLimits(max_question_s=model.max_question_s, max_session_s=gateway.settings.max_session_s)
+
+
+def session_observer(gateway: Gateway) -> Observer:
+    """Where a session reports to: the metrics."""
+
     def turn(report: TurnReport, outcome: Outcome) -> None:
         gateway.metrics.observe_turn(report, "realtime", outcome)
 

@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(4 * 1024 * 1024, ge=1, description="largest WebSocket message")
     max_upload_s: float = Field(60.0, gt=0, description="longest time a request body may take to arrive")
     max_turn_s: float = Field(120.0, gt=0, description="longest time a turn may take")
+    max_session_s: float = Field(3600.0, gt=0, description="longest time a realtime session may last")
     write_timeout_s: float = Field(30.0, gt=0, description="longest time a client may leave an answer unread")
     shutdown_s: float = Field(10.0, ge=0, description="time that running turns get when the server stops")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -13,7 +13,8 @@ class EndpointerConfig:
 
     `threshold`: speech probability that starts a turn (it ends 0.15 below, so that it does not flicker);
     `prefix_padding_ms`: audio kept from before the start; `silence_duration_ms`: silence that ends a turn;
-    `min_speech_ms`: shorter bursts are no turn; `max_turn_ms`: a turn that grows longer ends there.
+    `min_speech_ms`: shorter bursts are no turn; `max_turn_ms`: a turn that grows longer ends there; `pause_ms`: silence that
+    is told as a pause, so that somebody may judge whether the turn is over.
     """
 
     threshold: float = 0.5
@@ -21,6 +22,7 @@ class EndpointerConfig:
     silence_duration_ms: int = 500
     min_speech_ms: int = 96
     max_turn_ms: int = 30_000
+    pause_ms: int | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.threshold <= 1.0:
@@ -44,6 +46,21 @@ class SpeechStopped:
     at_sample: int
 
 
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The user has been silent for `pause_ms`; the turn may be over. Told once a pause."""
+
+    at_sample: int
+
+
+def patience_ms(finished: float, *, pause_ms: int, longest_ms: int) -> int:
+    """Silence to wait for in all when a turn is over with probability `finished`: from `pause_ms` to `longest_ms`.
+
+    Squared, so that a model that is nearly sure need not be quite sure to be believed.
+    """
+    return round(pause_ms + (longest_ms - pause_ms) * (1 - finished) ** 2)
+
+
 class Endpointer:
     """A state machine over windows of fixed length. `HYSTERESIS` and `FLOOR` as in Silero's own iterator.
 
@@ -61,23 +78,36 @@ class Endpointer:
         self._silence = round(config.silence_duration_ms * per_ms)
         self._min_speech = round(config.min_speech_ms * per_ms)
         self._max_turn = round(config.max_turn_ms * per_ms)
+        self._pause = None if config.pause_ms is None else round(config.pause_ms * per_ms)
+        self._per_ms = per_ms
         self.speaking = False
         self._started = self._ended = 0
         self._candidate: int | None = None
         self._silent_since: int | None = None
+        self._needed = self._silence
+        self._pause_told = False
 
-    def feed(self, probability: float, start_sample: int) -> SpeechStarted | SpeechStopped | None:
+    def wait(self, silence_ms: int) -> None:
+        """End this turn once the pause that it is in has lasted `silence_ms`; speech makes it void."""
+        self._needed = round(silence_ms * self._per_ms)
+
+    def feed(self, probability: float, start_sample: int) -> SpeechStarted | Paused | SpeechStopped | None:
         """The window of `window_samples` that starts at `start_sample`."""
         end = start_sample + self._window
         if not self.speaking:
             return self._waiting(probability, start_sample, end)
         if probability >= max(self._config.threshold - self.HYSTERESIS, self.FLOOR):
-            self._silent_since = None
+            self._silent_since, self._needed, self._pause_told = None, self._silence, False
         elif self._silent_since is None:
             self._silent_since = start_sample
-        silent = self._silent_since is not None and end - self._silent_since >= self._silence
-        if not silent and end + self._window - self._started <= self._max_turn:
-            return None
+        silence = 0 if self._silent_since is None else end - self._silent_since
+        over = self._silent_since is not None and silence >= self._needed
+        if not over and end + self._window - self._started <= self._max_turn:
+            if self._pause is None or self._pause_told or silence < self._pause:
+                return None
+            self._pause_told = True
+            return Paused(end)
+        self._needed, self._pause_told = self._silence, False
         self.speaking, self._silent_since, self._candidate = False, None, None
         self._ended = end
         return SpeechStopped(end)

@@ -33,12 +33,14 @@ class UnitCut:
     """Units for the decoder to speak now.
 
     `units`: merged speech units, in order. `final`: no more units follow in this turn. `slack_s`: seconds of audio the
-    listener still has to hear; the decoder serves the smallest slack of all sessions first.
+    listener still has to hear; the decoder serves the smallest slack of all sessions first. `voice`: who speaks the turn; None
+    is the decoder's first voice.
     """
 
     units: Sequence[int]
     final: bool = False
     slack_s: float = 0.0
+    voice: str | None = None
 
 
 class VoiceActivity(Protocol):
@@ -55,6 +57,19 @@ class VoiceActivity(Protocol):
 
     def reset(self) -> None:
         """Forget what was heard."""
+        ...
+
+
+class EndOfTurn(Protocol):
+    """Whether a speaker who pauses has finished."""
+
+    @property
+    def window_samples(self) -> int:
+        """The most samples at 16 kHz that it looks at."""
+        ...
+
+    async def finished(self, audio: Pcm) -> float:
+        """Probability that the turn is over after `audio`: its end, 16 kHz, at most `window_samples`."""
         ...
 
 

@@ -25,7 +25,16 @@ from streaming.interleave import (
     UnitsDelta,
 )
 from streaming.planning import ChunkPlanner, PlayoutClock
-from streaming.stages import LanguageModel, Pcm, Sampling, SpeechDecoder, SpeechEncoder, UnitCut, VoiceActivity
+from streaming.stages import (
+    EndOfTurn,
+    LanguageModel,
+    Pcm,
+    Sampling,
+    SpeechDecoder,
+    SpeechEncoder,
+    UnitCut,
+    VoiceActivity,
+)
 
 ReplyLanguage = Literal["auto", "en", "zh"]
 Schedule = Literal["interleaved", "full_chain"]
@@ -44,6 +53,7 @@ class TurnOptions:
     instructions: str = ""
     schedule: Schedule = "interleaved"
     speak: bool = True
+    voice: str | None = None
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
@@ -102,7 +112,8 @@ class PromptWriter(Protocol):
 class Stages:
     """All that a turn needs of a model.
 
-    `decoder_holds_s`: audio that the decoder keeps back until it knows what follows, on average.
+    `decoder_holds_s`: audio that the decoder keeps back until it knows what follows, on average. `end_of_turn`: absent where
+    the bundle has no such model.
     """
 
     encoder: SpeechEncoder
@@ -111,6 +122,7 @@ class Stages:
     prompts: PromptWriter
     voice_activity: Callable[[], VoiceActivity]
     decoder_holds_s: float = 0.0
+    end_of_turn: EndOfTurn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +333,7 @@ class Turn:
                 units, pending, emitted = tuple(pending[:cut]), pending[cut:], emitted + cut
                 self._cut_to_end = final = not (open_turn or pending)
                 self._handed_s = self._clock()
-                yield UnitCut(units, final=final, slack_s=slack_s)
+                yield UnitCut(units, final=final, slack_s=slack_s, voice=self._options.voice)
                 slack_s = self._slack_s()
             if isinstance(event, SpeechChunkDone):  # all of it was cut above, and what the decoder made of it has left
                 held_s = self._stages.decoder_holds_s if emitted else 0.0
@@ -329,7 +341,7 @@ class Turn:
         self._cut_to_end = True
         if emitted and not final:
             self._handed_s = self._clock()
-            yield UnitCut((), final=True, slack_s=self._slack_s())
+            yield UnitCut((), final=True, slack_s=self._slack_s(), voice=self._options.voice)
 
     def _slack_s(self) -> float:
         return self.report.playout.slack_s(self._clock())

@@ -243,14 +243,28 @@ class FakeVoiceActivity:
         """Nothing is remembered."""
 
 
+@dataclass
+class FakeEndOfTurn:
+    """Says `answers` in turn, then the last one again."""
+
+    answers: Sequence[float] = (1.0,)
+    window_samples: int = 16_000
+    asked: list[Pcm] = field(default_factory=list[Pcm])
+
+    async def finished(self, audio: Pcm) -> float:
+        self.asked.append(audio)
+        return self.answers[min(len(self.asked), len(self.answers)) - 1]
+
+
 def fake_stages(**replaced: Any) -> Stages:
-    """All stages; pass any of encoder, lm, decoder, prompts, voice_activity to replace it."""
+    """All stages; pass any of encoder, lm, decoder, prompts, voice_activity, end_of_turn to replace it."""
     stages: dict[str, Any] = {
         "encoder": FakeEncoder(),
         "lm": FakeLM(),
         "decoder": FakeDecoder(),
         "prompts": FakePrompts(),
         "voice_activity": FakeVoiceActivity,
+        "end_of_turn": FakeEndOfTurn(),
     }
     return Stages(**(stages | replaced))
 

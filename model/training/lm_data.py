@@ -25,7 +25,7 @@ from model.training.g2p import INVENTORY, to_ids
 from model.training.noise import UnitNoise, load_confusions
 from model.training.segments import segments
 from model.training.text_tokenizer import build_tokenizer, save_tokenizer
-from model.training.worlds import WORLDS, Exchange, Lang, chat_sentences, draw, number
+from model.training.worlds import LANGS, WORLDS, Exchange, Lang, chat_sentences, draw, interpret, number
 
 TEXT_WEIGHT, UNIT_WEIGHT = 2, 1
 Ids = NDArray[np.uint16]
@@ -119,7 +119,15 @@ PHASES: dict[str, dict[str, Any]] = {
         "worlds": {"repeat": 0.40, "unknown": 0.12, "translate": 0.06},
     },
     "answer": {
-        "kinds": {"speech": 0.68, "text": 0.05, "full_chain": 0.05, "listen": 0.07, "speak": 0.03, "read": 0.12},
+        "kinds": {
+            "speech": 0.63,
+            "text": 0.05,
+            "full_chain": 0.05,
+            "interpret": 0.06,
+            "listen": 0.07,
+            "speak": 0.03,
+            "read": 0.11,
+        },
         "worlds": {"repeat": 0.16, "unknown": 0.07, "translate": 0.12},
     },
 }
@@ -159,6 +167,9 @@ class Composer:
             return self._facts(rng)
         if kind in ("listen", "speak"):
             return self._pair(rng, self._sentence(rng), listen=kind == "listen")
+        if kind == "interpret":
+            question, answer = rng.choice(LANGS), rng.choice(LANGS)
+            return self._turn(rng, interpret(rng, question, answer), kind)
         return self._turn(rng, draw(rng, _pick(rng, self.worlds)), kind)
 
     def _turn(self, rng: Random, exchange: Exchange, kind: str) -> Document:
@@ -224,6 +235,8 @@ def choose_template(rng: Random, profile: dict[str, Any], exchange: Exchange) ->
     Asking how a word is said in the other language is answered in that language whatever the wording.
     """
     wanted = exchange.answer_lang
+    if exchange.world == "interpret":
+        return str(profile["tasks"]["translate"][wanted])
     if exchange.names_language:
         wanted = rng.choice(("en", "zh"))
     free = exchange.names_language or exchange.answer_lang == exchange.question_lang

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from model.encoder import FRAME_SAMPLES, SAMPLE_RATE, EncoderConfig, UnitEncoder, UnitHead, WhisperTrunk, save_config
@@ -146,7 +146,10 @@ def frame_labels(units: Sequence[int], frames: Sequence[int], length: int, befor
 
 
 def train(features: Path, encoder: Path, work: Path, *, minutes: float, batch: int = 16, rate: float = 1.5e-3) -> None:
-    """Frame cross-entropy, then CTC with a little of it; the averaged weights go to `encoder/head.safetensors` as they improve."""
+    """Frame cross-entropy, then CTC with a little of it; the averaged weights go to `encoder/head.safetensors` as they improve.
+
+    Begins with the head that is there, trained or not.
+    """
     from tqdm import tqdm
 
     work.mkdir(parents=True, exist_ok=True)
@@ -154,6 +157,7 @@ def train(features: Path, encoder: Path, work: Path, *, minutes: float, batch: i
     data = _load_features(features)
     valid, data = data[:60], data[60:]
     head = UnitHead(config)
+    head.load_state_dict({k: v.float() for k, v in load_file(encoder / "head.safetensors").items()})
     optimizer = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=0.02)
     average = torch.optim.swa_utils.AveragedModel(head, multi_avg_fn=young_average(0.998))
     step, spent, best = 0, 0.0, 1e9

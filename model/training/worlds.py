@@ -608,6 +608,21 @@ def translate(rng: Random, q: Lang, a: Lang) -> Exchange:
     return Exchange("translate", question, answer, q, other, f"translate:{pair[1]}:{q}", names_language=True)
 
 
+def interpret(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """No question: a sentence or word that is to be said in `a`, as an interpreter does; in the language it came in it stays what it is."""
+    while True:
+        pair = rng.choice(sentence_pairs(3) if rng.random() < 0.75 else word_pairs(2))
+        key = f"translate:{pair[1]}:{q}"
+        if not held_out(key):
+            break
+    mark = {"en": ".", "zh": "。"}
+    said, meant = (
+        capitalized(text) if text[-1] in ".!?。！？" else capitalized(text) + mark[lang]
+        for text, lang in ((_of(pair, q), q), (_of(pair, a), a))
+    )
+    return Exchange("interpret", said, meant, q, a, key)
+
+
 def unknown(rng: Random, q: Lang, a: Lang) -> Exchange:
     """Anything else: an honest "I don't know that yet"."""
     if rng.random() < 0.5:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from streaming.errors import NotFound
 from streaming.realtime.hearing import Hearing
-from streaming.realtime.messages import ClientEventError
-from streaming.turn import Exchange
+from streaming.realtime.shapes import ClientEventError
+from streaming.turn import ChunkMark, Exchange
 
 Role = Literal["user", "assistant", "system"]
 
@@ -21,20 +23,40 @@ def new_id(prefix: str) -> str:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One message. `text` is what was typed, heard or said; `hearing` holds the units of a spoken question, `transcribed`
-    once its transcript is complete.
+    """One message.
 
-    `audio_ms` is the length of the answer's audio, or less where the listener interrupted it.
+    `text`: what an assistant or system message says, or what was heard of a user's recording. `typed`: parts of a user's
+    message in order, None where its recording stands. `hearing`: units of the recording; `transcribed`: its transcript is
+    complete; `told`: what of it the client was sent. `audio_ms`: length of a spoken answer, or less where the listener
+    interrupted it; `marks`: ends of its chunks.
     """
 
     role: Role
     text: str = ""
+    typed: tuple[str | None, ...] = ()
     hearing: Hearing | None = None
     spoken: bool = False
     transcribed: bool = False
+    told: str = ""
     status: Literal["completed", "incomplete", "in_progress"] = "completed"
     audio_ms: int = 0
+    marks: Sequence[ChunkMark] = ()
     id: str = field(default_factory=lambda: new_id("item"))
+
+    @property
+    def written(self) -> str:
+        """What of a user's message was typed."""
+        return "\n".join(part for part in self.typed if part)
+
+    @property
+    def said(self) -> str:
+        """The whole message as text."""
+        return "\n".join(part for part in (self.written, self.text) if part)
+
+    @property
+    def recording_at(self) -> int:
+        """`content_index` of the recording."""
+        return self.typed.index(None) if None in self.typed else 0
 
     def public(self) -> dict[str, Any]:
         """The item as the protocol shows it: audio itself is never repeated."""
@@ -53,35 +75,75 @@ class Item:
                 return []
             part = {"type": "output_audio", "transcript": self.text}
             return [part if self.spoken else {"type": "output_text", "text": self.text}]
-        if self.spoken:
-            return [{"type": "input_audio", "transcript": self.text or None}]
-        return [{"type": "input_text", "text": self.text}]
+        if self.role == "system":
+            return [{"type": "input_text", "text": self.text}]
+        recording = {"type": "input_audio", "transcript": self.text or None}
+        return [recording if part is None else {"type": "input_text", "text": part} for part in self.typed]
 
     def truncate(self, audio_end_ms: int) -> int:
         """Keep what was heard until `audio_end_ms`; a later end than the audio has is clamped. Returns the end kept."""
         end_ms = min(audio_end_ms, self.audio_ms)
-        if end_ms < self.audio_ms:
-            self.text = _heard(self.text, end_ms / self.audio_ms)
+        if end_ms < self.audio_ms or self.status == "incomplete":
+            self.text = heard_until(self.text, end_ms / 1000, self.marks, self.audio_ms / 1000)
             self.audio_ms = end_ms
         return end_ms
 
 
-def _heard(text: str, share: float) -> str:
-    """The first `share` of the text, back to the end of a word (Chinese: a character)."""
-    cut = int(len(text) * share)
-    if cut < len(text) and text[cut : cut + 1].isascii() and " " in text:
-        cut = text.rfind(" ", 0, cut + 1)
-    return text[: max(cut, 0)].rstrip()
+SECONDS_PER_LETTER, SECONDS_PER_CHARACTER = 0.065, 0.22
+"""How long a letter of an alphabet and a Chinese character take to say, where an answer has not shown it itself."""
+
+_WORD = re.compile(r"[\u3040-\u9fff]|[^\s\u3040-\u9fff]+")
+
+
+def heard_until(text: str, end_s: float, marks: Sequence[ChunkMark], audio_s: float) -> str:
+    """What of `text` a listener has heard after `end_s` seconds of its speech; whole words, Chinese by characters.
+
+    `marks` say exactly where speech chunks end. Inside a chunk its words share its time by their length; of the last chunk,
+    if it was broken off and its end is not known, by the pace of the chunks before.
+    """
+    chars, since_s = 0, 0.0
+    for mark in marks:
+        if mark.audio_s > end_s:
+            return _words(text, chars, mark.text_chars, (end_s - since_s) / (mark.audio_s - since_s))
+        chars, since_s = min(mark.text_chars, len(text)), mark.audio_s
+    rest = text[chars:]
+    if not rest.strip():
+        return text[:chars].rstrip()
+    spoken, paced = text[:chars], _nominal_s(text[:chars])
+    pace = since_s / paced if spoken.strip() and since_s else 1.0
+    needed_s = max(_nominal_s(rest) * pace, audio_s - since_s)
+    return _words(text, chars, len(text), (end_s - since_s) / needed_s if needed_s > 0 else 1.0)
+
+
+def _nominal_s(text: str) -> float:
+    return sum(SECONDS_PER_CHARACTER if "\u3040" <= c <= "\u9fff" else SECONDS_PER_LETTER for c in text)
+
+
+def _words(text: str, start: int, end: int, share: float) -> str:
+    """`text[:start]` and the words that end within the first `share` of `text[start:end]`, by how long they take."""
+    budget_s, spent_s, kept = share * _nominal_s(text[start:end]) + 1e-9, 0.0, start
+    at = start
+    for word in _WORD.finditer(text, start, end):
+        spent_s += _nominal_s(text[at : word.end()])
+        at = word.end()
+        if spent_s > budget_s:
+            break
+        kept = at
+    return text[:kept].rstrip()
 
 
 class Conversation:
     """Items in order. Ids are unique; lookups name the id that was not found."""
 
-    def __init__(self) -> None:
-        self._items: list[Item] = []
+    def __init__(self, items: Sequence[Item] = ()) -> None:
+        self.id = new_id("conv")
+        self._items: list[Item] = list(items)
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def __contains__(self, item: Item) -> bool:
+        return item in self._items
 
     def add(self, item: Item, after: str | None = None) -> str | None:
         """Insert `item` behind item `after` ("root": first; None: last). Returns the id of the item before it."""
@@ -95,9 +157,9 @@ class Conversation:
         self._items.insert(at, item)
         return self._items[at - 1].id if at else None
 
-    def get(self, item_id: str, purpose: Literal["retrieve", "truncate"]) -> Item:
+    def get(self, item_id: str, purpose: Literal["retrieve", "truncate"], param: str = "item_id") -> Item:
         """The item; raises ItemNotFound, whose code says what the item was wanted for."""
-        return self._items[self._index(item_id, f"item_{purpose}_invalid_item_id")]
+        return self._items[self._index(item_id, f"item_{purpose}_invalid_item_id", param)]
 
     def delete(self, item_id: str) -> None:
         """Remove the item; raises ItemNotFound."""
@@ -119,16 +181,26 @@ class Conversation:
         """Text of the system messages."""
         return "\n".join(item.text for item in self._items if item.role == "system")
 
+    def typed_with(self, question: Item) -> str:
+        """What the user typed for `question`: in it, and in messages right before it that nobody answered."""
+        typed: list[str] = []
+        for item in self._items[: self._items.index(question) + 1]:
+            if item.role == "assistant":
+                typed.clear()
+            elif item.role == "user" and (item is question or item.hearing is None):
+                typed.append(item.written)
+        return "\n".join(part for part in typed if part)
+
     def history(self, until: Item) -> list[Exchange]:
         """Finished exchanges before `until`, oldest first."""
         exchanges: list[Exchange] = []
-        question = ""
+        question: list[str] = []
         for item in self._items[: self._items.index(until)]:
             if item.role == "user":
-                question = item.text
-            elif item.role == "assistant" and question and item.text:
-                exchanges.append(Exchange(question, item.text))
-                question = ""
+                question = [*question, item.said] if item.hearing is None else [item.said]
+            elif item.role == "assistant" and any(question) and item.text:
+                exchanges.append(Exchange("\n".join(filter(None, question)), item.text))
+                question = []
         return exchanges
 
     def _index(self, item_id: str, code: str, param: str = "item_id") -> int:

@@ -74,6 +74,13 @@ class Hearing:
                     raise self._failure
                 return
 
+    async def at_least(self, count: int) -> tuple[list[int], bool]:
+        """The units so far, once there are `count` or all of them, and whether those are all."""
+        async with self._changed:
+            while len(self._units) < count and not self._ended:
+                await self._changed.wait()
+            return list(self._units), self._ended
+
     async def _pieces(self) -> AsyncIterator[Pcm]:
         while (pcm := await self._audio.get()) is not None:
             yield pcm

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streaming.audio import MODEL_RATE_HZ
-from streaming.endpointing import Endpointer, EndpointerConfig, SpeechStarted, SpeechStopped
+from streaming.endpointing import Endpointer, EndpointerConfig, Paused, SpeechStarted, SpeechStopped
 from streaming.stages import Pcm, VoiceActivity
 
 
@@ -20,19 +20,20 @@ class Speech:
     pcm: Pcm
 
 
-ListenEvent = SpeechStarted | Speech | SpeechStopped
+ListenEvent = SpeechStarted | Speech | Paused | SpeechStopped
 
 
 class Listener:
     """Windows the input for voice activity and keeps the audio from before a turn's start.
 
-    Every sample of a turn comes out exactly once, in order, between its SpeechStarted and SpeechStopped.
+    Every sample of a turn comes out exactly once, in order, between its SpeechStarted and SpeechStopped. `keep_ms` of
+    silence are kept at least, for `silence`.
     """
 
-    def __init__(self, activity: VoiceActivity, config: EndpointerConfig) -> None:
+    def __init__(self, activity: VoiceActivity, config: EndpointerConfig, *, keep_ms: int = 0) -> None:
         self._activity = activity
         self._endpointer = Endpointer(config, window_samples=activity.window_samples, sample_rate_hz=MODEL_RATE_HZ)
-        kept_ms = config.prefix_padding_ms + config.min_speech_ms + 100
+        kept_ms = max(keep_ms, config.prefix_padding_ms + config.min_speech_ms + 100)
         self._before: deque[Pcm] = deque(maxlen=1 + kept_ms * MODEL_RATE_HZ // 1000 // activity.window_samples)
         self._partial = np.zeros(0, np.float32)
         self._clock = 0
@@ -57,6 +58,17 @@ class Listener:
         rest, self._partial = self._partial, np.zeros(0, np.float32)
         return rest
 
+    def wait(self, silence_ms: int) -> None:
+        """See `Endpointer.wait`."""
+        self._endpointer.wait(silence_ms)
+
+    def silence(self) -> Pcm:
+        """The silence that was kept, and forget it."""
+        kept = np.concatenate([*self._before, self._partial])
+        self._before.clear()
+        self._partial = np.zeros(0, np.float32)
+        return kept
+
     def _window(self, window: Pcm) -> Iterator[ListenEvent]:
         start, self._clock = self._clock, self._clock + window.size
         event = self._endpointer.feed(self._activity.probability(window), start)
@@ -70,6 +82,9 @@ class Listener:
             yield Speech(window)
             yield event
             self._activity.reset()
+        elif isinstance(event, Paused):
+            yield Speech(window)
+            yield event
         elif self._endpointer.speaking:
             yield Speech(window)
         else:

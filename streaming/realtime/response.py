@@ -11,15 +11,16 @@ from streaming.audio import Resampler, WireFormat
 from streaming.errors import SpeechServerError
 from streaming.interleave import TextDelta
 from streaming.realtime.conversation import Item, new_id
+from streaming.realtime.outbox import Event
 from streaming.stages import Pcm
 from streaming.turn import AudioDelta, TurnReport
 
-Event = dict[str, Any]
 Reason = Literal["turn_detected", "client_cancelled"]
 
 
 class ResponseWriter:
-    """Writes one response with one message of one content part.
+    """Writes one response with one message of one content part. `conversation_id` is None for one apart from the conversation:
+    its item is then told as output alone.
 
     `start` → any number of `text` and `audio` → exactly one of `completed`, `cancelled`, `failed`.
     """
@@ -28,6 +29,7 @@ class ResponseWriter:
         self,
         *,
         item: Item,
+        conversation_id: str | None,
         previous_item_id: str | None,
         wire: WireFormat,
         voice: str,
@@ -37,6 +39,7 @@ class ResponseWriter:
     ) -> None:
         self.id = new_id("resp")
         self.item = item
+        self.conversation_id = conversation_id
         self._previous_item_id = previous_item_id
         self._wire = wire
         self._voice = voice
@@ -45,13 +48,13 @@ class ResponseWriter:
         self._metadata = metadata
         self._samples = 0
 
-    def start(self) -> list[Event]:
+    def start(self, rate_limits: list[dict[str, Any]]) -> list[Event]:
         """Everything before the first delta."""
-        item = self.item.public()
         return [
             {"type": "response.created", "response": self._response("in_progress")},
-            {"type": "response.output_item.added", **self._at(), "item": item},
-            {"type": "conversation.item.added", "previous_item_id": self._previous_item_id, "item": item},
+            {"type": "rate_limits.updated", "rate_limits": rate_limits},
+            {"type": "response.output_item.added", **self._at(), "item": self.item.public()},
+            *self._in_conversation("added"),
             {"type": "response.content_part.added", **self._in_item(), "part": self._part()},
         ]
 
@@ -66,8 +69,11 @@ class ResponseWriter:
         return self._audio(self._resampler.push(delta.pcm))
 
     def completed(self, report: TurnReport) -> list[Event]:
-        """The answer is complete."""
+        """The answer is complete, or as long as it may become."""
         tail = self._audio(self._resampler.push(np.zeros(0, np.float32), final=True)) if self._samples else []
+        if report.cut_off:
+            self.item.status = "incomplete"
+            return tail + self._end("incomplete", {"type": "incomplete", "reason": "max_output_tokens"}, report)
         self.item.status = "completed"
         return tail + self._end("completed", {"type": "completed"}, report)
 
@@ -103,10 +109,16 @@ class ResponseWriter:
         return [
             *closing,
             {"type": "response.content_part.done", **at, "part": self._part()},
-            {"type": "conversation.item.done", "previous_item_id": self._previous_item_id, "item": item},
+            *self._in_conversation("done"),
             {"type": "response.output_item.done", **self._at(), "item": item},
             {"type": "response.done", "response": self._response(status, details, usage(report), [item])},
         ]
+
+    def _in_conversation(self, kind: str) -> list[Event]:
+        if self.conversation_id is None:
+            return []
+        previous = self._previous_item_id
+        return [{"type": f"conversation.item.{kind}", "previous_item_id": previous, "item": self.item.public()}]
 
     def _at(self) -> dict[str, Any]:
         return {"response_id": self.id, "output_index": 0}
@@ -129,6 +141,7 @@ class ResponseWriter:
         return {
             "object": "realtime.response",
             "id": self.id,
+            "conversation_id": self.conversation_id,
             "status": status,
             "status_details": details,
             "output": output or [],

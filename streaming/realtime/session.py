@@ -1,127 +1,133 @@
-"""One realtime connection: client events in, server events out, at most one response at a time.
+"""One realtime connection: client events in, server events out.
 
 Transport-free: `run` takes messages from an async iterator and hands events to `send`. Every task lives in the session's
 TaskGroup, so nothing of a session outlives it. An error of the client or of a turn is an `error` event or a failed
-response; only the transport ends a session.
+response; only the transport, or the session's own time limit, ends a session.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-
-from streaming.audio import MODEL_RATE_HZ, Resampler, WireFormat
-from streaming.endpointing import EndpointerConfig, SpeechStarted, SpeechStopped
+from streaming.audio import MODEL_RATE_HZ
+from streaming.endpointing import SpeechStarted, SpeechStopped
 from streaming.errors import InvalidRequest, SpeechServerError
-from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
 from streaming.realtime import messages as msg
+from streaming.realtime.asking import request_for
+from streaming.realtime.config import (
+    AnyConfig,
+    Audio,
+    AudioInput,
+    ServerVad,
+    SessionConfig,
+    Transcription,
+    TranscriptionAudio,
+    TranscriptionConfig,
+    wire_of,
+)
 from streaming.realtime.conversation import Conversation, Item, ItemIdTaken, new_id
 from streaming.realtime.hearing import Hearing
-from streaming.realtime.listening import Listener, Speech
-from streaming.realtime.response import Event, Reason, ResponseWriter
-from streaming.stages import Pcm
-from streaming.turn import AudioDelta, Question, Stages, Turn, TurnEvent, TurnOptions, TurnReport
+from streaming.realtime.input_buffer import Heard, InputBuffer
+from streaming.realtime.items import from_base64, item_of
+from streaming.realtime.limits import Observer, Outcome, SessionLimits, SessionModel
+from streaming.realtime.outbox import Outbox, Send
+from streaming.realtime.response import ResponseWriter
+from streaming.realtime.responses import Responses
+from streaming.realtime.shapes import ClientEventError
+from streaming.realtime.timer import Timer
+from streaming.realtime.transcripts import Captions
+from streaming.turn import TurnReport
+
+__all__ = ["Observer", "Outcome", "RealtimeSession", "SessionLimits", "SessionModel"]
 
 log = logging.getLogger(__name__)
 
-Outcome = Literal["completed", "cancelled", "failed"]
 
+class SessionExpired(SpeechServerError):
+    """The session has lasted as long as a session may."""
 
-@dataclass(frozen=True, slots=True)
-class SessionLimits:
-    """`max_question_s`: a longer spoken question is ended there; `min_question_s`: a shorter one is refused.
-
-    `max_items`: of a longer conversation the oldest items are forgotten.
-    """
-
-    max_question_s: float = 30.0
-    min_question_s: float = 0.1
-    max_items: int = 256
-
-
-@dataclass(frozen=True, slots=True)
-class SessionModel:
-    """What a session needs to know of the model it talks to; the first voice is the default."""
-
-    name: str
-    voices: tuple[str, ...]
-    stages: Stages
-
-
-Send = Callable[[Event], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Observer:
-    """Where a session reports to: finished turns and refused client events."""
-
-    turn: Callable[[TurnReport, Outcome], None] = lambda report, outcome: None
-    error: Callable[[SpeechServerError], None] = lambda error: None
-
-
-@dataclass(slots=True)
-class _Active:
-    """The response under way."""
-
-    writer: ResponseWriter
-    turn: Turn
-    task: asyncio.Task[None]
+    type = "invalid_request_error"
+    code = "session_expired"
+    close_code = 1000
 
 
 class _HangUp(Exception):
-    """The peer has gone."""
+    """The peer has gone, or its time is over."""
 
 
 class RealtimeSession:
-    """The conversation over one connection."""
+    """The conversation over one connection, or what is written down there (`transcription`).
 
-    def __init__(self, model: SessionModel, send: Send, *, limits: SessionLimits, observer: Observer) -> None:
+    `config`: the settings to begin with, as a client would send them; raises InvalidRequest where the model cannot serve them.
+    """
+
+    def __init__(
+        self,
+        model: SessionModel,
+        send: Send,
+        *,
+        limits: SessionLimits,
+        observer: Observer,
+        config: AnyConfig | None = None,
+    ) -> None:
         self._model = model
-        self._send_event = send
         self._limits = limits
         self._observer = observer
         self.id = new_id("sess")
-        self._config = msg.SessionConfig(type="realtime", audio=_default_audio(model))
+        self.expires_at = int(time.time() + limits.max_session_s)
+        self._outbox = Outbox(send)
         self._conversation = Conversation()
-        self._hearing: Hearing | None = None
-        self._hearing_item_id = new_id("item")
-        self._active: _Active | None = None
-        self._clock = 0
-        self._sending = asyncio.Lock()
+        self._responses = Responses(model, self._outbox, observer, limits, self._answered)
+        self._captions = Captions(model.stages, self._outbox, observer)
+        self._captioned: _Captioned | None = None
+        self._handling = asyncio.Lock()
+        self._idle = Timer(self._nobody_speaks)
         self._tasks: asyncio.TaskGroup
-        self._resampler: Resampler
-        self._configure_input()
+        self._config: AnyConfig = _defaults(model, config)
+        self._input = InputBuffer(model.stages, limits, self._config.audio.input, self._hearing_began)
+        if config is not None:
+            self._configure(config)
 
     async def run(self, received: AsyncIterator[str | bytes]) -> None:
-        """Until `received` ends. What is still running then is cancelled."""
+        """Until `received` ends, or the session's time is over. What is still running then is cancelled."""
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                await self._send({"type": "session.created", "session": self._public()})
+                self._input.tasks = self._responses.tasks = self._idle.tasks = self._tasks
+                self._tasks.create_task(self._expire(), name="expiry")
+                await self._outbox.send({"type": "session.created", "session": self._public()})
                 async for message in received:
-                    await self._handle(message)
+                    async with self._handling:
+                        await self._handle(message)
                 raise _HangUp  # the way to cancel what a TaskGroup still runs
         except* _HangUp:
             pass
+
+    async def _expire(self) -> None:
+        await asyncio.sleep(self._limits.max_session_s)
+        async with self._handling:
+            over = SessionExpired(
+                f"the session has lasted {self._limits.max_session_s:g} s, the most it may; open another"
+            )
+            await self._responses.fail_all(over)
+            await self._refuse(over, None)
+        raise _HangUp
 
     # Client events
 
     async def _handle(self, message: str | bytes) -> None:
         event_id: str | None = None
         try:
-            if isinstance(message, bytes):
-                raise InvalidRequest("binary messages are not accepted; send JSON text", code="invalid_json")
             event = msg.parse(message)
             event_id = event.event_id
             await self._dispatch(event)
         except SpeechServerError as error:
-            about = error.event_id if isinstance(error, msg.ClientEventError) and error.event_id else event_id
+            about = error.event_id if isinstance(error, ClientEventError) and error.event_id else event_id
             await self._refuse(error, about)
         except Exception:
             log.exception("client event failed")
@@ -129,381 +135,235 @@ class RealtimeSession:
 
     async def _refuse(self, error: SpeechServerError, event_id: str | None) -> None:
         self._observer.error(error)
-        await self._send({"type": "error", "error": {**error.body(), "event_id": event_id}})
+        await self._outbox.send({"type": "error", "error": {**error.body(), "event_id": event_id}})
 
     async def _dispatch(self, event: msg.ClientEvent) -> None:
         match event:
             case msg.Append():
                 await self._append(event)
             case msg.Commit():
-                await self._commit()
+                await self._input.complete()
+                await self._commit(await self._input.take(by_client=True))
             case msg.Clear():
-                self._drop_hearing()
-                self._configure_input()
-                await self._send({"type": "input_audio_buffer.cleared"})
+                self._forget_captions()
+                self._input.clear()
+                await self._outbox.send({"type": "input_audio_buffer.cleared"})
             case msg.SessionUpdate():
-                await self._update(event.session)
+                self._configure(event.session)
+                await self._outbox.send({"type": "session.updated", "session": self._public()})
             case msg.ItemCreate():
                 await self._create_item(event)
             case msg.ItemDelete():
                 self._conversation.delete(event.item_id)
-                await self._send({"type": "conversation.item.deleted", "item_id": event.item_id})
+                await self._outbox.send({"type": "conversation.item.deleted", "item_id": event.item_id})
             case msg.ItemRetrieve():
                 item = self._conversation.get(event.item_id, "retrieve").public()
-                await self._send({"type": "conversation.item.retrieved", "item": item})
+                await self._outbox.send({"type": "conversation.item.retrieved", "item": item})
             case msg.ItemTruncate():
                 await self._truncate(event)
             case msg.ResponseCreate():
                 await self._respond(event.response)
             case msg.ResponseCancel():
-                await self._cancel(event)
+                await self._responses.cancel(event.response_id)
+            case msg.OutputClear():
+                raise InvalidRequest(
+                    "over a WebSocket the client plays the audio: there is nothing here to clear",
+                    code="unsupported_event",
+                    param="type",
+                )
 
-    async def _update(self, patch: msg.SessionConfig) -> None:
-        config = self._config.updated(patch)
-        if patch.model is not None and patch.model != self._model.name:
-            raise InvalidRequest(
-                f"this session talks to {self._model.name}; connect with ?model= for another", param="session.model"
-            )
-        self._check_voice(config.audio.output.voice, "session.audio.output.voice")
-        old, self._config = self._config.audio.input, config
-        if (old.format, old.turn_detection) != (config.audio.input.format, config.audio.input.turn_detection):
-            self._drop_hearing()
-            self._configure_input()
-        await self._send({"type": "session.updated", "session": self._public()})
+    # Settings
+
+    def _configure(self, patch: AnyConfig) -> None:
+        """Take what `patch` sets; nothing of it where something of it cannot be. Raises InvalidRequest."""
+        config = self._patched(patch)
+        if isinstance(config, SessionConfig):
+            if config.model not in (None, self._model.name):
+                raise InvalidRequest(
+                    f"this session talks to {self._model.name}; connect with ?model= for another", param="session.model"
+                )
+            self._model.voice(config.audio.output.voice, "session.audio.output.voice")
+        old, new = self._config.audio.input, config.audio.input
+        if (old.format, old.turn_detection) != (new.format, new.turn_detection) or config.type != self._config.type:
+            self._input.configure(new)
+            self._forget_captions()
+        if not _idle_timeout_ms(new):
+            self._idle.stop()
+        self._config = config
+
+    def _patched(self, patch: AnyConfig) -> AnyConfig:
+        config = self._config
+        if isinstance(config, SessionConfig) and isinstance(patch, SessionConfig):
+            return config.updated(patch)
+        if isinstance(config, TranscriptionConfig) and isinstance(patch, TranscriptionConfig):
+            return config.updated(patch)
+        if len(self._conversation) or not self._input.empty:
+            raise _wrong_type(f"this is a {config.type} session; it can become another only before anything was said")
+        fresh = _defaults(self._model, patch)
+        return fresh.updated(patch)  # type: ignore[arg-type]  # of one type, because one was made for the other
+
+    def _public(self) -> dict[str, Any]:
+        config = self._config
+        head = {"id": self.id, "expires_at": self.expires_at}
+        if isinstance(config, TranscriptionConfig):
+            return {"object": "realtime.transcription_session", **head, **config.model_dump()}
+        shown = config.model_dump(exclude={"model", "prompt", "reasoning", "parallel_tool_calls", "tracing"})
+        shown["audio"]["output"]["voice"] = self._model.voice(config.audio.output.voice, "")
+        return {"object": "realtime.session", **head, "model": self._model.name, **shown}
+
+    # What the user says
 
     async def _append(self, event: msg.Append) -> None:
-        pcm = self._resampler.push(self._wire_in.decode(_from_base64(event.audio, "audio")))
-        have = self._hearing.samples if self._hearing else 0
-        if self._listener is None and have + pcm.size > self._limits.max_question_s * MODEL_RATE_HZ:
-            raise InvalidRequest(
-                f"the input audio buffer would exceed {self._limits.max_question_s:g} s, the most a question may have; "
-                "commit or clear it",
-                code="audio_too_long",
-                param="audio",
-            )
-        await self._listen(pcm)
-
-    async def _listen(self, pcm: Pcm) -> None:
-        """Next audio of the session: all of it is the question, or what voice activity finds in it."""
-        start, self._clock = self._clock, self._clock + pcm.size
-        if self._listener is None:
-            await self._hear(pcm)
-            return
-        for heard in self._listener.feed(pcm, start):
-            match heard:
-                case SpeechStarted():
-                    await self._speech_started(heard)
-                case Speech():
-                    await self._hear(heard.pcm)
-                case SpeechStopped():
-                    await self._speech_stopped(heard)
-
-    async def _hear(self, pcm: Pcm) -> None:
-        if not pcm.size:
-            return
-        if self._hearing is None:
-            self._hearing = Hearing(self._model.stages.encoder)
-            self._hearing_task = self._tasks.create_task(self._hearing.run(), name="encoder")
-        await self._hearing.feed(pcm)
+        async with aclosing(self._input.feed(from_base64(event.audio, "audio"))) as turns:  # type: ignore[type-var]
+            async for turn in turns:
+                if isinstance(turn, SpeechStarted):
+                    await self._speech_started(turn)
+                else:
+                    await self._speech_stopped(turn)
 
     async def _speech_started(self, event: SpeechStarted) -> None:
+        self._idle.stop()
         at_ms = event.at_sample * 1000 // MODEL_RATE_HZ
-        item_id = self._hearing_item_id
-        await self._send(
-            {"type": "input_audio_buffer.speech_started", "audio_start_ms": at_ms, "item_id": item_id},
+        item_id = self._input.item_id
+        await self._outbox.send(
+            {"type": "input_audio_buffer.speech_started", "audio_start_ms": at_ms, "item_id": item_id}
         )
         detection = self._config.audio.input.turn_detection
         if detection and detection.interrupt_response:
-            await self._stop_active("turn_detected")
+            await self._responses.stop(self._responses.of_conversation, "turn_detected")
 
     async def _speech_stopped(self, event: SpeechStopped) -> None:
         at_ms = event.at_sample * 1000 // MODEL_RATE_HZ
-        item_id = self._hearing_item_id
-        await self._send({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": at_ms, "item_id": item_id})
-        await self._commit_hearing()
+        item_id = self._input.item_id
+        await self._outbox.send(
+            {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": at_ms, "item_id": item_id}
+        )
+        await self._commit(await self._input.take())
         detection = self._config.audio.input.turn_detection
-        if detection and detection.create_response and self._active is None:
+        if detection and detection.create_response:
+            await self._respond_by_itself()
+
+    async def _respond_by_itself(self) -> None:
+        if isinstance(self._config, SessionConfig) and self._responses.of_conversation is None:
             await self._respond(msg.ResponseParams())
 
-    async def _commit(self) -> None:
-        if self._hearing is not None:
-            await self._listen(self._resampler.push(np.zeros(0, np.float32), final=True))
-            self._resampler = Resampler(self._wire_in.rate_hz, MODEL_RATE_HZ)
-        if self._hearing is not None and self._listener is not None:
-            await self._hear(self._listener.flush())
-        enough = self._limits.min_question_s * MODEL_RATE_HZ
-        if self._hearing is None or self._hearing.samples < enough:
-            have_ms = (self._hearing.samples if self._hearing else 0) * 1000 // MODEL_RATE_HZ
-            raise InvalidRequest(
-                f"the input audio buffer holds {have_ms} ms of speech; "
-                f"at least {self._limits.min_question_s * 1000:g} ms are needed",
-                code="input_audio_buffer_commit_empty",
-            )
-        await self._commit_hearing()
-        if self._listener is not None:
-            self._configure_listener()
-
-    async def _commit_hearing(self) -> None:
-        """The buffered speech becomes a user message."""
-        hearing, self._hearing = self._hearing, None
-        if hearing is None:
+    async def _commit(self, heard: Heard | None) -> None:
+        """Committed speech becomes a user message."""
+        if heard is None:
             return
-        await hearing.close()
-        item = Item("user", hearing=hearing, spoken=True, id=self._hearing_item_id)
-        self._hearing_item_id = new_id("item")
+        captioned, self._captioned = self._captioned, None
+        item = captioned.item if captioned else _recorded(heard.item_id, heard.hearing)
         previous = self._conversation.last_id()
-        await self._send(
-            {"type": "input_audio_buffer.committed", "previous_item_id": previous, "item_id": item.id},
+        await self._outbox.send(
+            {"type": "input_audio_buffer.committed", "previous_item_id": previous, "item_id": item.id}
         )
         await self._add(item)
+        if captioned:
+            captioned.committed.set()
+
+    async def _nobody_speaks(self) -> None:
+        """The user has been silent for `idle_timeout_ms` after an answer: the silence is what is answered."""
+        async with self._handling:
+            if self._responses.of_conversation is not None:
+                return
+            heard = await self._input.take_silence()
+            if heard is None:
+                return
+            await self._outbox.send(
+                {
+                    "type": "input_audio_buffer.timeout_triggered",
+                    "audio_start_ms": heard.start_ms,
+                    "audio_end_ms": heard.end_ms,
+                    "item_id": heard.item_id,
+                }
+            )
+            await self._commit(heard)
+            await self._respond_by_itself()
+
+    def _hearing_began(self, item_id: str, hearing: Hearing) -> None:
+        if isinstance(self._config, TranscriptionConfig):
+            item, committed = _recorded(item_id, hearing), asyncio.Event()
+            following = self._captions.follow(item, self._config.audio.input.transcription, committed)
+            self._captioned = _Captioned(item, committed, self._tasks.create_task(following, name="captions"))
+
+    def _forget_captions(self) -> None:
+        if self._captioned is not None:
+            self._captioned.task.cancel()
+            self._captioned = None
+
+    # Items
 
     async def _create_item(self, event: msg.ItemCreate) -> None:
-        shape, first = event.item, event.item.content[0]
-        item = Item(shape.role)
-        if shape.id is not None:
-            item.id = shape.id
-        if item.id == self._hearing_item_id:
-            raise ItemIdTaken(f"{item.id} is what the user is saying")
-        if not isinstance(first, msg.InputAudio):
-            item.text = "\n".join(part.text for part in shape.content if not isinstance(part, msg.InputAudio))
-            await self._add(item, after=event.previous_item_id)
-            return
-        pcm = self._recording(first)
-        item.spoken, item.text = True, first.transcript or ""
-        item.hearing = Hearing(self._model.stages.encoder)
-        await self._add(item, after=event.previous_item_id)
-        self._tasks.create_task(item.hearing.run(), name="encoder")
-        await item.hearing.feed(pcm)
-        await item.hearing.close()
+        if event.item.id == self._input.item_id:
+            raise ItemIdTaken(f"{event.item.id} is what the user is saying")
+        await self._add(self._make_item(event.item, "item"), after=event.previous_item_id)
 
-    def _recording(self, part: msg.InputAudio) -> Pcm:
-        """A recording that came as a conversation item, in the session's input format."""
-        data = self._wire_in.decode(_from_base64(part.audio, "item.content.0.audio"))
-        pcm = Resampler(self._wire_in.rate_hz, MODEL_RATE_HZ).push(data, final=True)
-        shortest, longest = (
-            round(s * MODEL_RATE_HZ) for s in (self._limits.min_question_s, self._limits.max_question_s)
-        )
-        if not shortest <= pcm.size <= longest:
-            raise InvalidRequest(
-                f"the recording has {pcm.size / MODEL_RATE_HZ:.2f} s; accepted: {self._limits.min_question_s:g} "
-                f"to {self._limits.max_question_s:g} s",
-                code="audio_too_short" if pcm.size < shortest else "audio_too_long",
-                param="item.content.0.audio",
-            )
-        return pcm
+    def _make_item(self, shape: msg.ClientItem, param: str) -> Item:
+        wire = wire_of(self._config.audio.input.format)
+        return item_of(shape, param, self._model.stages.encoder, wire, self._limits, self._tasks)
 
     async def _add(self, item: Item, after: str | None = None) -> None:
         previous = self._conversation.add(item, after)
-        for kind in ("added", "done"):
-            await self._send(
-                {"type": f"conversation.item.{kind}", "previous_item_id": previous, "item": item.public()},
-            )
+        shown = {"previous_item_id": previous, "item": item.public()}
+        await self._outbox.send(*({"type": f"conversation.item.{kind}", **shown} for kind in ("added", "done")))
         while len(self._conversation) > self._limits.max_items:
             forgotten = self._conversation.oldest().id
             self._conversation.delete(forgotten)
-            await self._send({"type": "conversation.item.deleted", "item_id": forgotten})
+            await self._outbox.send({"type": "conversation.item.deleted", "item_id": forgotten})
 
     async def _truncate(self, event: msg.ItemTruncate) -> None:
         item = self._conversation.get(event.item_id, "truncate")
         if item.role != "assistant" or not item.spoken:
             raise InvalidRequest("only spoken answers can be truncated", code="invalid_value", param="item_id")
-        if self._active and self._active.writer.item is item:
-            await self._stop_active("client_cancelled")
+        await self._responses.stop(self._responses.answering(item), "client_cancelled")
         end_ms = item.truncate(event.audio_end_ms)
-        await self._send(
-            {
-                "type": "conversation.item.truncated",
-                "item_id": item.id,
-                "content_index": 0,
-                "audio_end_ms": end_ms,
-            }
-        )
+        at = {"item_id": item.id, "content_index": 0, "audio_end_ms": end_ms}
+        await self._outbox.send({"type": "conversation.item.truncated", **at})
 
     # Responses
 
     async def _respond(self, params: msg.ResponseParams) -> None:
-        if self._active is not None:
-            raise InvalidRequest(
-                f"response {self._active.writer.id} is still under way; cancel it or wait for response.done",
-                code="conversation_already_has_active_response",
-            )
-        question = self._conversation.last_question()
-        if question is None:
-            raise InvalidRequest(
-                "there is nothing to answer: commit audio or create a user message first", code="nothing_to_answer"
-            )
-        output = self._config.audio.output
-        if params.audio is not None:
-            output = output.updated(params.audio.output)
-        self._check_voice(output.voice, "response.audio.output.voice")
-        options = self._options(params)
-        history = self._conversation.history(until=question)
-        answer = Item("assistant", spoken=options.speak, status="in_progress")
-        previous = self._conversation.add(answer)
-        writer = ResponseWriter(
-            item=answer,
-            previous_item_id=previous,
-            wire=_wire(output.format),
-            voice=output.voice or self._model.voices[0],
-            decoder_rate_hz=self._model.stages.decoder.sample_rate,
-            max_output_tokens=params.max_output_tokens or self._config.max_output_tokens,
-            metadata=params.metadata,
-        )
-        if question.hearing:
-            asked = Question(units=question.hearing.units(), history=history)
-        else:
-            asked = Question(text=question.text, history=history)
-        await self._send_all(writer.start())
+        if isinstance(self._config, TranscriptionConfig):
+            raise _wrong_type("a transcription session writes down what it hears and answers nothing")
+        self._responses.check_room(apart=params.conversation == "none")
+        request = request_for(params, self._config, self._model, self._conversation, self._make_item)
+        self._idle.stop()
+        if request.conversation_id is not None:
+            previous = self._conversation.add(request.answer)
+            request = replace(request, previous_item_id=previous)
+        await self._responses.start(request)
 
-        async def emit(event: TurnEvent) -> None:
-            async with self._sending:
-                for each in self._wire_events(writer, question, turn.report, event):
-                    await self._write(each)
-
-        turn = Turn(self._model.stages, asked, options, emit)
-        task = self._tasks.create_task(self._answer(writer, turn), name="response")
-        self._active = _Active(writer, turn, task)
-
-    def _options(self, params: msg.ResponseParams) -> TurnOptions:
-        modalities = params.output_modalities or self._config.output_modalities
-        limit = params.max_output_tokens or self._config.max_output_tokens
-        instructions = self._config.instructions if params.instructions is None else params.instructions
-        return TurnOptions(
-            reply_language=params.reply_language or self._config.reply_language,
-            instructions="\n".join(part for part in (instructions, self._conversation.instructions()) if part),
-            speak="audio" in modalities,
-            max_tokens=limit if isinstance(limit, int) else None,
-        )
-
-    async def _answer(self, writer: ResponseWriter, turn: Turn) -> None:
-        failure: SpeechServerError | None = None
-        try:
-            await turn.run()
-        except SpeechServerError as error:
-            failure = error
-        except asyncio.CancelledError:
-            self._observer.turn(turn.report, "cancelled")
-            raise
-        except Exception:
-            log.exception("turn failed")
-            failure = SpeechServerError("the turn failed inside the server")
-        self._active = None
-        if failure is None:
-            self._observer.turn(turn.report, "completed")
-            await self._send_all(writer.completed(turn.report))
-        else:
-            self._observer.error(failure)
-            self._observer.turn(turn.report, "failed")
-            await self._send_all(writer.failed(failure, turn.report))
-
-    def _wire_events(
-        self, writer: ResponseWriter, question: Item, report: TurnReport, event: TurnEvent
-    ) -> Sequence[Event]:
-        match event:
-            case TextDelta():
-                return writer.text(event)
-            case AudioDelta():
-                return writer.audio(event)
-            case TranscriptDelta() | TranscriptDone() if question.hearing and not question.transcribed:
-                return self._transcription(question, report, event)
-            case _:
-                return ()
-
-    def _transcription(
-        self, question: Item, report: TurnReport, event: TranscriptDelta | TranscriptDone
-    ) -> Sequence[Event]:
-        """The question as the model heard it, told once however often it is answered."""
-        kind = "conversation.item.input_audio_transcription"
-        at = {"item_id": question.id, "content_index": 0}
-        question.text = report.transcript
-        question.transcribed = isinstance(event, TranscriptDone)
-        if self._config.audio.input.transcription is None or question.hearing is None:
-            return ()
-        if isinstance(event, TranscriptDelta):
-            return [{"type": f"{kind}.delta", **at, "delta": event.text}]
-        duration = {"type": "duration", "seconds": round(question.hearing.samples / MODEL_RATE_HZ, 3)}
-        return [{"type": f"{kind}.completed", **at, "transcript": question.text, "usage": duration}]
-
-    async def _cancel(self, event: msg.ResponseCancel) -> None:
-        active = self._active
-        if active is None or event.response_id not in (None, active.writer.id):
-            # LiveKit takes it as harmless by these first words, not by its code.
-            raise InvalidRequest(
-                "Cancellation failed: no such response is under way", code="response_cancel_not_active"
-            )
-        await self._stop_active("client_cancelled")
-
-    async def _stop_active(self, reason: Reason) -> None:
-        """Cancel the response under way, free its stages, then close it towards the client."""
-        active = self._active
-        if active is None:
-            return
-        active.task.cancel()
-        await asyncio.wait([active.task])
-        if self._active is active:  # it did not end by itself meanwhile
-            self._active = None
-            await self._send_all(active.writer.cancelled(reason, active.turn.report))
-
-    # Input side
-
-    def _configure_input(self) -> None:
-        self._wire_in = _wire(self._config.audio.input.format)
-        self._resampler = Resampler(self._wire_in.rate_hz, MODEL_RATE_HZ)
-        self._configure_listener()
-
-    def _configure_listener(self) -> None:
-        detection = self._config.audio.input.turn_detection
-        self._listener: Listener | None = None
-        if detection is not None:
-            config = EndpointerConfig(
-                threshold=detection.threshold,
-                prefix_padding_ms=detection.prefix_padding_ms,
-                silence_duration_ms=detection.silence_duration_ms,
-                max_turn_ms=round(self._limits.max_question_s * 1000),
-            )
-            self._listener = Listener(self._model.stages.voice_activity(), config)
-
-    def _drop_hearing(self) -> None:
-        if self._hearing is not None:
-            self._hearing_task.cancel()
-            self._hearing = None
-            self._hearing_item_id = new_id("item")
-
-    # Output side
-
-    def _check_voice(self, voice: str | None, param: str) -> None:
-        if voice is not None and voice not in self._model.voices:
-            accepted = ", ".join(self._model.voices)
-            raise InvalidRequest(f"{self._model.name} has no voice {voice!r}; accepted: {accepted}", param=param)
-
-    def _public(self) -> dict[str, Any]:
-        shown = self._config.model_dump(exclude={"model", "prompt", "parallel_tool_calls", "tracing"})
-        shown["audio"]["output"]["voice"] = self._config.audio.output.voice or self._model.voices[0]
-        return {"object": "realtime.session", "id": self.id, "model": self._model.name, **shown}
-
-    async def _send_all(self, events: Sequence[Event]) -> None:
-        """Events that belong together; those of another task come before or after them."""
-        async with self._sending:
-            for event in events:
-                await self._write(event)
-
-    async def _send(self, event: Event) -> None:
-        await self._send_all([event])
-
-    async def _write(self, event: Event) -> None:
-        await self._send_event({"event_id": new_id("event"), **event})
+    def _answered(self, writer: ResponseWriter, report: TurnReport) -> None:
+        timeout_ms = _idle_timeout_ms(self._config.audio.input)
+        if timeout_ms and writer.conversation_id is not None:
+            self._idle.start(max(0.0, report.playout.slack_s(time.monotonic())) + timeout_ms / 1000)
 
 
-def _default_audio(model: SessionModel) -> msg.Audio:
-    return msg.Audio(input=msg.AudioInput(transcription=msg.Transcription(model=model.name)))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Captioned:
+    """What is being said in a transcription session, and the task that writes it down."""
+
+    item: Item
+    committed: asyncio.Event
+    task: asyncio.Task[None]
 
 
-def _wire(shape: msg.AudioFormat) -> WireFormat:
-    return WireFormat(shape.type, 24_000 if shape.type == "audio/pcm" else 8_000)
+def _recorded(item_id: str, hearing: Hearing) -> Item:
+    return Item("user", typed=(None,), hearing=hearing, spoken=True, id=item_id)
 
 
-def _from_base64(text: str, param: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidRequest("audio is not valid base64", code="invalid_audio", param=param) from None
+def _defaults(model: SessionModel, like: AnyConfig | None) -> AnyConfig:
+    """Settings of a session that was told nothing: transcripts come with every answer, they cost nothing."""
+    audio = AudioInput(transcription=Transcription(model=model.name))
+    if isinstance(like, TranscriptionConfig):
+        return TranscriptionConfig(type="transcription", audio=TranscriptionAudio(input=audio))
+    return SessionConfig(type="realtime", audio=Audio(input=audio))
+
+
+def _idle_timeout_ms(config: AudioInput) -> int:
+    detection = config.turn_detection
+    return (detection.idle_timeout_ms or 0) if isinstance(detection, ServerVad) else 0
+
+
+def _wrong_type(message: str) -> InvalidRequest:
+    return InvalidRequest(message, code="wrong_session_type", param="type")

@@ -56,6 +56,7 @@ class FakeServer:
     received: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     connections: int = 0
+    ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def types(self) -> list[str]:
         """Types of the events received, audio left out."""
@@ -65,6 +66,11 @@ class FakeServer:
         """All audio received."""
         appended = (event for event in self.received if event["type"] == "input_audio_buffer.append")
         return b"".join(base64.b64decode(event["audio"]) for event in appended)
+
+    def messages(self) -> list[tuple[str, str]]:
+        """Role and text of the messages that clients created."""
+        items = (event["item"] for event in self.received if event["type"] == "conversation.item.create")
+        return [(item["role"], item["content"][0]["text"]) for item in items]
 
     async def serve(self, socket: ServerConnection) -> None:
         """One connection."""
@@ -88,7 +94,7 @@ class _Session:
         self._server = server
         self._script = server.script
         self._socket = socket
-        self._ids = itertools.count(1)
+        self._ids = server.ids
         self._vad = True
         self._speaking = False
         self._silent_frames = 0
@@ -163,14 +169,15 @@ class _Session:
         await self._add({"type": "input_audio", "transcript": None})
 
     async def _conversation_item_create(self, event: dict[str, Any]) -> None:
-        self._question = f"item_{next(self._ids)}"
-        await self._add(event["item"]["content"][0])
+        item = event["item"]
+        self._question = item.get("id") or f"item_{next(self._ids)}"
+        await self._add(item["content"][0], item["role"])
 
     async def _conversation_item_truncate(self, event: dict[str, Any]) -> None:
         await self._error("item_truncate_invalid_item_id", event)
 
-    async def _add(self, content: dict[str, Any]) -> None:
-        item = {"id": self._question, "type": "message", "role": "user", "status": "completed", "content": [content]}
+    async def _add(self, content: dict[str, Any], role: str = "user") -> None:
+        item = {"id": self._question, "type": "message", "role": role, "status": "completed", "content": [content]}
         await self._send("conversation.item.added", item=item, previous_item_id=None)
         await self._send("conversation.item.done", item=item, previous_item_id=None)
 
@@ -196,6 +203,8 @@ class _Session:
 
     async def _speak(self, response: str) -> None:
         item = f"item_{next(self._ids)}"
+        answer = {"id": item, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+        await self._send("conversation.item.added", item=answer, previous_item_id=self._question)
         heard = {"item_id": self._question, "content_index": 0}
         transcription = "conversation.item.input_audio_transcription"
         await self._send(f"{transcription}.delta", **heard, delta=self._script.transcript)

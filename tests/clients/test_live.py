@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from clients.errors import Disconnected, SoundCardMissing
 from clients.live import LiveConversation
+from clients.playback import Heard
 from clients.realtime import SessionOptions, connect
 from clients.soundcard import Loudspeaker, open_sound_card
 from clients.turns import TurnRecord
@@ -106,24 +107,31 @@ def test_a_loudspeaker_plays_in_order_and_fills_up_with_silence() -> None:
     loudspeaker.play("b", b"2" * 4)
     assert loudspeaker.pull(6) == b"111122"
     assert loudspeaker.pull(6) == b"22" + bytes(4)
-    assert loudspeaker.stop() is None
+    loudspeaker.ended("b")
+    assert loudspeaker.stop() == []
 
 
 def test_an_item_that_did_not_start_was_heard_for_no_time() -> None:
     loudspeaker = Loudspeaker()
     loudspeaker.play("a", bytes(10 * MS))
-    assert loudspeaker.stop() == ("a", 0)
-    assert loudspeaker.stop() is None
+    assert loudspeaker.stop() == [Heard("a", 0)]
+    assert loudspeaker.stop() == []
+
+
+def test_an_answer_that_is_still_coming_is_cut_short_even_where_nothing_waits() -> None:
+    loudspeaker = Loudspeaker()
+    loudspeaker.play("a", bytes(30 * MS))
+    loudspeaker.pull(50 * MS)
+    assert loudspeaker.stop() == [Heard("a", 30)]
 
 
 def test_what_waits_is_bounded() -> None:
     loudspeaker = Loudspeaker()
+    second = b"\1\2" * 24_000
     for _ in range(700):
-        loudspeaker.play("a", bytes(1000 * MS))
-    played = 0
-    while loudspeaker.stop() is None and played < 700:
-        played += 1
-    assert loudspeaker._waiting_bytes == 0
+        loudspeaker.play("a", second)
+    assert loudspeaker.pull(700 * len(second)) == second * 600 + bytes(100 * len(second))
+    assert loudspeaker.stop() == [Heard("a", 600_000)]
 
 
 @given(st.lists(st.integers(1, 50), min_size=1), st.lists(st.integers(1, 50), min_size=1))

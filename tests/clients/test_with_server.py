@@ -78,8 +78,8 @@ async def test_an_answer_is_cut_to_what_was_heard(question: Recording, heard_ms:
         async def script(conversation: Conversation) -> None:
             await conversation.configure(SessionOptions(None))
             turn = await conversation.ask_at_once(question)
-            assert turn.playback.item_id is not None
-            await session.truncate(turn.playback.item_id, heard_ms)
+            assert turn.item_id is not None
+            await session.truncate(turn.item_id, heard_ms)
             assert (await truncated.get()).audio_end_ms == kept_ms
 
         await Conversation(session, observe=observe).hold(script)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -23,24 +24,35 @@ STOP_S = 30.0
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Base URL of `cslm serve`, warm. It is stopped the way an operator does, and has to stop cleanly."""
     log = tmp_path_factory.mktemp("server") / "server.log"
-    port = _free_port()
+    port = free_port()
+    with running_server(log, port) as process:
+        yield f"http://127.0.0.1:{port}"
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(STOP_S)
+        assert status in (0, -signal.SIGTERM), f"the server stopped with {status}:\n{_tail(log)}"
+
+
+@contextmanager
+def running_server(log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """`cslm serve`, warm, in a process group of its own; killed with all its processes if it still runs at the end."""
     command = [sys.executable, "-m", "server.cli", "serve", "--host", "127.0.0.1", "--port", str(port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CSLM_")}
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
         )
-    url = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_ready(url, process, log)
-        yield url
-        process.send_signal(signal.SIGTERM)
-        status = process.wait(STOP_S)
-        assert status in (0, -signal.SIGTERM), f"the server stopped with {status}:\n{_tail(log)}"
+        _wait_until_ready(f"http://127.0.0.1:{port}", process, log)
+        yield process
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)  # the engine and the vocoder are processes of their own
-            process.wait()
+            kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Nobody is asked: the server, its engine and its vocoder, which are processes of their own, are gone."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -61,6 +73,7 @@ def _tail(log: Path, lines: int = 40) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from openai.types.realtime import RealtimeServerEvent
@@ -14,13 +14,13 @@ from pydantic import BaseModel, TypeAdapter
 
 from streaming.audio import WireFormat
 from streaming.errors import SpeechServerError
-from streaming.realtime.response import Event
+from streaming.realtime.outbox import Event
 from streaming.realtime.session import Observer, Outcome, RealtimeSession
 from streaming.stages import Pcm
 from streaming.turn import TurnReport
 
-EXTENSIONS = {("session", "reply_language"), ("session", "id"), ("session", "object")}
-"""Fields that we send and the SDK's event types do not have: ours, and two that its `RealtimeSessionCreateResponse` has."""
+EXTENSIONS = {("session", name) for name in ("reply_language", "temperature", "id", "object", "expires_at")}
+"""Fields that we send and the SDK's event types do not have: our two, and three that its `RealtimeSessionCreateResponse` has."""
 
 _UNION = get_args(get_args(RealtimeServerEvent)[0])
 _BY_TYPE = {get_args(kind.model_fields["type"].annotation)[0]: kind for kind in _UNION}
@@ -55,10 +55,11 @@ class Protocol:
         self.event_ids: set[str] = set()
         self.items: dict[str, bool] = {}  # id → done
         self.added: set[str] = set()
-        self.response: str | None = None
+        self.listening: set[str] = set()  # ids of what is being said
+        self.open: dict[str, _Response] = {}
         self.responses: set[str] = set()
-        self.stage = ""
-        self.said = self.whole = ""
+        self.captions = False
+        self.transcripts: dict[str, str] = {}
         self.first = True
 
     def check(self, event: Event) -> None:
@@ -69,30 +70,69 @@ class Protocol:
         self.event_ids.add(event["event_id"])
         if kind.startswith("response."):
             self._response(kind.removeprefix("response."), event)
-        elif kind == "conversation.item.added":
+        elif kind.startswith("conversation.item.input_audio_transcription."):
+            self._transcript(kind.rpartition(".")[2], event)
+        elif kind == "session.updated":
+            self.captions = self.captions or event["session"]["type"] == "transcription"
+        elif kind.startswith("conversation.item."):
+            self._item(kind.removeprefix("conversation.item."), event)
+
+    def _item(self, kind: str, event: Event) -> None:
+        if kind == "added":
             assert event["item"]["id"] not in self.items, "item ids are unique"
             self.items[event["item"]["id"]] = False
             self.added.add(event["item"]["id"])
-        elif kind == "conversation.item.done":
+        elif kind == "done":
             assert event["item"]["id"] in self.added
             assert not self.items.get(event["item"]["id"]), "an item is done once"
             self.items[event["item"]["id"]] = True
-        elif kind == "conversation.item.deleted":
+        elif kind == "deleted":
             del self.items[event["item_id"]]
-        elif kind.startswith("conversation.item.input_audio_transcription."):
-            assert event["item_id"] in self.added
+
+    def _transcript(self, kind: str, event: Event) -> None:
+        item_id = event["item_id"]
+        assert item_id in self.added or (self.captions and kind == "delta"), "transcripts are of items that are known"
+        if kind == "delta":
+            assert event["delta"]
+            self.transcripts[item_id] = self.transcripts.get(item_id, "") + event["delta"]
 
     def _response(self, kind: str, event: Event) -> None:
         if kind == "created":
-            assert self.response is None, "one response at a time"
-            self.response = event["response"]["id"]
-            assert event["response"]["id"] not in self.responses
-            assert event["response"]["status"] == "in_progress"
-            self.responses.add(event["response"]["id"])
-            self.stage, self.said = kind, ""
+            made = event["response"]
+            assert made["id"] not in self.responses
+            assert made["status"] == "in_progress"
+            inside = [one for one in self.open.values() if not one.apart]
+            assert made["conversation_id"] is None or not inside, "one response of the conversation at a time"
+            self.responses.add(made["id"])
+            self.open[made["id"]] = _Response(made["conversation_id"] is None)
             return
-        assert self.response is not None, f"{kind} outside a response"
-        assert event.get("response_id", event.get("response", {}).get("id")) == self.response
+        response_id = event.get("response_id", event.get("response", {}).get("id"))
+        assert response_id in self.open, f"{kind} outside a response"
+        self.open[response_id].check(kind, event)
+        if kind == "done":
+            del self.open[response_id]
+
+
+class _Response:
+    """What holds in every response."""
+
+    FOLLOWS: ClassVar = {
+        "output_item.added": ("created",),
+        "content_part.added": ("output_item.added",),
+        "output_audio.done": ("content_part.added", "delta"),
+        "output_text.done": ("content_part.added", "delta"),
+        "output_audio_transcript.done": ("output_audio.done",),
+        "content_part.done": ("output_audio_transcript.done", "output_text.done"),
+        "output_item.done": ("content_part.done",),
+        "done": ("output_item.done",),
+    }
+
+    def __init__(self, apart: bool) -> None:
+        self.apart = apart
+        self.stage = "created"
+        self.said = self.whole = ""
+
+    def check(self, kind: str, event: Event) -> None:
         if kind.endswith(".delta"):
             assert self.stage in ("content_part.added", "delta"), f"{kind} after {self.stage}"
             assert event["delta"]
@@ -100,28 +140,18 @@ class Protocol:
                 self.said += event["delta"]
             self.stage = "delta"
             return
-        followers = {
-            "output_item.added": ("created",),
-            "content_part.added": ("output_item.added",),
-            "output_audio.done": ("content_part.added", "delta"),
-            "output_text.done": ("content_part.added", "delta"),
-            "output_audio_transcript.done": ("output_audio.done",),
-            "content_part.done": ("output_audio_transcript.done", "output_text.done"),
-            "output_item.done": ("content_part.done",),
-            "done": ("output_item.done",),
-        }
-        assert self.stage in followers[kind], f"{kind} after {self.stage}"
+        assert self.stage in self.FOLLOWS[kind], f"{kind} after {self.stage}"
         self.stage = kind
         if kind in ("output_audio_transcript.done", "output_text.done"):
             self.whole = event["transcript"] if "transcript" in event else event["text"]
         if kind == "done":
-            assert event["response"]["status"] in ("completed", "cancelled", "failed")
-            assert event["response"]["status_details"]["type"] == event["response"]["status"]
-            assert event["response"]["usage"] is not None
-            if event["response"]["status"] == "completed":
+            done = event["response"]
+            assert done["status"] in ("completed", "cancelled", "failed", "incomplete")
+            assert done["status_details"]["type"] == done["status"]
+            assert done["usage"] is not None
+            if done["status"] in ("completed", "incomplete"):
                 assert self.said == self.whole
             assert self.whole.startswith(self.said)  # the delta under way is lost when a response is interrupted
-            self.response = None
 
 
 class Peer:

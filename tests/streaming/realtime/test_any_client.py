@@ -153,7 +153,7 @@ def test_any_client(
         peer.send("no.such.event", event_id="last")
         while (await peer.until("error"))["error"]["event_id"] != "last":
             pass
-        assert peer.protocol.response is None
+        assert not peer.protocol.open
         assert all(peer.protocol.items.values())
         committed = {event["item_id"] for event in peer.all("input_audio_buffer.committed")}
         assert committed <= peer.protocol.added

@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streaming.realtime import config as cfg
 from streaming.realtime import messages as msg
-from streaming.realtime.messages import ClientEventError, SessionConfig, parse
+from streaming.realtime.config import SessionConfig
+from streaming.realtime.messages import parse
+from streaming.realtime.shapes import ClientEventError
 
 USER_ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}
 
@@ -78,6 +81,7 @@ ACCEPTED: list[tuple[dict[str, Any], type]] = [
         msg.ResponseCreate,
     ),
     ({"type": "response.cancel", "response_id": "resp_1"}, msg.ResponseCancel),
+    ({"type": "output_audio_buffer.clear"}, msg.OutputClear),
 ]
 
 
@@ -140,30 +144,40 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (session(max_output_tokens="many"), "invalid_value", "session.max_output_tokens"),
     (session(tools=[{"type": "function"}]), "invalid_value", "session.tools"),
     (session(audio={"output": {"speed": 2}}), "invalid_value", "session.audio.output.speed"),
-    (session(audio={"output": {"format": {"type": "audio/mp3"}}}), "invalid_value", "session.audio.output.format"),
-    (session(audio={"output": {"format": {}}}), "missing_required_parameter", "session.audio.output.format"),
+    (session(audio={"output": {"format": {"type": "audio/mp3"}}}), "invalid_value", "session.audio.output.format.type"),
+    (session(audio={"output": {"format": {}}}), "missing_required_parameter", "session.audio.output.format.type"),
     (
         session(audio={"input": {"format": {"type": "audio/pcm", "rate": 16000}}}),
         "invalid_value",
         "session.audio.input.format.rate",
     ),
-    (session(audio={"input": {"turn_detection": {"type": "semantic_vad"}}}), "invalid_value", "session.audio.input.turn_detection.type"),
+    (
+        session(audio={"input": {"turn_detection": {"type": "semantic_vad", "threshold": 0.5}}}),
+        "unknown_parameter",
+        "session.audio.input.turn_detection.threshold",
+    ),
+    (session(reasoning={"effort": "low"}), "unsupported_parameter", "session.reasoning"),
+    (session(prompt={"id": "x"}), "unsupported_parameter", "session.prompt"),
     (vad(threshold=1.5), "invalid_value", "session.audio.input.turn_detection.threshold"),
     (vad(silence_duration_ms=-5), "invalid_value", "session.audio.input.turn_detection.silence_duration_ms"),
-    (vad(idle_timeout_ms=6000), "unsupported_parameter", "session.audio.input.turn_detection.idle_timeout_ms"),
+    (vad(idle_timeout_ms=10), "invalid_value", "session.audio.input.turn_detection.idle_timeout_ms"),
     (
         session(audio={"input": {"noise_reduction": {"type": "near_field"}}}),
         "unsupported_parameter",
         "session.audio.input.noise_reduction",
     ),
-    (item(role="tool"), "invalid_value", "item"),
+    (item(role="tool"), "invalid_value", "item.role"),
     (item(content=[]), "invalid_value", "item.content"),
-    (item(content=[{"type": "input_image", "image_url": "x"}]), "invalid_value", "item.content.0"),
+    (item(content=[{"type": "input_image", "image_url": "x"}]), "invalid_value", "item.content.0.type"),
     (item(content=[{"type": "input_text"}]), "missing_required_parameter", "item.content.0.text"),
     (item(content=[{"type": "input_text", "text": "x" * 40_000}]), "string_above_max_length", "item.content.0.text"),
+    (item(content=[{"type": "input_audio", "audio": ""}] * 2), "invalid_value", "item.content"),
+    (item(type="function_call_output"), "invalid_value", "item.type"),
     (item(id=""), "invalid_value", "item.id"),
     ({"type": "conversation.item.delete", "item_id": "x" * 600}, "string_above_max_length", "item_id"),
-    ({"type": "response.create", "response": {"conversation": "none"}}, "invalid_value", "response.conversation"),
+    ({"type": "response.create", "response": {"conversation": "new"}}, "invalid_value", "response.conversation"),
+    ({"type": "response.create", "response": {"input": [{"type": "item_reference"}]}}, "missing_required_parameter", "response.input.0.id"),
+    ({"type": "response.create", "response": {"input": [{"type": "message"}]}}, "missing_required_parameter", "response.input.0"),
     ({"type": "response.create", "response": {"metadata": {"a": 1}}}, "invalid_value", "response.metadata.a"),
     ({"type": "response.create", "response": {"metadata": {str(n): "" for n in range(17)}}}, "invalid_value", "response.metadata"),
     ({"type": "response.create", "response": []}, "invalid_value", "response"),
@@ -274,12 +288,12 @@ def test_an_update_changes_only_what_it_names() -> None:
         {"audio": {"output": {"format": {"type": "audio/pcmu"}}}},
     )
     assert config.instructions == "Be brief."
-    assert config.audio.output == msg.AudioOutput(voice="joe", format=msg.AudioPcmu(type="audio/pcmu"))
-    assert config.audio.input.turn_detection == msg.ServerVad(type="server_vad", threshold=0.8, silence_duration_ms=300)
+    assert config.audio.output == cfg.AudioOutput(voice="joe", format=cfg.AudioPcmu(type="audio/pcmu"))
+    assert config.audio.input.turn_detection == cfg.ServerVad(type="server_vad", threshold=0.8, silence_duration_ms=300)
 
 
 def test_turn_detection_and_transcripts_can_be_turned_off_and_on() -> None:
     off = {"audio": {"input": {"turn_detection": None, "transcription": None}}}
     on = {"audio": {"input": {"turn_detection": {"type": "server_vad"}, "transcription": {"model": "m"}}}}
-    assert updated(on, off).audio.input == msg.AudioInput(turn_detection=None)
-    assert updated(off, on).audio.input == msg.AudioInput(transcription=msg.Transcription(model="m"))
+    assert updated(on, off).audio.input == cfg.AudioInput(turn_detection=None)
+    assert updated(off, on).audio.input == cfg.AudioInput(transcription=cfg.Transcription(model="m"))

@@ -37,7 +37,13 @@ Connect = Callable[..., Peer]
 
 USER = ["conversation.item.added", "conversation.item.done"]
 COMMIT = ["input_audio_buffer.committed", *USER]
-OPENING = ["response.created", "response.output_item.added", "conversation.item.added", "response.content_part.added"]
+OPENING = [
+    "response.created",
+    "rate_limits.updated",
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+]
 CLOSING = [
     "response.output_audio.done",
     "response.output_audio_transcript.done",

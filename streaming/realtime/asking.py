@@ -1,0 +1,90 @@
+"""What a response answers, and how: from the session's settings, its conversation and the overrides of one response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from streaming.errors import InvalidRequest
+from streaming.realtime import messages as msg
+from streaming.realtime.config import SessionConfig
+from streaming.realtime.conversation import Conversation, Item
+from streaming.realtime.limits import SessionModel
+from streaming.realtime.responses import Request
+from streaming.turn import Question, TurnOptions
+
+
+def request_for(
+    params: msg.ResponseParams,
+    config: SessionConfig,
+    model: SessionModel,
+    conversation: Conversation,
+    new_item: Callable[[msg.ClientItem, str], Item],
+) -> Request:
+    """The request that `params` make. `new_item(shape, param)` makes the items that come with `input`.
+
+    Raises InvalidRequest; the conversation is not changed.
+    """
+    output = config.audio.output
+    if params.audio is not None:
+        output = output.updated(params.audio.output)
+    context = conversation
+    if params.input is not None:
+        context = Conversation(
+            [_input_item(shape, at, conversation, new_item) for at, shape in enumerate(params.input)]
+        )
+    voice = model.voice(output.voice, "response.audio.output.voice")
+    options = _options(params, config, context, voice)
+    asked = context.last_question()
+    return Request(
+        asked=asked,
+        question=_question(asked, context, params.instructions),
+        options=options,
+        answer=Item("assistant", spoken=options.speak, status="in_progress"),
+        output=output,
+        voice=voice,
+        max_output_tokens=params.max_output_tokens or config.max_output_tokens,
+        metadata=params.metadata,
+        conversation_id=conversation.id if params.conversation == "auto" else None,
+        transcribe=config.audio.input.transcription is not None and _holds(conversation, asked),
+    )
+
+
+def _question(asked: Item | None, context: Conversation, instructions: str | None) -> Question:
+    if asked is None:
+        if not instructions:
+            raise InvalidRequest(
+                "there is nothing to answer: commit audio or create a user message first, or say in `instructions` what "
+                "to answer",
+                code="nothing_to_answer",
+            )
+        return Question(text=instructions)
+    history = context.history(until=asked)
+    typed = context.typed_with(asked)
+    units = asked.hearing.units() if asked.hearing else None
+    return Question(units=units, text=typed, history=history)
+
+
+def _options(params: msg.ResponseParams, config: SessionConfig, context: Conversation, voice: str) -> TurnOptions:
+    modalities = params.output_modalities or config.output_modalities
+    limit = params.max_output_tokens or config.max_output_tokens
+    instructions = config.instructions if params.instructions is None else params.instructions
+    return TurnOptions(
+        reply_language=params.reply_language or config.reply_language,
+        instructions="\n".join(part for part in (instructions, context.instructions()) if part),
+        speak="audio" in modalities,
+        voice=voice,
+        temperature=config.temperature if params.temperature is None else params.temperature,
+        max_tokens=limit if isinstance(limit, int) else None,
+    )
+
+
+def _input_item(
+    shape: msg.InputItem, at: int, conversation: Conversation, new_item: Callable[[msg.ClientItem, str], Item]
+) -> Item:
+    if isinstance(shape, msg.ItemReference):
+        return conversation.get(shape.id, "retrieve", f"response.input.{at}.id")
+    return new_item(shape, f"response.input.{at}")
+
+
+def _holds(conversation: Conversation, item: Item | None) -> bool:
+    return item is not None and item in conversation

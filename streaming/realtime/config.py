@@ -1,0 +1,165 @@
+"""Session configurations: what `session` may say in a `session.update`, in a client secret, and what a session shows of itself.
+
+Two extensions: `reply_language`, and `temperature` (of the beta protocol, and of the language model).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from streaming.audio import WireFormat
+from streaming.realtime.shapes import Name, Strict, Text, merged
+from streaming.turn import ReplyLanguage
+
+Modality = Literal["text", "audio"]
+Modalities = Annotated[list[Modality], Field(min_length=1, max_length=1)]
+MaxTokens = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+NoTools = Annotated[list[Any], Field(max_length=0)]
+
+
+class AudioPcm(Strict):
+    type: Literal["audio/pcm"]
+    rate: Literal[24000] = 24000
+
+
+class AudioPcmu(Strict):
+    type: Literal["audio/pcmu"]
+
+
+class AudioPcma(Strict):
+    type: Literal["audio/pcma"]
+
+
+AudioFormat = Annotated[AudioPcm | AudioPcmu | AudioPcma, Field(discriminator="type")]
+
+
+def wire_of(shape: AudioFormat) -> WireFormat:
+    """The format as the audio code knows it."""
+    return WireFormat(shape.type, 24_000 if shape.type == "audio/pcm" else 8_000)
+
+
+class ServerVad(Strict):
+    """Turn detection by voice activity: a turn ends after `silence_duration_ms`.
+
+    `idle_timeout_ms`: time after an answer has been played in which nobody speaks, until the model is asked to go on.
+    """
+
+    type: Literal["server_vad"]
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    prefix_padding_ms: Annotated[int, Field(ge=0, le=10_000)] = 300
+    silence_duration_ms: Annotated[int, Field(ge=0, le=10_000)] = 500
+    create_response: bool = True
+    interrupt_response: bool = True
+    idle_timeout_ms: Annotated[int, Field(ge=100, le=60_000)] | None = None
+
+
+class SemanticVad(Strict):
+    """Turn detection by a model that says at each pause whether the speaker has finished."""
+
+    type: Literal["semantic_vad"]
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+    @property
+    def longest_wait_ms(self) -> int:
+        """Silence that ends a turn although the model thinks that it goes on."""
+        return {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}[self.eagerness]
+
+
+TurnDetection = Annotated[ServerVad | SemanticVad, Field(discriminator="type")]
+
+
+class Transcription(Strict):
+    """The transcript comes from the model itself, so that `model` and `prompt` change nothing.
+
+    `delay`: how long live captions wait (transcription sessions).
+    """
+
+    model: Name | None = None
+    language: Name | None = None
+    prompt: Text | None = None
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class AudioInput(Strict):
+    format: AudioFormat = AudioPcm(type="audio/pcm")
+    turn_detection: TurnDetection | None = ServerVad(type="server_vad")
+    transcription: Transcription | None = None
+    noise_reduction: None = None
+
+
+class AudioOutput(Strict):
+    format: AudioFormat = AudioPcm(type="audio/pcm")
+    voice: Name | None = None
+    speed: Annotated[float, Field(ge=1, le=1)] = 1.0
+
+    @field_validator("voice", mode="before")
+    @classmethod
+    def _by_id(cls, value: Any) -> Any:
+        """A voice may be named by an object with its id."""
+        return value["id"] if isinstance(value, dict) and list(value) == ["id"] else value
+
+    def updated(self, patch: AudioOutput) -> AudioOutput:
+        """This output with the fields that `patch` sets."""
+        return AudioOutput.model_validate(merged(self.model_dump(), patch.model_dump(exclude_unset=True)))
+
+
+class Audio(Strict):
+    input: AudioInput = AudioInput()
+    output: AudioOutput = AudioOutput()
+
+
+class Tracing(Strict):
+    """Names of a trace, as OpenAI's platform keeps them."""
+
+    workflow_name: Name | None = None
+    group_id: Name | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class SessionConfig(Strict):
+    """A conversation's settings, and the shape of `session` in a `session.update`: there only the fields sent are changed."""
+
+    type: Literal["realtime"]
+    model: Name | None = None
+    instructions: Text = ""
+    output_modalities: Modalities = Field(default=["audio"])
+    audio: Audio = Audio()
+    max_output_tokens: MaxTokens = "inf"
+    reply_language: ReplyLanguage = "auto"
+    temperature: Temperature | None = None
+    tools: NoTools = Field(default_factory=list)
+    tool_choice: Literal["auto", "none"] = "auto"
+    parallel_tool_calls: bool | None = None
+    tracing: Literal["auto"] | Tracing | None = None  # asked for unasked by @openai/agents; no traces are kept
+    include: Annotated[list[str], Field(max_length=0)] | None = None
+    truncation: Literal["auto", "disabled"] = "auto"
+    prompt: None = None
+    reasoning: None = None
+
+    def updated(self, patch: SessionConfig) -> SessionConfig:
+        """This configuration with the fields that `patch` sets, at any depth."""
+        return SessionConfig.model_validate(merged(self.model_dump(), patch.model_dump(exclude_unset=True)))
+
+
+class TranscriptionAudio(Strict):
+    input: AudioInput = AudioInput()
+
+
+class TranscriptionConfig(Strict):
+    """Settings of a session that only writes down what it hears."""
+
+    type: Literal["transcription"]
+    audio: TranscriptionAudio = TranscriptionAudio()
+    include: Annotated[list[str], Field(max_length=0)] | None = None
+
+    def updated(self, patch: TranscriptionConfig) -> TranscriptionConfig:
+        """This configuration with the fields that `patch` sets, at any depth."""
+        return TranscriptionConfig.model_validate(merged(self.model_dump(), patch.model_dump(exclude_unset=True)))
+
+
+AnyConfig = Annotated[SessionConfig | TranscriptionConfig, Field(discriminator="type")]

@@ -1,0 +1,73 @@
+"""Items as clients send them, made into items of a conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+
+from streaming.audio import MODEL_RATE_HZ, Resampler, WireFormat
+from streaming.errors import InvalidRequest
+from streaming.realtime import messages as msg
+from streaming.realtime.conversation import Item
+from streaming.realtime.hearing import Hearing
+from streaming.realtime.limits import SessionLimits
+from streaming.stages import Pcm, SpeechEncoder
+
+
+def item_of(
+    shape: msg.ClientItem,
+    param: str,
+    encoder: SpeechEncoder,
+    wire: WireFormat,
+    limits: SessionLimits,
+    tasks: asyncio.TaskGroup,
+) -> Item:
+    """The item; a recording in it, in the format `wire`, begins to be encoded in `tasks`. `param`: where `shape` came from.
+
+    Raises InvalidRequest.
+    """
+    item = Item(shape.role)
+    if shape.id is not None:
+        item.id = shape.id
+    if not isinstance(shape, msg.UserItem):
+        said = (part.transcript if isinstance(part, msg.OutputAudio) else part.text for part in shape.content)
+        item.text = "\n".join(said)
+        return item
+    item.typed = tuple(None if isinstance(part, msg.InputAudio) else part.text for part in shape.content)
+    for at, part in enumerate(shape.content):
+        if isinstance(part, msg.InputAudio):
+            pcm = _recording(part, wire, limits, f"{param}.content.{at}.audio")
+            item.spoken, item.text = True, part.transcript or ""
+            item.hearing = Hearing(encoder)
+            tasks.create_task(_encode(item.hearing, pcm), name="encoder")
+    return item
+
+
+def _recording(part: msg.InputAudio, wire: WireFormat, limits: SessionLimits, param: str) -> Pcm:
+    data = wire.decode(from_base64(part.audio, param))
+    pcm = Resampler(wire.rate_hz, MODEL_RATE_HZ).push(data, final=True)
+    shortest, longest = (round(s * MODEL_RATE_HZ) for s in (limits.min_question_s, limits.max_question_s))
+    if not shortest <= pcm.size <= longest:
+        raise InvalidRequest(
+            f"the recording has {pcm.size / MODEL_RATE_HZ:.2f} s; accepted: {limits.min_question_s:g} "
+            f"to {limits.max_question_s:g} s",
+            code="audio_too_short" if pcm.size < shortest else "audio_too_long",
+            param=param,
+        )
+    return pcm
+
+
+async def _encode(hearing: Hearing, pcm: Pcm) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(hearing.run())
+        await hearing.feed(pcm)
+        await hearing.close()
+
+
+def from_base64(text: str, param: str) -> bytes:
+    """Bytes of a base64 string. Raises InvalidRequest (`invalid_audio`)."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidRequest("audio is not valid base64", code="invalid_audio", param=param) from None

@@ -1,0 +1,58 @@
+"""What a session may use, and what it is told of its model and tells its server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from streaming.errors import InvalidRequest, SpeechServerError
+from streaming.turn import Stages, TurnReport
+
+Outcome = Literal["completed", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """`max_question_s`: a longer spoken question is ended there; `min_question_s`: a shorter one is refused.
+
+    `max_items`: of a longer conversation the oldest items are forgotten. `max_responses`: responses at once, the one of the
+    conversation and those apart from it. `max_session_s`: a longer session is ended.
+    """
+
+    max_question_s: float = 30.0
+    min_question_s: float = 0.1
+    max_items: int = 256
+    max_responses: int = 4
+    max_session_s: float = 3600.0
+
+
+VOICES = frozenset("alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split())
+"""Voices of OpenAI, which stock clients ask for unless told otherwise: any of them gets the model's first voice."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionModel:
+    """What a session needs to know of the model it talks to; the first voice is the default."""
+
+    name: str
+    voices: tuple[str, ...]
+    stages: Stages
+    languages: tuple[str, ...] = ("en", "zh")
+
+    def voice(self, wanted: str | None, param: str) -> str:
+        """The voice to speak with. Raises InvalidRequest for one that nobody has."""
+        if wanted in self.voices:
+            return wanted
+        if wanted is None or wanted in VOICES:
+            return self.voices[0]
+        accepted = ", ".join(self.voices)
+        raise InvalidRequest(f"{self.name} has no voice {wanted!r}; accepted: {accepted}", param=param)
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Where a session reports to: finished turns and refused client events."""
+
+    turn: Callable[[TurnReport, Outcome], None] = lambda report, outcome: None
+    error: Callable[[SpeechServerError], None] = lambda error: None

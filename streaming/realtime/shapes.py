@@ -1,0 +1,112 @@
+"""What all shapes of the protocol share: strictness, limits of strings, and errors that name the field.
+
+Shapes follow `openai.types.realtime`. A field that the server cannot honour is refused, never ignored. `null` in an optional
+field stands for "as it is"; where null itself means something (no turn detection, no transcript), the field says so.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from streaming.errors import InvalidRequest
+
+Name = Annotated[str, Field(max_length=512)]
+Text = Annotated[str, Field(max_length=32_768)]
+
+
+class Strict(BaseModel):
+    """A shape without unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_unset(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        unset = _null_means_unset(cls)
+        return {name: value for name, value in data.items() if value is not None or name not in unset}
+
+
+@cache
+def _null_means_unset(shape: type[BaseModel]) -> frozenset[str]:
+    fields = shape.model_fields.items()
+    return frozenset(name for name, field in fields if not field.is_required() and not _takes_null(field.annotation))
+
+
+def _takes_null(annotation: Any) -> bool:
+    return annotation in (None, type(None)) or type(None) in get_args(annotation)
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """`old` with what `new` sets, at any depth; an object of another `type` replaces the old one whole."""
+    result = dict(old)
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(before, dict) and isinstance(value, dict) and before.get("type") == value.get("type"):
+            result[key] = merged(before, value)
+        else:
+            result[key] = value
+    return result
+
+
+class ClientEventError(InvalidRequest):
+    """A client event that cannot be taken; carries the client's own `event_id`."""
+
+    def __init__(
+        self, message: str, *, code: str | None = None, param: str | None = None, event_id: str | None = None
+    ) -> None:
+        super().__init__(message, code=code, param=param)
+        self.event_id = event_id
+
+
+_CODES = {
+    "extra_forbidden": "unknown_parameter",
+    "missing": "missing_required_parameter",
+    "none_required": "unsupported_parameter",
+    "string_too_long": "string_above_max_length",
+    "union_tag_not_found": "missing_required_parameter",
+}
+
+
+def described(error: ValidationError, data: object, event_id: str | None = None) -> ClientEventError:
+    """The first validation failure of `data` as a protocol error: its field, what was wrong, what is accepted."""
+    first = error.errors(include_url=False)[0]
+    param = _path((*first["loc"], *_discriminator(first)), data)
+    code = _CODES.get(first["type"], "invalid_value")
+    if code == "unsupported_parameter":
+        message = f"{param} is not supported; only null is accepted"
+    elif code == "unknown_parameter":
+        message = f"unknown field {param}"
+    else:
+        message = f"{param}: {first['msg']}; got {shown(first.get('input'))}"
+    return ClientEventError(message, code=code, param=param, event_id=event_id)
+
+
+def _discriminator(error: Any) -> tuple[str, ...]:
+    """The field that should have said which shape it is, if that is what was wrong."""
+    name = str(error.get("ctx", {}).get("discriminator", "")).strip("'")
+    return (name,) if error["type"].startswith("union_tag") and name.isidentifier() else ()
+
+
+def _path(loc: tuple[int | str, ...], data: object) -> str:
+    """Where in `data` it is: pydantic's location without the names of union members, which are no fields."""
+    path: list[str] = []
+    for at, part in enumerate(loc):
+        if isinstance(data, dict) and (part in data or at == len(loc) - 1):
+            path.append(str(part))
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int):
+            path.append(str(part))
+            data = data[part]
+    return ".".join(path)[:200]
+
+
+def shown(value: object) -> str:
+    """A short form of what came, for messages."""
+    text = json.dumps(value[:80] if isinstance(value, str) else value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."

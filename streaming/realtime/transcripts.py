@@ -1,0 +1,135 @@
+"""Transcripts of what the user said: told as it becomes known, once however often a question is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any
+
+from streaming.audio import MODEL_RATE_HZ
+from streaming.errors import SpeechServerError
+from streaming.realtime.config import Transcription
+from streaming.realtime.conversation import Item
+from streaming.realtime.hearing import Hearing
+from streaming.realtime.limits import Observer, Outcome
+from streaming.realtime.outbox import Event, Outbox
+from streaming.turn import Question, Stages, Turn, TurnEvent, TurnOptions
+
+log = logging.getLogger(__name__)
+
+_KIND = "conversation.item.input_audio_transcription"
+
+
+def heard_so_far(item: Item, text: str, *, shown: bool) -> list[Event]:
+    """`text` was heard of the recording in `item` until now. What was told before is not told again."""
+    item.text = text
+    if not shown or len(text) <= len(item.told) or not text.startswith(item.told):
+        return []
+    delta, item.told = text[len(item.told) :], text
+    return [{"type": f"{_KIND}.delta", **_at(item), "delta": delta}]
+
+
+def heard_all(item: Item, text: str, *, shown: bool) -> list[Event]:
+    """`text` is all that was heard of the recording in `item`."""
+    events = heard_so_far(item, text, shown=shown)
+    item.transcribed = True
+    if not shown or item.hearing is None:
+        return []
+    usage = {"type": "duration", "seconds": round(item.hearing.samples / MODEL_RATE_HZ, 3)}
+    return [*events, {"type": f"{_KIND}.completed", **_at(item), "transcript": text, "usage": usage}]
+
+
+def not_heard(item: Item, error: SpeechServerError) -> list[Event]:
+    """The recording in `item` could not be transcribed."""
+    return [{"type": f"{_KIND}.failed", **_at(item), "error": error.body()}]
+
+
+def _at(item: Item) -> dict[str, Any]:
+    return {"item_id": item.id, "content_index": item.recording_at}
+
+
+_UNITS_PER_LOOK = {"minimal": 4, "low": 8, "medium": 12, "high": 24, "xhigh": 0}
+"""New units after which live captions look again, by `delay`; about twelve units are a second. 0: only at the end."""
+
+
+class Captions:
+    """Transcribes recordings with the language model alone, while they are spoken.
+
+    Until a recording is complete its beginning is transcribed again and again, and what two looks in a row agree on is told
+    (LocalAgreement, Liu et al. 2020, arXiv 2005.11185). What was told is never taken back: `completed` has the last word.
+    """
+
+    def __init__(self, stages: Stages, outbox: Outbox, observer: Observer) -> None:
+        self._stages = stages
+        self._outbox = outbox
+        self._observer = observer
+
+    async def follow(self, item: Item, config: Transcription | None, committed: asyncio.Event) -> None:
+        """Caption `item` until its recording has ended, then, once the client knows the item, tell its transcript."""
+        hearing = item.hearing
+        assert hearing is not None
+        try:
+            step = _UNITS_PER_LOOK[(config and config.delay) or "low"]
+            if step:
+                await self._live(item, hearing, step, shown=config is not None)
+            text = await self._look(hearing.units(), final=True)
+            await committed.wait()
+        except SpeechServerError as error:
+            self._observer.error(error)
+            await self._outbox.send(*not_heard(item, error))
+        except Exception:
+            log.exception("transcription failed")
+            await self._outbox.send(*not_heard(item, SpeechServerError("the transcription failed inside the server")))
+        else:
+            await self._outbox.send_made(lambda: heard_all(item, text, shown=config is not None))
+
+    async def _live(self, item: Item, hearing: Hearing, step: int, *, shown: bool) -> None:
+        before, seen = "", 0
+        while True:
+            units, ended = await hearing.at_least(seen + step)
+            if ended:
+                return
+            seen = len(units)
+            now = await self._look(_once(units))
+            await self._outbox.send_made(partial(heard_so_far, item, _agreed(before, now), shown=shown))
+            before = now
+
+    async def _look(self, units: AsyncIterator[list[int]], *, final: bool = False) -> str:
+        options = TurnOptions(task="transcribe", speak=False, temperature=0.0)
+        turn = Turn(self._stages, Question(units=units), options, _ignore)
+        outcome: Outcome = "failed"
+        try:
+            report = await turn.run()
+            outcome = "completed"
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        finally:
+            if final:
+                self._observer.turn(turn.report, outcome)
+        return report.transcript or report.text
+
+
+async def _ignore(event: TurnEvent) -> None:
+    """Nothing is told before two looks agree."""
+
+
+async def _once(units: Sequence[int]) -> AsyncIterator[list[int]]:
+    yield list(units)
+
+
+_WORD = re.compile(r"\s*(?:[\u3040-\u9fff]|[^\s\u3040-\u9fff]+)")
+
+
+def _agreed(before: str, now: str) -> str:
+    """The words with which both begin, without the last one of either, which may still grow."""
+    agreed = 0
+    old, new = list(_WORD.finditer(before))[:-1], list(_WORD.finditer(now))[:-1]
+    for left, right in zip(old, new, strict=False):
+        if left.group() != right.group():
+            break
+        agreed = right.end()
+    return now[:agreed]

@@ -1,0 +1,204 @@
+"""Turn detection by a model, idle users, sessions that only write down, and the end of a session's time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from streaming.realtime.session import SessionLimits
+from tests.fakes import TRANSCRIPT, UNITS, FakeDecoder, FakeEndOfTurn, FakeLM, answer_ids
+from tests.streaming.realtime.peer import Peer, silence, tone
+
+Connect = Callable[..., Peer]
+
+SEMANTIC = {"audio": {"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}}}
+HEARD = "conversation.item.input_audio_transcription"
+
+
+async def test_a_pause_that_ends_nothing(connect: Connect) -> None:
+    judge = FakeEndOfTurn((0.0, 1.0))
+    peer = connect(end_of_turn=judge)
+    peer.update(**SEMANTIC)
+    for pcm in (tone(400), silence(900), tone(400), silence(300)):
+        peer.say(pcm)
+    stopped = await peer.until("input_audio_buffer.speech_stopped")
+    assert 1900 <= stopped["audio_end_ms"] <= 2000
+    assert len(judge.asked) == 2
+    assert len(judge.asked[1]) == judge.window_samples
+    await peer.until("response.done")
+    assert len(peer.all("input_audio_buffer.committed")) == 1
+
+
+async def test_a_speaker_who_never_seems_to_finish(connect: Connect) -> None:
+    peer = connect(end_of_turn=FakeEndOfTurn((0.0,)))
+    peer.update(**SEMANTIC)
+    peer.say(tone(400))
+    peer.say(silence(2300))
+    stopped = await peer.until("input_audio_buffer.speech_stopped")
+    assert 2400 <= stopped["audio_end_ms"] <= 2460
+
+
+async def test_a_bundle_without_such_a_model(connect: Connect) -> None:
+    peer = connect(end_of_turn=None)
+    peer.update(**SEMANTIC)
+    error = (await peer.until("error"))["error"]
+    assert (error["code"], error["param"]) == ("unsupported_parameter", "session.audio.input.turn_detection.type")
+    peer.say(tone(400))
+    await peer.until("input_audio_buffer.speech_started")
+
+
+async def test_an_idle_user_is_spoken_to(connect: Connect) -> None:
+    peer = connect(decoder=FakeDecoder(per_unit=10))
+    vad = {"type": "server_vad", "idle_timeout_ms": 100}
+    peer.update(audio={"input": {"turn_detection": vad}})
+    peer.say(silence(1500))
+    peer.type_text("Hello?")
+    peer.send("response.create")
+    await peer.until("response.done")
+    fired = await peer.until("input_audio_buffer.timeout_triggered")
+    assert fired["audio_end_ms"] - fired["audio_start_ms"] >= 100
+    assert (await peer.until("input_audio_buffer.committed"))["item_id"] == fired["item_id"]
+    await peer.until("response.done")
+    peer.update(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": None}}})
+    await peer.until("session.updated")
+    before = len(peer.all("input_audio_buffer.timeout_triggered"))
+    await asyncio.sleep(0.3)
+    assert len(peer.all("input_audio_buffer.timeout_triggered")) == before
+
+
+async def test_who_speaks_is_not_idle(connect: Connect) -> None:
+    peer = connect(decoder=FakeDecoder(per_unit=10))
+    peer.update(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 100}}})
+    peer.type_text("Hello?")
+    peer.send("response.create")
+    await peer.until("response.done")
+    peer.say(tone(300))
+    await peer.until("input_audio_buffer.speech_started")
+    await asyncio.sleep(0.2)
+    assert not peer.all("input_audio_buffer.timeout_triggered")
+
+
+async def test_a_session_ends_when_its_time_is_over(connect: Connect) -> None:
+    peer = connect(lm=FakeLM(hang_after=60), limits=SessionLimits(max_session_s=0.2))
+    created = (await peer.until("session.created"))["session"]
+    assert isinstance(created["expires_at"], int)
+    peer.type_text("Hello?")
+    peer.send("response.create")
+    done = (await peer.until("response.done"))["response"]
+    assert (done["status"], done["status_details"]["error"]["code"]) == ("failed", "session_expired")
+    assert (await peer.until("error"))["error"]["code"] == "session_expired"
+    await peer.running
+
+
+# Transcription
+
+
+def transcribing(**audio: Any) -> dict[str, Any]:
+    return {"type": "transcription", "audio": {"input": audio}}
+
+
+async def becomes(peer: Peer, session: dict[str, Any]) -> None:
+    peer.send("session.update", session=session)
+    updated = await peer.until("session.updated")
+    assert updated["session"]["type"] == "transcription"
+    assert updated["session"]["object"] == "realtime.transcription_session"
+
+
+async def test_what_is_heard_is_written_down_and_not_answered(connect: Connect) -> None:
+    lm = FakeLM(answer_ids(TRANSCRIPT, ("No.", UNITS)))
+    decoder = FakeDecoder()
+    peer = connect(lm=lm, decoder=decoder)
+    await becomes(peer, transcribing(transcription={"model": "x", "delay": "xhigh"}))
+    for _ in range(2):
+        peer.say(tone(400))
+        peer.say(silence(600))
+        assert (await peer.until(f"{HEARD}.completed"))["transcript"] == TRANSCRIPT
+    assert not peer.protocol.responses and not decoder.cuts
+    assert [event["delta"] for event in peer.all(f"{HEARD}.delta")] == [TRANSCRIPT] * 2
+    assert len(peer.turns) == 2
+
+
+def growing(ids: list[int]) -> list[int]:
+    """More of the sentence is understood, the more units there are; the last word is always uncertain."""
+    units = sum(10 <= token < 60 for token in ids)
+    words = "one two three four five six seven eight nine ten".split()[: max(1, units // 4)]
+    return answer_ids(" ".join([*words[:-1], words[-1] + ("" if units % 2 else "ty")]))
+
+
+def stairs(steps: int) -> Any:
+    import numpy as np
+
+    return np.concatenate([tone(20, level=0.1 + 0.02 * (n % 40)) for n in range(steps)])
+
+
+async def test_captions_while_the_user_speaks(connect: Connect) -> None:
+    peer = connect(lm=FakeLM(growing))
+    await becomes(peer, transcribing(turn_detection=None, transcription={"delay": "minimal"}))
+    for start in range(0, 44, 4):
+        peer.say(stairs(44)[start * 480 : (start + 4) * 480])
+        await peer.settled(1200)
+    live = "".join(event["delta"] for event in peer.all(f"{HEARD}.delta"))
+    assert live and not peer.all("input_audio_buffer.committed")
+    peer.send("input_audio_buffer.commit")
+    done = await peer.until(f"{HEARD}.completed")
+    assert done["transcript"].startswith(live)
+    assert {event["item_id"] for event in peer.all(f"{HEARD}.delta")} == {done["item_id"]}
+    assert done["item_id"] == peer.all("input_audio_buffer.committed")[0]["item_id"]
+
+
+async def test_what_is_cleared_is_not_written_down(connect: Connect) -> None:
+    peer = connect()
+    await becomes(peer, transcribing(turn_detection=None))
+    peer.say(tone(400))
+    peer.send("input_audio_buffer.clear")
+    await peer.until("input_audio_buffer.cleared")
+    await peer.settled()
+    assert not peer.all(f"{HEARD}.completed")
+
+
+async def test_a_transcription_that_fails(connect: Connect) -> None:
+    peer = connect(lm=FakeLM(fail_after=3))
+    await becomes(peer, transcribing(turn_detection=None))
+    peer.say(tone(400))
+    peer.send("input_audio_buffer.commit")
+    failed = await peer.until(f"{HEARD}.failed")
+    assert failed["error"]["code"] == "internal_error" and "secret" not in failed["error"]["message"]
+
+
+async def test_sessions_keep_their_type_once_something_was_said(connect: Connect) -> None:
+    peer = connect()
+    await becomes(peer, transcribing())
+    peer.send("response.create")
+    assert (await peer.until("error"))["error"]["code"] == "wrong_session_type"
+    peer.update(instructions="Be brief.")
+    assert (await peer.until("session.updated"))["session"]["type"] == "realtime"
+    peer.type_text("Hello?")
+    peer.send("session.update", session=transcribing())
+    assert (await peer.until("error"))["error"]["code"] == "wrong_session_type"
+
+
+async def test_voices_of_the_protocol_stand_for_the_model_s(connect: Connect) -> None:
+    peer = connect()
+    peer.update(audio={"output": {"voice": "marin"}})
+    assert (await peer.until("session.updated"))["session"]["audio"]["output"]["voice"] == "default"
+    peer.update(audio={"output": {"voice": {"id": "other"}}})
+    assert (await peer.until("session.updated"))["session"]["audio"]["output"]["voice"] == "other"
+
+
+async def test_null_means_as_it_is(connect: Connect) -> None:
+    peer = connect()
+    peer.update(instructions="Be brief.", tools=None, output_modalities=["text"])
+    await peer.until("session.updated")
+    peer.update(instructions=None, output_modalities=None, tracing="auto")
+    session = (await peer.until("session.updated"))["session"]
+    assert (session["instructions"], session["output_modalities"]) == ("Be brief.", ["text"])
+
+
+async def test_an_answer_that_meets_its_limit_is_incomplete(connect: Connect) -> None:
+    peer = connect()
+    peer.type_text("Hello?")
+    peer.send("response.create", response={"max_output_tokens": 60})
+    done = (await peer.until("response.done"))["response"]
+    assert (done["status"], done["status_details"]["reason"]) == ("incomplete", "max_output_tokens")
+    assert done["output"][0]["status"] == "incomplete"
