@@ -18,11 +18,15 @@ class Admission:
         self._on_change = on_change
         self.active = 0
 
+    def check(self) -> None:
+        """Raises CapacityError when no slot is free."""
+        if self.active >= self._slots:
+            raise CapacityError(f"all {self._slots} sessions of this server are in use; try again later")
+
     @asynccontextmanager
     async def slot(self, transport: str) -> AsyncGenerator[None]:
         """One slot while the context lasts. Raises CapacityError at once when none is free."""
-        if self.active >= self._slots:
-            raise CapacityError(f"all {self._slots} sessions of this server are in use; try again later")
+        self.check()
         self.active += 1
         self._on_change(transport, 1)
         try:

@@ -44,6 +44,13 @@ class UploadTimeout(InvalidRequest):
     status = 408
 
 
+class UpgradeRequired(InvalidRequest):
+    """A request to a WebSocket's address that does not ask for one."""
+
+    code = "upgrade_required"
+    status = 426
+
+
 class ModelLoading(EngineUnavailable):
     """The server is alive but the model is not warm yet."""
 

@@ -6,11 +6,13 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from typing import Annotated
 
-from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Depends, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse
 from starlette.websockets import WebSocketState
 
+from server.errors import UpgradeRequired
 from server.gateway import Gateway, authorised
 from server.runtime import ServedModel
 from streaming.errors import NotFound, SpeechServerError
@@ -35,6 +37,14 @@ async def realtime(socket: WebSocket) -> None:
     except SpeechServerError as error:
         gateway.metrics.error(error.code)
         await socket.send_denial_response(JSONResponse({"error": error.body()}, error.status))
+
+
+@router.get("/v1/realtime", summary="Why would a socket be refused?", status_code=426)
+async def without_upgrade(gateway: Annotated[Gateway, Depends(authorised)], model: str | None = None) -> None:
+    """What a socket would be told, for browsers: they do not learn why a handshake was refused. 426: it would be let in."""
+    _wanted_model(gateway, model)
+    gateway.admission.check()
+    raise UpgradeRequired("this is a WebSocket: connect with ws:// or wss://")
 
 
 def _wanted_model(gateway: Gateway, name: str | None) -> ServedModel:
