@@ -20,6 +20,10 @@ LagMeter = Callable[[float, float], None]
 """Called per frame: seconds that the sender woke too late, and seconds that the connection kept it waiting."""
 
 
+SESSION_ENDS = frozenset({"session_expired"})
+"""Errors that announce the end of the session, and say nothing about the turn: the end itself comes next."""
+
+
 class Conversation:
     """What a caller says in a session, and the turn that is going on.
 
@@ -182,7 +186,7 @@ class Conversation:
             self._away = event.type == "connection.lost"
             self._lost = event.reason if self._away else self._lost
         if event.type == "error":
-            if event.error.event_id not in (None, *self._own_events):
+            if event.error.event_id not in (None, *self._own_events) or event.error.code in SESSION_ENDS:
                 return
             self._refusals.add(event.error.event_id)
         if event.type == "input_audio_buffer.speech_started":

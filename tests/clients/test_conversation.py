@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -234,6 +235,19 @@ async def test_unknown_events_are_passed_over(recording: Recording) -> None:
         assert (await conversation.ask_at_once(recording)).answered
 
     async with fake_server(Script(extra_messages=('{"type": "response.dance"}',))) as server:
+        await hold(server, script)
+
+
+async def test_the_announced_end_of_a_session_is_no_failure_of_the_turn(recording: Recording) -> None:
+    error = {"type": "invalid_request_error", "code": "session_expired", "message": "it has lasted long enough"}
+    goodbye = json.dumps({"type": "error", "event_id": "e", "error": error})
+
+    async def script(conversation: Conversation) -> None:
+        await conversation.configure(MANUAL)
+        turn = await conversation.ask_at_once(recording)
+        assert (turn.answered, turn.errors) == (True, [])
+
+    async with fake_server(Script(extra_messages=(goodbye,))) as server:
         await hold(server, script)
 
 
