@@ -60,6 +60,11 @@ class Bundle:
         """Silero's network."""
         return self.directory / "vad" / "silero_vad.onnx"
 
+    @property
+    def end_of_turn(self) -> Path:
+        """Smart Turn's network; a bundle may be without it."""
+        return self.directory / "turn" / "smart_turn.onnx"
+
 
 def find_bundle(name_or_directory: str) -> Bundle:
     """An embedded bundle by name, or any by its directory. Raises BundleError naming those there are."""

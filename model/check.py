@@ -54,6 +54,7 @@ def _looks(bundle: Bundle) -> Iterator[tuple[str, Callable[[], str]]]:
         for what, look in kind.looks.items():
             yield what, partial(look, directory, bundle.profile)
     yield "voice activity", partial(_look_at_voice_activity, bundle)
+    yield "end of turn", partial(_look_at_end_of_turn, bundle)
     yield "size", partial(_look_at_size, bundle)
 
 
@@ -134,6 +135,17 @@ def _look_at_voice_activity(bundle: Bundle) -> str:
     detector = load_voice_activity(bundle.voice_activity)()
     chance = detector.probability(np.zeros(detector.window_samples, np.float32))
     return f"silence is speech with probability {chance:.3f}"
+
+
+def _look_at_end_of_turn(bundle: Bundle) -> str:
+    import numpy as np
+
+    from model.end_of_turn import SmartTurn
+
+    if not bundle.end_of_turn.is_file():
+        return "no model; turns end by silence alone"
+    chance = SmartTurn.load(bundle.end_of_turn).judge(np.zeros(SmartTurn.window_samples, np.float32))
+    return f"silence is the end of a turn with probability {chance:.3f}"
 
 
 def _look_at_size(bundle: Bundle) -> str:

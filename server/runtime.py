@@ -15,6 +15,7 @@ from server.settings import Settings
 from streaming.turn import Stages
 
 if TYPE_CHECKING:
+    from model.end_of_turn import SmartTurn
     from model.kinds import EncoderStage
 
 
@@ -63,16 +64,25 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
         encoder = await asyncio.to_thread(_make_encoder, bundle)
         opened.callback(encoder.close)
         activity = load_voice_activity(bundle.voice_activity)
+        end_of_turn = await asyncio.to_thread(_load_end_of_turn, bundle)
+        if end_of_turn is not None:
+            opened.callback(end_of_turn.close)
         yield ServedModel(
             name=profile.name,
             created=int((bundle.directory / "profile.json").stat().st_mtime),
             languages=profile.languages,
             voices=profile.voices,
             max_question_s=profile.max_question_s,
-            stages=Stages(encoder, lm, decoder, bundle.prompts, activity, profile.vocoder_holds_s),
+            stages=Stages(encoder, lm, decoder, bundle.prompts, activity, profile.vocoder_holds_s, end_of_turn),
             backend=kind,
             fault=lambda: lm.fault() or decoder.fault(),
         )
+
+
+def _load_end_of_turn(bundle: Bundle) -> SmartTurn | None:
+    from model.end_of_turn import SmartTurn
+
+    return SmartTurn.load(bundle.end_of_turn) if bundle.end_of_turn.is_file() else None
 
 
 def _backend_kind(settings: Settings) -> str:

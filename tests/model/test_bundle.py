@@ -82,6 +82,14 @@ def test_units_that_do_not_match_are_counted(copy: Path) -> None:
     assert "243" in faults(check(copy))["units"] and "7" in faults(check(copy))["units"]
 
 
+def test_a_bundle_may_be_without_an_end_of_turn_model(copy: Path) -> None:
+    shutil.rmtree(copy / "turn")
+    assert not faults(check(copy))
+    (copy / "turn").mkdir()
+    (copy / "turn" / "smart_turn.onnx").write_bytes(b"no network")
+    assert set(faults(check(copy))) == {"end of turn"}
+
+
 def test_a_truncated_file_is_found(copy: Path) -> None:
     weights = copy / "lm" / "model.safetensors"
     data = weights.read_bytes()

@@ -1,0 +1,59 @@
+"""End of turn by Smart Turn v3.2 (Daily, BSD-2-Clause; a Whisper-tiny encoder and a classifier), run with onnxruntime.
+
+It judges from the sound of the last eight seconds, intonation included, whether the speaker has finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from transformers import WhisperFeatureExtractor
+
+from streaming.errors import BundleError
+from streaming.stages import Pcm
+
+_RATE_HZ, _SECONDS = 16_000, 8
+
+
+class SmartTurn:
+    """An `EndOfTurn` that serves all sessions, one at a time on a thread of its own."""
+
+    window_samples = _SECONDS * _RATE_HZ
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+        self._features = WhisperFeatureExtractor(feature_size=80, chunk_length=_SECONDS)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="end-of-turn")
+
+    @classmethod
+    def load(cls, path: Path) -> SmartTurn:
+        """From `smart_turn.onnx`. Raises BundleError."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            network = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise BundleError(f"{path} cannot be read as an end-of-turn network: {error}") from error
+        return cls(network)
+
+    def close(self) -> None:
+        """Stop the thread once it has judged what it has begun."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def finished(self, audio: Pcm) -> float:
+        """See `EndOfTurn.finished`."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.judge, audio)
+
+    def judge(self, audio: Pcm) -> float:
+        """Probability that the turn is over after `audio`, 16 kHz; silence is put before what is shorter than eight seconds."""
+        audio = audio[-self.window_samples :]
+        padded = np.pad(audio, (self.window_samples - audio.size, 0))
+        features = self._features(padded, sampling_rate=_RATE_HZ, return_tensors="np", do_normalize=True)
+        chance = self._network.run(None, {"input_features": features.input_features.astype(np.float32)})[0]
+        return float(np.ravel(chance)[0])
