@@ -7,6 +7,7 @@ import importlib
 import logging
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="cslm",
-    help="Talk to a speech language model: serve it, check a bundle, ask it, load it, train it.",
+    help="Talk to a speech language model: serve it, check a bundle, ask it, load it, train it, measure it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
@@ -93,6 +94,53 @@ def train(context: typer.Context) -> None:
     """Run the training recipe of cslm-mini: one stage, or all."""
     main = _load("model.training.__main__", "main", context)
     raise typer.Exit(main(context.args))
+
+
+@app.command("eval")
+def evaluate(
+    bundle: Annotated[str, typer.Argument(help="Name of a bundle, or its directory.")] = "cslm-mini",
+    sets: Annotated[Path, typer.Option(help="Directory of the held-out sets; see docs/evaluation.md.")] = Path(
+        "tests/data/eval"
+    ),
+    out: Annotated[Path, typer.Option(help="Directory of the results; a run that was broken off goes on.")] = Path(
+        "build/eval"
+    ),
+    judge: Annotated[Path | None, typer.Option(help="CTranslate2 directory of Whisper, to judge speech.")] = None,
+    only: Annotated[str, typer.Option(help="Measures, separated by commas. [default: all]")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many of every set.")] = None,
+    backend: Annotated[str, typer.Option(help="auto, vllm, transformers or vllm_http.")] = "auto",
+    lm_url: Annotated[str | None, typer.Option(help="vLLM server of the backend vllm_http.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the noise, and of the places that seams are compared with.")] = 0,
+    fresh: Annotated[bool, typer.Option(help="Forget results that are in the directory.")] = False,
+) -> None:
+    """Measure a bundle: the tables of arXiv 2604.11096 and more. Resumes; writes eval.json and eval.md."""
+    from clients.load_report import checkout, machine
+    from model.evaluation.sets import EvaluationError
+    from server.evaluation import evaluate as measure
+    from streaming.errors import SpeechServerError
+
+    options = {"bundle": bundle, "backend": backend} | ({"lm_url": lm_url} if lm_url else {})
+    origin = {"commit": checkout(), "machine": machine(), "command": " ".join(["cslm", *sys.argv[1:]])}
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    try:
+        text = measure(
+            _settings(options),
+            sets=sets,
+            out=out,
+            judge=judge,
+            only=names,
+            limit=limit,
+            seed=seed,
+            fresh=fresh,
+            origin=origin,
+        )
+    except SpeechServerError as failure:
+        _fail(failure.message)
+    except EvaluationError as failure:
+        _fail(str(failure))
+    except ModuleNotFoundError as failure:
+        _fail(f"eval needs the package {failure.name!r}, which is not installed: see docs/evaluation.md")
+    typer.echo(text)
 
 
 def _settings(options: dict[str, Any]) -> Settings:

@@ -8,15 +8,15 @@ Writes docs/benchmarks/answers.json and answers.md: all results, the bad ones to
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import soundfile
 
-from model.training.g2p import spell_english, spell_mandarin
-from model.training.judge import Judge, distance, error_rate
+from model.evaluation.bench import percent
+from model.evaluation.judge import Judge
+from model.evaluation.scores import error_rate, heard_right, right, written_errors
 from tests.bench.results import arguments, table, write
 
 MARKS = {True: "right", False: "wrong", None: "–"}
@@ -34,33 +34,15 @@ def main() -> None:
         pcm, rate_hz = soundfile.read(options.answers / row["spoken"], dtype="float32")
         row["understood"] = judge.transcribe(pcm, rate_hz, row["reply_language"])
         row["right"] = right(row["answered"], row["answers"])
-        row["spoken_right"] = None if row["right"] is None else spoken_right(row)
+        row["spoken_right"] = heard_right(row["understood"], row["answers"], row["reply_language"])
     record["summary"] = {name: summary(rows) for name, rows in groups(record["answers"]).items()}
     write(options.out, "answers", record, report(record))
 
 
-def plain(text: str) -> list[str]:
-    """What is compared: English words and Chinese characters, numbers spelt out, no punctuation."""
-    chinese = re.search("[\u4e00-\u9fff]", text)
-    text = spell_mandarin(text) if chinese else spell_english(text.lower().replace("’", "'")).replace("-", " ")
-    return re.findall("[\u4e00-\u9fff]|[a-z]+", text.lower().replace("'", ""))
-
-
-def right(answered: str, answers: Sequence[str]) -> bool | None:
-    """Whether the text is one of the right answers; None where nothing was asked."""
-    return any(plain(answered) == plain(answer) for answer in answers) if answers else None
-
-
-def spoken_right(row: dict[str, Any]) -> bool:
-    """Whether what the recognizer understood is a right answer: exactly, in Mandarin by syllables without tone."""
-    language = row["reply_language"]
-    return any(error_rate([(row["understood"], answer)], language) == 0 for answer in row["answers"])
-
-
 def raw_error_rate(pairs: Sequence[tuple[str, str]]) -> float:
     """Errors per word or character over pairs of (got, meant)."""
-    wrong = sum(distance(plain(got), plain(meant)) for got, meant in pairs)
-    return wrong / max(1, sum(len(plain(meant)) for _, meant in pairs))
+    counts = [written_errors(got, meant) for got, meant in pairs]
+    return sum(wrong for wrong, _ in counts) / max(1, sum(of for _, of in counts))
 
 
 def groups(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -138,11 +120,6 @@ def report(record: dict[str, Any]) -> str:
         "wanted",
     )
     return f"{table(heads, lines)}\n\n{table(columns, every)}"
-
-
-def percent(share: float | None) -> str:
-    """One decimal, – for None."""
-    return "–" if share is None else f"{share:.1%}"
 
 
 if __name__ == "__main__":

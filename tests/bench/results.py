@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from model.evaluation.report import heading, table, weights
+
+__all__ = ["BUNDLE", "arguments", "heading", "ms", "origin", "quote", "table", "weights", "write"]
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "benchmarks"
@@ -44,30 +46,6 @@ def origin(bundle: Path = BUNDLE) -> dict[str, Any]:
 def command() -> str:
     """How to run this again."""
     return f"python -m tests.bench.{Path(sys.argv[0]).stem} {' '.join(sys.argv[1:])}".strip()
-
-
-def weights(bundle: Path) -> dict[str, str]:
-    """SHA-256 of each weight file, shortened."""
-    files = sorted(bundle.rglob("*.safetensors"))
-    return {str(path.relative_to(bundle)): hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in files}
-
-
-def heading(record: dict[str, Any]) -> str:
-    """One line that says how, when and where."""
-    at, machine = record["origin"], record["origin"]["machine"]
-    commit = (at["commit"] or "no commit")[:10] + ("+" if (at["commit"] or "").endswith("+") else "")
-    return (
-        f"`{at['command']}` — {at['date'][:19].replace('T', ' ')} UTC, commit {commit}, "
-        f"{machine['cpu']}, {machine['usable_cores']} cores, load average before the run {at['load_average'][0]}."
-    )
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table; columns but the first are aligned to the right where every cell begins with a digit."""
-    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
-    numeric = [all(re.match(r"[-–<]?\d|–$", row[i]) for row in cells) for i in range(len(headings))]
-    rule = ["---:" if numeric[i] and i else "---" for i in range(len(headings))]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [list(headings), rule, *cells])
 
 
 def ms(seconds: float | None) -> str:

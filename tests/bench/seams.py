@@ -25,16 +25,15 @@ import torch
 
 from model.bundle import Bundle
 from model.encoder import UnitEncoder
+from model.evaluation.seams import PLACES, high_ratios, jump_ratios, planned
 from model.vocoder import Vocoder
-from streaming.planning import ChunkPlanner
 from tests.bench.questions import manifest
 from tests.bench.results import BUNDLE, arguments, origin, table, write
 
 Pcm = npt.NDArray[np.float32]
 SIZES = (1, 2, 7, 25)
-RANDOM, PLACES = "no cut: random places", 20
+RANDOM = "no cut: random places"
 CONTROL = "control: 1 ms lost at each"
-SPREAD_S, HIGH_HZ, WINDOW_S = 0.05, 8000.0, 0.002
 
 
 def main() -> None:
@@ -61,10 +60,7 @@ def cuts_of(count: int, name: str) -> list[int]:
     if name.isdigit():
         size = int(name)
         return [min(size, count - start) for start in range(0, count, size)]
-    planner, sizes = ChunkPlanner(), list[int]()
-    while (left := count - sum(sizes)) > 0:
-        sizes.append(planner.next_cut(left, emitted=sum(sizes), slack_s=1.0, ended=True))
-    return sizes
+    return [len(cut) for cut in planned(range(count))]
 
 
 def stream(vocoder: Vocoder, units: Sequence[int], sizes: Iterable[int]) -> list[Pcm]:
@@ -101,37 +97,6 @@ def measure(vocoder: Vocoder, spoken: Sequence[Sequence[int]], name: str) -> dic
         "jump": _spread(jumps),
         "high_band": _spread(highs),
     }
-
-
-def jump_ratios(pcm: Pcm, seams: Sequence[int], rate_hz: int) -> list[float]:
-    """For each join: the step across it over the median step in the 50 ms on either side; silence left out."""
-    steps, near = np.abs(np.diff(pcm)), int(SPREAD_S * rate_hz)
-    ratios = []
-    for seam in seams:
-        around = np.delete(steps[max(0, seam - 1 - near) : seam + near], min(near, seam - 1))
-        usual = float(np.median(around))
-        if usual > 1e-5:
-            ratios.append(float(steps[seam - 1]) / usual)
-    return ratios
-
-
-def high_ratios(pcm: Pcm, seams: Sequence[int], rate_hz: int) -> list[float]:
-    """For each join: energy above 8 kHz in the 2 ms around it over its median in such windows 50 ms on either side."""
-    half, near = int(WINDOW_S * rate_hz / 2), int(SPREAD_S * rate_hz)
-    ratios = []
-    for seam in seams:
-        if seam < near + half or seam > pcm.size - near - half:
-            continue
-        centres = [c for c in range(seam - near, seam + near + 1, 2 * half) if abs(c - seam) >= 2 * half]
-        usual = float(np.median([_high_energy(pcm[c - half : c + half], rate_hz) for c in centres]))
-        if usual > 1e-9:
-            ratios.append(_high_energy(pcm[seam - half : seam + half], rate_hz) / usual)
-    return ratios
-
-
-def _high_energy(window: Pcm, rate_hz: int) -> float:
-    spectrum = np.abs(np.fft.rfft(window * np.hanning(window.size))) ** 2
-    return float(spectrum[np.fft.rfftfreq(window.size, 1 / rate_hz) >= HIGH_HZ].sum())
 
 
 def _spread(ratios: Sequence[float]) -> dict[str, float] | None:

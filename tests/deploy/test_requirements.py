@@ -74,7 +74,7 @@ def test_additions_agree_with_every_variant(variant: str) -> None:
 
 
 def test_what_runs_imports_only_what_every_variant_installs() -> None:
-    used = imports("server", "clients", "streaming", "model", besides=("model/training",))
+    used = imports("server", "clients", "streaming", "model", besides=("model/training", "model/evaluation"))
     missing = {m for m in used - ENGINES - set(IMPORTED_LAZILY) if distribution_of(m) not in pins("base")}
     assert not missing, f"add to pyproject.toml and requirements/base.txt: {sorted(missing)}"
 
@@ -82,7 +82,7 @@ def test_what_runs_imports_only_what_every_variant_installs() -> None:
 def test_what_runs_declares_what_it_imports() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {canonical(re.split(r"[<>=\[;]", line)[0]) for line in project["dependencies"]}
-    used = imports("server", "clients", "streaming", "model", besides=("model/training",))
+    used = imports("server", "clients", "streaming", "model", besides=("model/training", "model/evaluation"))
     missing = {m for m in used - ENGINES - set(IMPORTED_LAZILY) if distribution_of(m) not in declared}
     assert not missing, f"add to [project.dependencies]: {sorted(missing)}"
 

@@ -1,0 +1,68 @@
+"""An independent listener: Whisper transcribes what was spoken; it shares no weight with what speaks.
+
+The directory is a CTranslate2 model (`model.bin`, `config.json`, `tokenizer.json`, `vocabulary.txt`), for example of
+Whisper-base (arXiv 2212.04356, MIT); docs/evaluation.md says how to get one. Needs `faster-whisper` (requirements/judge.txt).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.evaluation.sets import EvaluationError
+
+_FILES = ("model.bin", "config.json", "tokenizer.json")
+Pcm = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the judge understood when told the language, and the likeliest of the languages it was offered."""
+
+    text: str
+    language: str
+
+
+class Judge:
+    """Whisper, greedy, one thread."""
+
+    def __init__(self, directory: Path, *, threads: int = 1) -> None:
+        missing = [name for name in _FILES if not (directory / name).is_file()]
+        if missing:
+            raise EvaluationError(
+                f"{directory} is no judge: it has no {', '.join(missing)}; wanted is a CTranslate2 directory of Whisper"
+            )
+        from faster_whisper import WhisperModel
+
+        self._model: Any = WhisperModel(str(directory), device="cpu", compute_type="int8", cpu_threads=threads)
+
+    def transcribe(self, pcm: Pcm, sample_rate: int, language: str | None) -> str:
+        """Text of float32 [T]; the language is detected if None."""
+        segments, _ = self._model.transcribe(
+            _at_16_khz(pcm, sample_rate),
+            language=language,
+            beam_size=1,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            without_timestamps=True,
+        )
+        return "".join(s.text for s in segments).strip()
+
+    def hear(self, pcm: Pcm, sample_rate: int, language: str, languages: Sequence[str]) -> Heard:
+        """Transcript of float32 [T] in `language`, and which of `languages` it sounds like. Nothing is heard in no audio."""
+        if not pcm.size:
+            return Heard("", "")
+        _, _, chances = self._model.detect_language(_at_16_khz(pcm, sample_rate))
+        likely = max((chance, name) for name, chance in chances if name in languages or name == language)[1]
+        return Heard(self.transcribe(pcm, sample_rate, language), likely)
+
+
+def _at_16_khz(pcm: Pcm, sample_rate: int) -> Pcm:
+    import soxr
+
+    return np.asarray(soxr.resample(np.asarray(pcm, np.float32), sample_rate, 16_000), np.float32)

@@ -1,0 +1,62 @@
+"""Where numbers come from, and how they are written down: JSON and Markdown."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from model.evaluation.bench import Table
+
+
+def weights(bundle: Path) -> dict[str, str]:
+    """SHA-256 of each weight file of a bundle, shortened."""
+    files = sorted(path for kind in WEIGHTS for path in bundle.rglob(kind))
+    return {str(path.relative_to(bundle)): file_hash(path) for path in files}
+
+
+WEIGHTS = ("*.safetensors", "*.pt")
+
+
+def file_hash(path: Path) -> str:
+    """The first twelve hexadecimal digits of a file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def heading(record: dict[str, Any]) -> str:
+    """One line that says how, when and where."""
+    at, machine = record["origin"], record["origin"]["machine"]
+    commit = (at["commit"] or "no commit")[:10] + ("+" if (at["commit"] or "").endswith("+") else "")
+    return (
+        f"`{at['command']}` — {at['date'][:19].replace('T', ' ')} UTC, commit {commit}, "
+        f"{machine['cpu']}, {machine['usable_cores']} cores, load average before the run {at['load_average'][0]}."
+    )
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table; columns but the first are aligned to the right where every cell begins with a digit."""
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    numeric = [all(re.match(r"[-–<]?\d|–$", row[i]) for row in cells) for i in range(len(headings))]
+    rule = ["---:" if numeric[i] and i else "---" for i in range(len(headings))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [list(headings), rule, *cells])
+
+
+def markdown(record: dict[str, Any], tables: Sequence[Table]) -> str:
+    """The whole report: where it is from, every table, and what was left out and why."""
+    told = record["told"]
+    counts = ", ".join(f"{count} of {total} {name}" for name, (count, total) in record["sets"].items())
+    text = [
+        heading(record),
+        f"Bundle {told['bundle']}, language model on {told['backend']}, sampling as the bundle says; seed {told['seed']}; "
+        f"judge: {told['judge'] or 'none'}. Recordings found: {counts}.",
+    ]
+    for each in tables:
+        text += [f"### {each.title}", table(each.heads, each.rows), *([each.note] if each.note else [])]
+    if record["skipped"]:
+        text.append("Not measured: " + "; ".join(f"*{name}*: {why}" for name, why in record["skipped"].items()) + ".")
+    if record["failed"]:
+        text.append("Failed cases: " + "; ".join(f"{name}: {count}" for name, count in record["failed"].items()) + ".")
+    return "\n\n".join(text) + "\n"

@@ -1,0 +1,156 @@
+"""Runs measures over their cases and keeps every result at once, so that a run that was broken off goes on where it stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from model.evaluation.alignment import Similarity
+from model.evaluation.bench import Bench, Measure, Row, Table
+from model.evaluation.conversation import Answers, Chain, Reading, Recognition, Repetition
+from model.evaluation.report import markdown
+from model.evaluation.sets import EvaluationError, recorded
+from model.evaluation.speech import JudgeItself, Seams, Stability, Tokenizer, Voice
+from model.evaluation.speed import Speed
+from streaming.errors import InvalidRequest
+
+log = logging.getLogger(__name__)
+
+
+def measures() -> list[Measure]:
+    """All there are, in the order of the report."""
+    return [
+        Recognition(),
+        Reading(),
+        Answers(),
+        Chain(),
+        Repetition(),
+        Tokenizer(),
+        Stability(),
+        Voice(),
+        Similarity(),
+        Seams(),
+        Speed(),
+        JudgeItself(),
+    ]
+
+
+def chosen(names: Sequence[str]) -> list[Measure]:
+    """The measures of these names, all of them where there is none. Raises EvaluationError."""
+    known = {measure.name: measure for measure in measures()}
+    for name in names:
+        if name not in known:
+            raise EvaluationError(f"there is no measure {name!r}; accepted: {', '.join(known)}")
+    return [known[name] for name in known if not names or name in names]
+
+
+class Results:
+    """`results.jsonl` in a directory: one line a case. `told` says what was measured; other results do not mix with it."""
+
+    def __init__(self, directory: Path, told: dict[str, Any], *, fresh: bool = False) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._path, about = directory / "results.jsonl", directory / "about.json"
+        if fresh:
+            self._path.unlink(missing_ok=True)
+        elif self._path.exists():
+            before = json.loads(about.read_text(encoding="utf-8")) if about.exists() else {}
+            differing = [name for name in told if before.get(name) != told[name]]
+            if differing:
+                raise EvaluationError(
+                    f"{directory} holds results of another {', '.join(differing)}: give another directory, or --fresh"
+                )
+        about.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        self._rows: dict[tuple[str, str], Row] = {}
+        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
+        if lines and not lines[-1].endswith(b"\n"):  # it was being written when the run ended
+            self._path.write_bytes(b"".join(lines[:-1]))
+            lines = lines[:-1]
+        for kept in map(json.loads, lines):
+            self._rows[kept["measure"], kept["case"]] = kept["row"]
+
+    def of(self, measure: str, case: str) -> Row | None:
+        """A result that is there already."""
+        return self._rows.get((measure, case))
+
+    def keep(self, measure: str, case: str, row: Row) -> None:
+        """Write a result down."""
+        line = json.dumps({"measure": measure, "case": case, "row": row}, ensure_ascii=False)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        self._rows[measure, case] = json.loads(line)["row"]
+
+
+async def evaluate(
+    bench: Bench,
+    results: Results,
+    todo: Sequence[Measure],
+    *,
+    origin: dict[str, Any],
+    told: dict[str, Any],
+    progress: Callable[[str, int, int], None] = lambda name, done, total: None,
+) -> tuple[dict[str, Any], str]:
+    """Measure what is not there yet; (record for JSON, Markdown). A case that the model refuses is counted, not fatal."""
+    record: dict[str, Any] = {
+        "origin": origin | {"date": datetime.now(UTC).isoformat(timespec="seconds"), "load_average": _load()},
+        "told": told,
+        "sets": _counts(bench),
+        "skipped": {},
+        "failed": {},
+        "measures": {},
+    }
+    tables: list[Table] = []
+    for measure in todo:
+        reason = measure.missing(bench)
+        if reason:
+            record["skipped"][measure.name] = reason
+            continue
+        rows, failed = await _measure(bench, results, measure, progress)
+        if failed:
+            record["failed"][measure.name] = failed
+        made = measure.tables(rows) if rows else []
+        tables += made
+        record["measures"][measure.name] = [
+            {"title": each.title, "heads": list(each.heads), "rows": [list(line) for line in each.rows]}
+            for each in made
+        ]
+    return record, markdown(record, tables)
+
+
+async def _measure(
+    bench: Bench, results: Results, measure: Measure, progress: Callable[[str, int, int], None]
+) -> tuple[list[Row], int]:
+    """(results of all its cases, how many failed). What failed is tried again in the next run."""
+    rows, failed, cases = list[Row](), 0, measure.cases(bench)
+    for number, case in enumerate(cases, start=1):
+        row = results.of(measure.name, case.name)
+        if row is None:
+            try:
+                results.keep(measure.name, case.name, await measure.measure(bench, case))
+                row = results.of(measure.name, case.name)
+            except (InvalidRequest, EvaluationError) as error:
+                log.warning("%s: %s: %s", measure.name, case.name, error)
+                failed += 1
+        if row is not None:
+            rows.append(row)
+        progress(measure.name, number, len(cases))
+        await asyncio.sleep(0)
+    return rows, failed
+
+
+def _counts(bench: Bench) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    there = {item.name for item in recorded(bench.items)}
+    for item in bench.items:
+        count, total = found.get(item.set, (0, 0))
+        found[item.set] = (count + (item.name in there), total + 1)
+    return found
+
+
+def _load() -> list[float]:
+    return [round(load, 2) for load in os.getloadavg()]

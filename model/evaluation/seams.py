@@ -1,0 +1,55 @@
+"""Can a join be heard? Steps and high frequencies where two pieces of audio meet, against what is around."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from streaming.planning import ChunkPlanner
+
+Pcm = npt.NDArray[np.float32]
+PLACES = 20
+SPREAD_S, HIGH_HZ, WINDOW_S = 0.05, 8000.0, 0.002
+
+
+def planned(units: Sequence[int]) -> list[Sequence[int]]:
+    """`units` as the planner cuts them where they wait."""
+    planner, cuts, at = ChunkPlanner(), list[Sequence[int]](), 0
+    while at < len(units):
+        size = planner.next_cut(len(units) - at, emitted=at, slack_s=1.0, ended=True)
+        cuts.append(units[at : at + size])
+        at += size
+    return cuts
+
+
+def jump_ratios(pcm: Pcm, seams: Sequence[int], rate_hz: int) -> list[float]:
+    """For each join: the step across it over the median step in the 50 ms on either side; silence left out."""
+    steps, near = np.abs(np.diff(pcm)), int(SPREAD_S * rate_hz)
+    ratios = []
+    for seam in seams:
+        around = np.delete(steps[max(0, seam - 1 - near) : seam + near], min(near, seam - 1))
+        usual = float(np.median(around))
+        if usual > 1e-5:
+            ratios.append(float(steps[seam - 1]) / usual)
+    return ratios
+
+
+def high_ratios(pcm: Pcm, seams: Sequence[int], rate_hz: int) -> list[float]:
+    """For each join: energy above 8 kHz in the 2 ms around it over its median in such windows 50 ms on either side."""
+    half, near = int(WINDOW_S * rate_hz / 2), int(SPREAD_S * rate_hz)
+    ratios = []
+    for seam in seams:
+        if seam < near + half or seam > pcm.size - near - half:
+            continue
+        centres = [c for c in range(seam - near, seam + near + 1, 2 * half) if abs(c - seam) >= 2 * half]
+        usual = float(np.median([_high_energy(pcm[c - half : c + half], rate_hz) for c in centres]))
+        if usual > 1e-9:
+            ratios.append(_high_energy(pcm[seam - half : seam + half], rate_hz) / usual)
+    return ratios
+
+
+def _high_energy(window: Pcm, rate_hz: int) -> float:
+    spectrum = np.abs(np.fft.rfft(window * np.hanning(window.size))) ** 2
+    return float(spectrum[np.fft.rfftfreq(window.size, 1 / rate_hz) >= HIGH_HZ].sum())

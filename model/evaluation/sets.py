@@ -1,0 +1,101 @@
+"""Held-out sets: directories of manifests (`model.training.manifests`), one a set; more columns say what the recordings are for.
+
+`task`: "read" (a sentence read aloud, the default), "repeat" ("say this: …") or "question"; `answers`: the right ones;
+`reply_language`: language of the answer (default: the question's); `before`: question and answer of the turn before;
+`people`: true where a person speaks, not a synthesizer; `source`, `licence`: where the recording is from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.training.manifests import ManifestError, Row, read_manifest
+
+TASKS = ("read", "repeat", "question")
+Pcm = npt.NDArray[np.float32]
+
+
+class EvaluationError(Exception):
+    """What was asked for cannot be measured; says why and what is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One recording of a set, or only its text. `name` is unique among all sets."""
+
+    name: str
+    set: str
+    task: str
+    text: str
+    language: str
+    speaker: str
+    audio: Path | None
+    reply_language: str
+    answers: tuple[str, ...] = ()
+    before: tuple[str, str] | None = None
+    people: bool = False
+
+    @property
+    def direction(self) -> str:
+        """Such as en→zh."""
+        return f"{self.language}→{self.reply_language}"
+
+
+def read_sets(directory: Path, *, limit: int | None = None) -> list[Item]:
+    """Items of all manifests in `directory`, of each set at most `limit`. Raises EvaluationError."""
+    paths = sorted(path for path in directory.glob("*.*") if path.suffix in (".tsv", ".jsonl"))
+    if not paths:
+        raise EvaluationError(f"{directory} holds no sets: wanted are manifests, *.jsonl or *.tsv")
+    try:
+        items = [_item(path, number, row) for path in paths for number, row in enumerate(read_manifest(path)[:limit])]
+    except ManifestError as error:
+        raise EvaluationError(str(error)) from None
+    return items
+
+
+def _item(path: Path, number: int, row: Row) -> Item:
+    more = row.more
+    task, before, answers = more.get("task") or "read", more.get("before"), more.get("answers") or ()
+    if task not in TASKS:
+        raise EvaluationError(f"{path}: row {number + 1}: task {task!r}; accepted: {', '.join(TASKS)}")
+    if isinstance(answers, str):
+        answers = (answers,)
+    if before is not None and len(before) != 2:
+        raise EvaluationError(f"{path}: row {number + 1}: `before` is a question and its answer")
+    return Item(
+        name=f"{path.stem}/{number:04d}",
+        set=path.stem,
+        task=task,
+        text=row.text,
+        language=row.language,
+        speaker=row.speaker,
+        audio=row.audio,
+        reply_language=more.get("reply_language") or row.language,
+        answers=tuple(answers),
+        before=None if before is None else (before[0], before[1]),
+        people=bool(more.get("people")),
+    )
+
+
+def recorded(items: Sequence[Item]) -> list[Item]:
+    """Those whose recording is there."""
+    return [item for item in items if item.audio is not None and item.audio.is_file()]
+
+
+def read_audio(item: Item, sample_rate: int) -> Pcm:
+    """The recording, mono float32 [T] at `sample_rate`. Raises EvaluationError."""
+    import soundfile
+    import soxr
+
+    try:
+        pcm, rate = soundfile.read(item.audio, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError, TypeError) as error:
+        raise EvaluationError(f"{item.audio}: {error}") from None
+    mono: Any = pcm.mean(1)
+    return np.asarray(mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate), np.float32)

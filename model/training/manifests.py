@@ -1,0 +1,77 @@
+"""Plain manifests: what was said in a recording, in which language, by whom. TSV with a header line, or one JSON object a line.
+
+    audio	text	language	speaker
+    clips/0001.flac	Good morning.	en	anna
+
+`audio` is relative to the manifest, and may be empty where only the text counts. Other columns are kept in `more`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SUFFIXES = (".tsv", ".jsonl")
+
+
+class ManifestError(ValueError):
+    """A manifest that cannot be used; says where, what is wrong and what is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One utterance. `audio`: None where there is only text."""
+
+    text: str
+    language: str
+    speaker: str = ""
+    audio: Path | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+def read_manifest(path: Path) -> list[Row]:
+    """All rows. Raises ManifestError naming file, line and field."""
+    if path.suffix not in SUFFIXES:
+        raise ManifestError(f"{path}: a manifest ends in {' or '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise ManifestError(f"there is no manifest {path}")
+    rows = [_row(path, line, raw) for line, raw in _raw(path)]
+    if not rows:
+        raise ManifestError(f"{path} holds no rows")
+    return rows
+
+
+def _raw(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        if path.suffix == ".tsv":
+            yield from enumerate(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE), start=2)
+            return
+        for line, text in enumerate(file, start=1):
+            if not text.strip():
+                continue
+            try:
+                raw = json.loads(text)
+            except json.JSONDecodeError as error:
+                raise ManifestError(f"{path}:{line}: no JSON: {error.msg}") from None
+            if not isinstance(raw, dict):
+                raise ManifestError(f"{path}:{line}: a row is a JSON object")
+            yield line, raw
+
+
+def _row(path: Path, line: int, raw: dict[str, Any]) -> Row:
+    members = dict(raw)
+    if None in members:
+        raise ManifestError(f"{path}:{line}: more columns than the header names")
+    for name in ("text", "language"):
+        if not isinstance(members.get(name), str) or not members[name].strip():
+            raise ManifestError(f"{path}:{line}: `{name}` is missing or empty")
+    audio = members.pop("audio", None) or None
+    if audio is not None and not isinstance(audio, str):
+        raise ManifestError(f"{path}:{line}: `audio` is the path of a recording, or left out")
+    text, language = members.pop("text").strip(), members.pop("language").strip()
+    speaker = str(members.pop("speaker", None) or "")
+    return Row(text, language, speaker, None if audio is None else path.parent / audio, members)
