@@ -102,6 +102,25 @@ def _look_at_whisper_ctc(directory: Path, profile: Profile) -> str:
     return f"one second of silence gives {len(units)} units"
 
 
+def _load_s3(directory: Path, profile: Profile, device: str) -> EncoderStage:
+    from model.s3.stage import S3Stage
+    from model.s3.weights import load_network
+
+    return S3Stage(load_network(directory), device=device)
+
+
+def _look_at_s3(directory: Path, profile: Profile) -> str:
+    from model.s3.weights import describe
+
+    config = describe(directory)
+    if config.n_units != profile.n_units:
+        raise BundleError(f"the encoder has {config.n_units} units, the profile {profile.n_units}")
+    return (
+        f"{config.n_units} units of {config.n_mels} mel bands at {100 // (2 * config.stride)} frames a second, "
+        f"{config.layers} layers of {config.width}"
+    )
+
+
 def _load_source_filter(directory: Path, device: str) -> StreamingVocoder:
     from model.vocoder import Vocoder
 
@@ -154,6 +173,7 @@ def _interleaved(profile: Profile, lm_directory: Path) -> PromptWriter:
 
 ENCODERS: dict[str, EncoderKind] = {
     "whisper_ctc": EncoderKind(_load_whisper_ctc, {"encoder": _look_at_whisper_ctc}),
+    "s3": EncoderKind(_load_s3, {"encoder": _look_at_s3}),
 }
 VOCODERS: dict[str, VocoderKind] = {
     "source_filter": VocoderKind(_load_source_filter, {"vocoder": _look_at_source_filter}),

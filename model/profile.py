@@ -61,6 +61,7 @@ class Profile(_Frozen):
     where the model has not learned it; `transcribe` without a wording is the transcript that precedes every answer. A wording
     that begins with the `bos` token is the whole prompt, no user turn around it; one that ends with a marker has the model go
     on behind it. `pause_unit` is spoken between sentences read aloud, which are at most `read_columns` wide.
+    `optional_stop_tokens` stop the model too where its tokenizer has them: `<|eom_id|>` came with Llama 3.1.
     `segment_words` is what the model was trained with; the server never enforces it. `vocoder_holds_s`: audio that the
     vocoder keeps back until it knows what follows, on average.
     """
@@ -74,6 +75,7 @@ class Profile(_Frozen):
     n_units: Annotated[int, Field(ge=1)]
     tokens: TokenNames
     stop_tokens: tuple[str, ...]
+    optional_stop_tokens: tuple[str, ...] = ()
     prompt: PromptShape
     templates: dict[str, dict[str, str]]
     speech_input: str

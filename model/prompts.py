@@ -43,7 +43,8 @@ class Prompts:
             speech_start=self._id(names.speech_start),
             speech_end=self._id(names.speech_end),
         )
-        self._stop_ids = tuple(self._id(name) for name in profile.stop_tokens)
+        known = [name for name in profile.optional_stop_tokens if name in self._plain.names()]
+        self._stop_ids = tuple(self._id(name) for name in (*profile.stop_tokens, *known))
         self._enough: dict[
             Task, tuple[int, ...]
         ] = {  # whatever the wording, nothing that the task needs comes behind these
@@ -149,7 +150,7 @@ class Prompts:
                 param="reply_language",
             )
         suffix = self._profile.full_chain_suffix if options.schedule == "full_chain" else ""
-        return wordings["default"] + suffix
+        return (wordings.get(options.question_language) or wordings["default"]) + suffix
 
     def _task_wording(self, wordings: Mapping[str, str], options: TurnOptions) -> str:
         wording = wordings.get(options.reply_language) or wordings.get("default")
@@ -197,4 +198,6 @@ class Prompts:
         try:
             return self._plain.token(name)
         except KeyError:
-            raise BundleError(f"the tokenizer of {self._profile.name} has no token {name}", param=name) from None
+            raise BundleError(
+                f"the tokenizer of {self._profile.name} has no token {name}", code="wrong_text_tokenizer", param=name
+            ) from None

@@ -46,9 +46,11 @@ class TurnOptions:
     """What the asker may choose. `speak=False` gives text alone; `full_chain` writes the whole answer before speaking it.
 
     `task`: answer what was said, write it down (only the transcript comes), say it in `reply_language`, or read a text aloud.
+    `question_language`: what the question is spoken in, where the asker knows it.
     """
 
     task: Task = "answer"
+    question_language: ReplyLanguage = "auto"
     reply_language: ReplyLanguage = "auto"
     instructions: str = ""
     schedule: Schedule = "interleaved"
