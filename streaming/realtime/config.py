@@ -82,7 +82,10 @@ class Transcription(Strict):
     model: Name | None = None
     language: Name | None = None
     prompt: Text | None = None
-    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+    # Shown only where it was asked for: Pipecat dies of any field of a transcription that it does not know.
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = Field(
+        None, exclude_if=lambda delay: delay is None
+    )
 
 
 class AudioInput(Strict):

@@ -690,6 +690,12 @@ async def test_another_model(connect: Connect) -> None:
     await peer.until("session.updated")
 
 
+async def test_a_transcription_shows_no_more_than_clients_know(connect: Connect) -> None:
+    """Pipecat 1.14 takes these three and ends its receiving with a TypeError at any other."""
+    created = await connect().until("session.created")
+    assert set(created["session"]["audio"]["input"]["transcription"]) == {"model", "language", "prompt"}
+
+
 @pytest.mark.parametrize("tracing", ["auto", {"workflow_name": "talk", "group_id": "1", "metadata": {"a": 1}}, None])
 async def test_tracing_is_taken_and_nothing_is_traced(connect: Connect, tracing: object) -> None:
     peer = connect()
