@@ -12,8 +12,9 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from server import errors, health, models, realtime, runtime, speech
+from server import errors, health, models, realtime, realtime_secrets, runtime, speech
 from server.admission import Admission
+from server.client_secrets import ClientSecrets
 from server.gateway import Gateway
 from server.metrics import Metrics
 from server.serving import OpenModel, Serving
@@ -25,7 +26,10 @@ def create_app(settings: Settings, open_model: OpenModel = runtime.open_model) -
     """The server as an ASGI application. `open_model` loads the model, in the background."""
     metrics = Metrics()
     metrics.build(version=package_version(), model=settings.bundle, backend=settings.backend)
-    gateway = Gateway(settings, metrics, Admission(settings.max_sessions, metrics.session), Serving())
+    key = None if settings.api_key is None else settings.api_key.get_secret_value()
+    gateway = Gateway(
+        settings, metrics, Admission(settings.max_sessions, metrics.session), Serving(), ClientSecrets(key)
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -43,7 +47,7 @@ def create_app(settings: Settings, open_model: OpenModel = runtime.open_model) -
             allow_headers=["*"],
             expose_headers=["x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "retry-after"],
         )
-    for module in (health, models, speech, realtime):
+    for module in (health, models, speech, realtime, realtime_secrets):
         app.include_router(module.router)
     web = web_directory()
     if web is not None:

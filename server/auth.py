@@ -20,14 +20,15 @@ def authorise(settings: Settings, headers: Mapping[str, str]) -> None:
     if settings.api_key is None:
         return
     wanted = settings.api_key.get_secret_value().encode()
-    offered = list(_keys(headers))
+    offered = list(keys_of(headers))
     if not offered:
         raise Unauthorised("this server needs an API key: send `Authorization: Bearer KEY`", code="missing_api_key")
     if not any(hmac.compare_digest(key.encode(), wanted) for key in offered):
         raise Unauthorised("the API key is wrong")
 
 
-def _keys(headers: Mapping[str, str]) -> Iterator[str]:
+def keys_of(headers: Mapping[str, str]) -> Iterator[str]:
+    """The keys that a request or a handshake offers."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and key.strip():
         yield key.strip()

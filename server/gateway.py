@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from server.admission import Admission
-from server.auth import authorise
+from server.auth import authorise, keys_of
+from server.client_secrets import PREFIX, ClientSecrets
 from server.metrics import Metrics
 from server.serving import Serving
 from server.settings import Settings
@@ -24,6 +25,7 @@ class Gateway:
     metrics: Metrics
     admission: Admission
     serving: Serving
+    secrets: ClientSecrets
 
 
 def gateway_of(connection: HTTPConnection) -> Gateway:
@@ -37,6 +39,16 @@ def authorised(connection: HTTPConnection) -> Gateway:
     gateway = gateway_of(connection)
     authorise(gateway.settings, connection.headers)
     return gateway
+
+
+def realtime_settings(connection: HTTPConnection) -> dict[str, Any] | None:
+    """Let in who knows the key or has a client secret; the settings of the secret, if it is one. Raises Unauthorised."""
+    gateway = gateway_of(connection)
+    for key in keys_of(connection.headers):
+        if key.startswith(PREFIX):
+            return gateway.secrets.read(key)
+    authorise(gateway.settings, connection.headers)
+    return None
 
 
 async def admitted(gateway: Annotated[Gateway, Depends(authorised)]) -> AsyncGenerator[Gateway]:

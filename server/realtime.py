@@ -1,39 +1,107 @@
-"""`WS /v1/realtime`: a socket around a realtime session. Who may not enter is told so over HTTP, before the upgrade."""
+"""`WS /v1/realtime` and `WS /v1/realtime/translations`: a socket around a session.
+
+Who may not enter, or asks for what there is not, is told so over HTTP, before the upgrade.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse
+from pydantic import TypeAdapter
 from starlette.websockets import WebSocketState
 
 from server.errors import UpgradeRequired
-from server.gateway import Gateway, authorised
+from server.gateway import Gateway, authorised, realtime_settings
+from server.realtime_sessions import session_limits, session_model, session_observer
 from server.runtime import ServedModel
-from streaming.errors import NotFound, SpeechServerError
-from streaming.realtime.config import TranscriptionConfig
-from streaming.realtime.outbox import Event
-from streaming.realtime.session import Observer, Outcome, RealtimeSession, SessionLimits, SessionModel
-from streaming.turn import TurnReport
+from streaming.errors import InvalidRequest, NotFound, SpeechServerError
+from streaming.realtime import beta
+from streaming.realtime.config import AnyConfig, TranscriptionConfig
+from streaming.realtime.outbox import Event, Send
+from streaming.realtime.session import RealtimeSession
+from streaming.realtime.translation import TranslationConfig, TranslationSession
 
 log = logging.getLogger("cslm.realtime")
 router = APIRouter()
 
+_ANY_CONFIG: TypeAdapter[AnyConfig] = TypeAdapter(AnyConfig)
+BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+
+
+class Session(Protocol):
+    """One connection's worth of protocol."""
+
+    id: str
+
+    async def run(self, received: AsyncIterator[str | bytes]) -> None:
+        """Until the messages end, or the session does."""
+        ...
+
 
 @router.websocket("/v1/realtime")
 async def realtime(socket: WebSocket) -> None:
-    """The OpenAI Realtime protocol (GA event names)."""
+    """The OpenAI Realtime protocol (GA event names; those of the beta for clients that ask for it)."""
+
+    def opened(gateway: Gateway, model: ServedModel, settings: dict[str, Any] | None, send: Send) -> Session:
+        return RealtimeSession(
+            session_model(model),
+            send,
+            limits=session_limits(gateway, model),
+            observer=session_observer(gateway),
+            config=_first_settings(settings, socket.query_params.get("intent")),
+        )
+
+    await _admit(socket, opened)
+
+
+@router.websocket("/v1/realtime/translations")
+async def translations(socket: WebSocket) -> None:
+    """Translation sessions of the OpenAI Realtime protocol."""
+
+    def opened(gateway: Gateway, model: ServedModel, settings: dict[str, Any] | None, send: Send) -> Session:
+        if settings is not None and settings["type"] != "translation":
+            raise _wrong_secret(settings["type"], "translation")
+        return TranslationSession(
+            session_model(model),
+            send,
+            limits=session_limits(gateway, model),
+            observer=session_observer(gateway),
+            config=None if settings is None else TranslationConfig.model_validate(settings),
+        )
+
+    await _admit(socket, opened)
+
+
+def _first_settings(settings: dict[str, Any] | None, intent: str | None) -> AnyConfig | None:
+    """What a client secret says, or the address."""
+    if settings is not None:
+        if settings["type"] == "translation":
+            raise _wrong_secret("translation", "realtime or transcription")
+        return _ANY_CONFIG.validate_python(settings)
+    return TranscriptionConfig(type="transcription") if intent == "transcription" else None
+
+
+def _wrong_secret(have: str, need: str) -> InvalidRequest:
+    return InvalidRequest(f"this client secret is for {have} sessions, not for {need}", code="wrong_session_type")
+
+
+Open = Callable[[Gateway, ServedModel, dict[str, Any] | None, Send], Session]
+
+
+async def _admit(socket: WebSocket, opened: Open) -> None:
     gateway: Gateway = socket.app.state.gateway
     try:
-        authorised(socket)
+        settings = realtime_settings(socket)
         model = _wanted_model(gateway, socket.query_params.get("model"))
         async with gateway.admission.slot("realtime"):
-            await _serve(socket, gateway, model)
+            send = _sender(socket, gateway.settings.write_timeout_s)
+            await _serve(socket, opened(gateway, model, settings, send))
     except SpeechServerError as error:
         gateway.metrics.error(error.code)
         await socket.send_denial_response(JSONResponse({"error": error.body()}, error.status))
@@ -54,41 +122,27 @@ def _wanted_model(gateway: Gateway, name: str | None) -> ServedModel:
     return model
 
 
-async def _serve(socket: WebSocket, gateway: Gateway, model: ServedModel) -> None:
-    offered = socket.scope.get("subprotocols") or []
-    await socket.accept(subprotocol="realtime" if "realtime" in offered else None)
-    session = RealtimeSession(
-        SessionModel(model.name, model.voices, model.stages, model.languages),
-        lambda event: _send(socket, event, gateway.settings.write_timeout_s),
-        limits=session_limits(gateway, model),
-        observer=session_observer(gateway),
-        config=_first_settings(socket.query_params.get("intent")),
-    )
+def speaks_beta(socket: WebSocket) -> bool:
+    """The client asks for the beta's event names."""
+    wanted = socket.headers.get("openai-beta", "").replace(" ", "").split(",")
+    return "realtime=v1" in wanted or BETA_SUBPROTOCOL in _offered(socket)
+
+
+def _offered(socket: WebSocket) -> list[str]:
+    offered: list[str] = socket.scope.get("subprotocols") or []
+    return offered
+
+
+async def _serve(socket: WebSocket, session: Session) -> None:
+    await socket.accept(subprotocol="realtime" if "realtime" in _offered(socket) else None)
+    messages = _messages(socket)
     try:
-        await session.run(_messages(socket))
+        await session.run(beta.received(messages) if speaks_beta(socket) else messages)
     except Exception:
         log.exception("session %s failed", session.id)
         await _close(socket, 1011, "internal error")
     else:
         await _close(socket, 1000, "")
-
-
-def _first_settings(intent: str | None) -> TranscriptionConfig | None:
-    return TranscriptionConfig(type="transcription") if intent == "transcription" else None
-
-
-def session_limits(gateway: Gateway, model: ServedModel) -> SessionLimits:
-    """What a session may use, by the settings and the model."""
-    return SessionLimits(max_question_s=model.max_question_s, max_session_s=gateway.settings.max_session_s)
-
-
-def session_observer(gateway: Gateway) -> Observer:
-    """Where a session reports to: the metrics."""
-
-    def turn(report: TurnReport, outcome: Outcome) -> None:
-        gateway.metrics.observe_turn(report, "realtime", outcome)
-
-    return Observer(turn=turn, error=lambda error: gateway.metrics.error(error.code))
 
 
 async def _messages(socket: WebSocket) -> AsyncIterator[str | bytes]:
@@ -102,6 +156,18 @@ async def _messages(socket: WebSocket) -> AsyncIterator[str | bytes]:
             return
         text = message.get("text")
         yield text if text is not None else message["bytes"]
+
+
+def _sender(socket: WebSocket, timeout_s: float) -> Send:
+    """The way out, in the dialect of the client."""
+    if not speaks_beta(socket):
+        return lambda event: _send(socket, event, timeout_s)
+
+    async def send(event: Event) -> None:
+        for each in beta.to_client(event):
+            await _send(socket, each, timeout_s)
+
+    return send
 
 
 async def _send(socket: WebSocket, event: Event, timeout_s: float) -> None:

@@ -86,6 +86,8 @@ class Transcription(Strict):
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = Field(
         None, exclude_if=lambda delay: delay is None
     )
+    keywords: None = Field(None, exclude=True)
+    languages: None = Field(None, exclude=True)
 
 
 class AudioInput(Strict):

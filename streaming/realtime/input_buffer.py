@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,11 @@ class InputBuffer:
         """There is nothing that a commit could take."""
         return self._hearing is None
 
+    @property
+    def clock_ms(self) -> int:
+        """Audio so far, since the session opened."""
+        return self._clock * 1000 // MODEL_RATE_HZ
+
     def configure(self, config: AudioInput) -> None:
         """Listen from now on as `config` says; what is in the buffer is dropped. Raises InvalidRequest."""
         if isinstance(config.turn_detection, SemanticVad) and self._stages.end_of_turn is None:
@@ -87,7 +92,7 @@ class InputBuffer:
         """Forget everything that was not committed."""
         self.configure(self._config)
 
-    async def feed(self, data: bytes) -> AsyncIterator[SpeechStarted | SpeechStopped]:
+    async def feed(self, data: bytes) -> AsyncGenerator[SpeechStarted | SpeechStopped]:
         """Audio in the wire's format; gives way at every start and end of a turn, and goes on with the rest after it."""
         pcm = self._resampler.push(self._wire.decode(data))
         have = self._hearing.samples if self._hearing else 0
@@ -135,13 +140,13 @@ class InputBuffer:
         if self._listener is None or self._listener.speaking:
             return None
         pcm = self._listener.silence()
-        end_ms = self._clock * 1000 // MODEL_RATE_HZ
+        end_ms = self.clock_ms
         await self._hear(pcm if pcm.size else np.zeros(MODEL_RATE_HZ // 10, np.float32))
         heard = await self.take()
         start_ms = end_ms - pcm.size * 1000 // MODEL_RATE_HZ
         return heard and Heard(heard.item_id, heard.hearing, start_ms, end_ms)
 
-    async def _listen(self, pcm: Pcm) -> AsyncIterator[SpeechStarted | SpeechStopped]:
+    async def _listen(self, pcm: Pcm) -> AsyncGenerator[SpeechStarted | SpeechStopped]:
         start, self._clock = self._clock, self._clock + pcm.size
         if self._listener is None:
             await self._hear(pcm)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError
 from pydantic_core import from_json
@@ -12,25 +13,30 @@ from streaming.realtime.shapes import ClientEventError, Name, Strict, Text, desc
 from streaming.turn import ReplyLanguage
 
 
-class _Event(Strict):
+class ClientMessage(Strict):
+    """What every client event has."""
+
     event_id: Name | None = None
 
 
-class SessionUpdate(_Event):
+E = TypeVar("E", bound=ClientMessage)
+
+
+class SessionUpdate(ClientMessage):
     type: Literal["session.update"]
     session: AnyConfig
 
 
-class Append(_Event):
+class Append(ClientMessage):
     type: Literal["input_audio_buffer.append"]
     audio: str
 
 
-class Commit(_Event):
+class Commit(ClientMessage):
     type: Literal["input_audio_buffer.commit"]
 
 
-class Clear(_Event):
+class Clear(ClientMessage):
     type: Literal["input_audio_buffer.clear"]
 
 
@@ -117,23 +123,23 @@ InputItem = Annotated[
 ]
 
 
-class ItemCreate(_Event):
+class ItemCreate(ClientMessage):
     type: Literal["conversation.item.create"]
     item: ClientItem
     previous_item_id: Name | None = None
 
 
-class ItemDelete(_Event):
+class ItemDelete(ClientMessage):
     type: Literal["conversation.item.delete"]
     item_id: Name
 
 
-class ItemRetrieve(_Event):
+class ItemRetrieve(ClientMessage):
     type: Literal["conversation.item.retrieve"]
     item_id: Name
 
 
-class ItemTruncate(_Event):
+class ItemTruncate(ClientMessage):
     type: Literal["conversation.item.truncate"]
     item_id: Name
     content_index: Literal[0]
@@ -166,17 +172,17 @@ class ResponseParams(Strict):
     reasoning: None = None
 
 
-class ResponseCreate(_Event):
+class ResponseCreate(ClientMessage):
     type: Literal["response.create"]
     response: ResponseParams = ResponseParams()
 
 
-class ResponseCancel(_Event):
+class ResponseCancel(ClientMessage):
     type: Literal["response.cancel"]
     response_id: Name | None = None
 
 
-class OutputClear(_Event):
+class OutputClear(ClientMessage):
     """Only transports that play the audio themselves (WebRTC) have something to clear; they take this event away."""
 
     type: Literal["output_audio_buffer.clear"]
@@ -203,14 +209,19 @@ _BY_TYPE: dict[str, type[ClientEvent]] = {
 
 def parse(message: str | bytes) -> ClientEvent:
     """One message. Raises ClientEventError naming what was wrong, what is accepted and the client's `event_id`."""
+    return parse_as(_BY_TYPE, message)
+
+
+def parse_as(by_type: Mapping[str, type[E]], message: str | bytes) -> E:
+    """One message as one of the events in `by_type`. Raises ClientEventError, as `parse`."""
     data = json_object(message)
     event_id = data.get("event_id")
     if not isinstance(event_id, str) or len(event_id) > 512:
         event_id = None
     kind = data.get("type")
-    model = _BY_TYPE.get(kind) if isinstance(kind, str) else None
+    model = by_type.get(kind) if isinstance(kind, str) else None
     if model is None:
-        accepted = ", ".join(sorted(_BY_TYPE))
+        accepted = ", ".join(sorted(by_type))
         raise ClientEventError(
             f"unknown event type {shown(kind)}; accepted: {accepted}",
             code="unknown_event_type",

@@ -56,6 +56,11 @@ class SessionExpired(SpeechServerError):
     code = "session_expired"
     close_code = 1000
 
+    @classmethod
+    def after(cls, seconds: float) -> SessionExpired:
+        """The error of a session that may last `seconds`."""
+        return cls(f"the session has lasted {seconds:g} s, the most it may; open another")
+
 
 class _HangUp(Exception):
     """The peer has gone, or its time is over."""
@@ -100,7 +105,7 @@ class RealtimeSession:
             async with asyncio.TaskGroup() as self._tasks:
                 self._input.tasks = self._responses.tasks = self._idle.tasks = self._tasks
                 self._tasks.create_task(self._expire(), name="expiry")
-                await self._outbox.send({"type": "session.created", "session": self._public()})
+                await self._outbox.send({"type": "session.created", "session": self.public()})
                 async for message in received:
                     async with self._handling:
                         await self._handle(message)
@@ -111,9 +116,7 @@ class RealtimeSession:
     async def _expire(self) -> None:
         await asyncio.sleep(self._limits.max_session_s)
         async with self._handling:
-            over = SessionExpired(
-                f"the session has lasted {self._limits.max_session_s:g} s, the most it may; open another"
-            )
+            over = SessionExpired.after(self._limits.max_session_s)
             await self._responses.fail_all(over)
             await self._refuse(over, None)
         raise _HangUp
@@ -150,7 +153,7 @@ class RealtimeSession:
                 await self._outbox.send({"type": "input_audio_buffer.cleared"})
             case msg.SessionUpdate():
                 self._configure(event.session)
-                await self._outbox.send({"type": "session.updated", "session": self._public()})
+                await self._outbox.send({"type": "session.updated", "session": self.public()})
             case msg.ItemCreate():
                 await self._create_item(event)
             case msg.ItemDelete():
@@ -202,7 +205,8 @@ class RealtimeSession:
         fresh = _defaults(self._model, patch)
         return fresh.updated(patch)  # type: ignore[arg-type]  # of one type, because one was made for the other
 
-    def _public(self) -> dict[str, Any]:
+    def public(self) -> dict[str, Any]:
+        """The session as the protocol shows it."""
         config = self._config
         head = {"id": self.id, "expires_at": self.expires_at}
         if isinstance(config, TranscriptionConfig):
@@ -214,7 +218,7 @@ class RealtimeSession:
     # What the user says
 
     async def _append(self, event: msg.Append) -> None:
-        async with aclosing(self._input.feed(from_base64(event.audio, "audio"))) as turns:  # type: ignore[type-var]
+        async with aclosing(self._input.feed(from_base64(event.audio, "audio"))) as turns:
             async for turn in turns:
                 if isinstance(turn, SpeechStarted):
                     await self._speech_started(turn)

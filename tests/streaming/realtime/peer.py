@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 from streaming.audio import WireFormat
 from streaming.errors import SpeechServerError
 from streaming.realtime.outbox import Event
-from streaming.realtime.session import Observer, Outcome, RealtimeSession
+from streaming.realtime.session import Observer, Outcome
 from streaming.stages import Pcm
 from streaming.turn import TurnReport
 
@@ -155,9 +155,17 @@ class _Response:
 
 
 class Peer:
-    """The client's end of one session. Events are checked as they come; the session's own failure surfaces in `hang_up`."""
+    """The client's end of one session. Events are checked as they come; the session's own failure surfaces in `hang_up`.
 
-    def __init__(self, session_of: Callable[[Callable[[Event], Any], Observer], RealtimeSession]) -> None:
+    `check_event`: what each must be, in place of the events of a realtime session.
+    """
+
+    def __init__(
+        self,
+        session_of: Callable[[Callable[[Event], Any], Observer], Any],
+        check_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        self._check_event = check_event or self._check_realtime
         self.slowness = 1
         self.events: list[Event] = []
         self.turns: list[tuple[TurnReport, Outcome]] = []
@@ -185,11 +193,14 @@ class Peer:
             await asyncio.sleep(0)
         self.events.append(event)
         try:
-            check_types(event)
-            self.protocol.check(event)
+            self._check_event(event)
         except Exception as violation:
             self.violations.append(violation)
         self._came.set()
+
+    def _check_realtime(self, event: Event) -> None:
+        check_types(event)
+        self.protocol.check(event)
 
     def raw(self, message: str | bytes) -> None:
         """Send any message."""

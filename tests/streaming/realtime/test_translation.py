@@ -1,0 +1,139 @@
+"""Translation sessions on fake stages. Every event is what `openai.types.realtime` says."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import pytest
+from openai.types.realtime.realtime_translation_server_event import RealtimeTranslationServerEvent
+from pydantic import TypeAdapter
+
+from streaming.audio import WireFormat
+from streaming.errors import InvalidRequest
+from streaming.realtime.outbox import Event
+from streaming.realtime.session import SessionLimits, SessionModel
+from streaming.realtime.translation import TranslationConfig, TranslationSession
+from streaming.turn import TurnOptions
+from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeLM, FakePrompts, fake_stages
+from tests.streaming.realtime.peer import Peer, silence, tone
+
+Connect = Callable[..., Peer]
+_ANY: TypeAdapter[Any] = TypeAdapter(RealtimeTranslationServerEvent)
+
+
+def check(event: Event) -> None:
+    parsed = _ANY.validate_python(event)
+    assert parsed.type == event["type"]
+    assert not parsed.model_extra
+
+
+@pytest.fixture
+async def connect() -> AsyncGenerator[Connect]:
+    peers: list[Peer] = []
+
+    def opened(*, limits: SessionLimits | None = None, config: TranslationConfig | None = None, **stages: Any) -> Peer:
+        model = SessionModel("fake", ("default",), fake_stages(**stages))
+        limits = limits or SessionLimits()
+        peers.append(
+            Peer(
+                lambda send, observer: TranslationSession(model, send, limits=limits, observer=observer, config=config),
+                check,
+            )
+        )
+        return peers[-1]
+
+    yield opened
+    for peer in peers:
+        await peer.hang_up()
+
+
+def say(peer: Peer, ms: int, *, loud: bool = True) -> None:
+    pcm = tone(ms) if loud else silence(ms)
+    peer.send("session.input_audio_buffer.append", audio=base64.b64encode(WireFormat().encode(pcm)).decode())
+
+
+def told(peer: Peer, what: str) -> str:
+    return "".join(event["delta"] for event in peer.all(f"session.{what}.delta"))
+
+
+async def test_phrase_by_phrase_until_the_session_is_closed(connect: Connect) -> None:
+    prompts = FakePrompts()
+    peer = connect(prompts=prompts)
+    created = await peer.until("session.created")
+    assert created["session"]["audio"]["output"]["language"] == "en"
+    peer.send("session.update", session={"audio": {"output": {"language": "zh"}}})
+    assert (await peer.until("session.updated"))["session"]["audio"]["output"]["language"] == "zh"
+    for loud, ms in ((True, 400), (False, 500), (True, 400)):
+        say(peer, ms, loud=loud)
+    peer.send("session.close")
+    await peer.until("session.closed")
+    assert told(peer, "output_transcript") == TEXT * 2
+    assert prompts.options[-1] == TurnOptions(task="translate", reply_language="zh")
+    spoken = b"".join(base64.b64decode(event["delta"]) for event in peer.all("session.output_audio.delta"))
+    assert len(spoken) == 2 * len(UNITS) * 960 * 2
+    assert not peer.all("session.input_transcript.delta")
+    marks = [event["elapsed_ms"] for event in peer.events if "elapsed_ms" in event]
+    assert marks == sorted(marks) and all(mark % 200 == 0 for mark in marks)
+    assert [outcome for _, outcome in peer.turns] == ["completed"] * 2
+    await peer.running
+
+
+async def test_what_was_said_is_told_on_request(connect: Connect) -> None:
+    peer = connect(config=TranslationConfig.model_validate({"audio": {"input": {"transcription": {"model": "x"}}}}))
+    say(peer, 400)
+    peer.send("session.close")
+    await peer.until("session.closed")
+    assert told(peer, "input_transcript") == TRANSCRIPT
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "param"),
+    [
+        ({"type": "session.update", "session": {"audio": {"output": {"language": "fr"}}}}, "invalid_value", "session.audio.output.language"),
+        ({"type": "session.update", "session": {"instructions": "x"}}, "unknown_parameter", "session.instructions"),
+        ({"type": "session.input_audio_buffer.append", "audio": "?"}, "invalid_audio", "audio"),
+        ({"type": "response.create"}, "unknown_event_type", "type"),
+    ],
+)  # fmt: skip
+async def test_bad_events(connect: Connect, event: Event, code: str, param: str) -> None:
+    peer = connect()
+    peer.send(**{"kind": event["type"], **{k: v for k, v in event.items() if k != "type"}}, event_id="mine")
+    error = (await peer.until("error"))["error"]
+    assert (error["code"], error["param"], error["event_id"]) == (code, param, "mine")
+    say(peer, 400)
+    peer.send("session.close")
+    await peer.until("session.closed")
+    assert told(peer, "output_transcript") == TEXT
+
+
+async def test_a_phrase_that_fails_does_not_end_the_session(connect: Connect) -> None:
+    lm = FakeLM(fail_after=3)
+    peer = connect(lm=lm)
+    say(peer, 400)
+    say(peer, 500, loud=False)
+    error = (await peer.until("error"))["error"]
+    assert error["code"] == "internal_error" and "secret" not in error["message"]
+    lm.fail_after = None
+    say(peer, 400)
+    peer.send("session.close")
+    await peer.until("session.closed")
+    assert told(peer, "output_transcript").endswith(TEXT)
+
+
+async def test_its_time_is_limited(connect: Connect) -> None:
+    peer = connect(limits=SessionLimits(max_session_s=0.1))
+    assert (await peer.until("error"))["error"]["code"] == "session_expired"
+    await peer.running
+
+
+async def test_a_model_that_cannot_translate() -> None:
+    class Without(FakePrompts):
+        def speech_prompt(self, options: TurnOptions, *rest: Any) -> tuple[list[int], list[int]]:
+            raise InvalidRequest("not learned", code="unsupported_task", param="task")
+
+    model = SessionModel("fake", ("default",), fake_stages(prompts=Without()))
+    with pytest.raises(InvalidRequest) as refused:
+        TranslationSession(model, None, limits=SessionLimits(), observer=None)  # type: ignore[arg-type]
+    assert refused.value.code == "unsupported_task"
