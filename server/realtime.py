@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from starlette.websockets import WebSocketState
 
 from server.errors import UpgradeRequired
-from server.gateway import Gateway, authorised, realtime_settings
+from server.gateway import Gateway, gateway_of, realtime_settings
 from server.realtime_sessions import session_limits, session_model, session_observer
 from server.runtime import ServedModel
 from streaming.errors import InvalidRequest, NotFound, SpeechServerError
@@ -108,7 +108,11 @@ async def _admit(socket: WebSocket, opened: Open) -> None:
 
 
 @router.get("/v1/realtime", summary="Why would a socket be refused?", status_code=426)
-async def without_upgrade(gateway: Annotated[Gateway, Depends(authorised)], model: str | None = None) -> None:
+async def without_upgrade(
+    gateway: Annotated[Gateway, Depends(gateway_of)],
+    _: Annotated[dict[str, Any] | None, Depends(realtime_settings)],
+    model: str | None = None,
+) -> None:
     """What a socket would be told, for browsers: they do not learn why a handshake was refused. 426: it would be let in."""
     _wanted_model(gateway, model)
     gateway.admission.check()
