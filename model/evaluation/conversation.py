@@ -149,6 +149,43 @@ def times(report: TurnReport) -> dict[str, float | None]:
     return {name: None if end is None else round(end - start, 4) for name, end in ends.items()}
 
 
+class Typed:
+    """The same questions in writing, answered in writing: what the language model knows, without its ears and voice."""
+
+    name = "typed"
+
+    def missing(self, bench: Bench) -> str | None:
+        """See `Measure`."""
+        return no_items(bench, "question", recordings=False)
+
+    def cases(self, bench: Bench) -> list[Case]:
+        """See `Measure`."""
+        return each(bench, "question", recordings=False)
+
+    async def measure(self, bench: Bench, case: Case) -> Row:
+        """See `Measure`."""
+        item = case.item
+        reply = await ask(bench.stages, item.text, bench.options(item, speak=False), item.before)
+        text = reply.report.text.strip()
+        return {
+            "set": item.set,
+            "direction": item.direction,
+            "said": item.text,
+            "answered": text,
+            "right": right(text, item.answers),
+            "off_target": off_target(written_language(text), item.reply_language),
+        }
+
+    def tables(self, rows: Sequence[Row]) -> list[Table]:
+        """See `Measure`."""
+        groups = grouped(rows, lambda row: (row["set"], row["direction"]))
+        lines = [
+            (name, direction, len(found), percent(share_of(found, "right")), percent(share_of(found, "off_target")))
+            for (name, direction), found in groups.items()
+        ]
+        return [Table("Typed questions", ("set", "direction", "n", "right", "off target"), lines)]
+
+
 class Chain:
     """The same question asked both ways, interleaved and full chain, one right after the other."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from model.evaluation.alignment import Similarity
 from model.evaluation.bench import Bench, Measure, Row, Table
-from model.evaluation.conversation import Answers, Chain, Reading, Recognition, Repetition
+from model.evaluation.conversation import Answers, Chain, Reading, Recognition, Repetition, Typed
 from model.evaluation.report import markdown
 from model.evaluation.sets import EvaluationError, recorded
 from model.evaluation.speech import JudgeItself, Seams, Stability, Tokenizer, Voice
@@ -29,6 +29,7 @@ def measures() -> list[Measure]:
         Recognition(),
         Reading(),
         Answers(),
+        Typed(),
         Chain(),
         Repetition(),
         Tokenizer(),

@@ -7,6 +7,14 @@
     text        tokenizer and documents of the language model
     lm          the language model
 
+and for your own data or a larger model (docs/training.md):
+
+    extend      units and markers into the vocabulary of a text model
+    prepare     manifests → documents of a bundle
+    finetune    documents → a trained model, on one core or with accelerate on many GPUs
+    durations   how long units last
+    plot        curves
+
 `python -m model.training STAGE -h` tells a stage's own options. `all` needs `--sources`, a directory with `kokoro.onnx`, `voices/`,
 `whisper-base/model.bin` and hsk-sentences-audio's `sentences.json`; it writes into `--work` and `--bundle`.
 """
@@ -29,6 +37,13 @@ STAGES = {
     "confusions": "model.training.confusions",
     "text": "model.training.lm_data",
     "lm": "model.training.lm",
+}
+TOOLS = {
+    "extend": "model.training.extend",
+    "prepare": "model.training.prepare",
+    "finetune": "model.training.finetune",
+    "durations": "model.training.durations",
+    "plot": "model.training.plot",
 }
 
 
@@ -70,9 +85,9 @@ def main(argv: list[str] | None = None) -> int:
     stage, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if stage == "all":
         run_all(rest)
-    elif stage in STAGES:
+    elif stage in STAGES | TOOLS:
         sys.argv = [f"python -m model.training {stage}", *rest]  # the stages read the command line themselves
-        import_module(STAGES[stage]).main()
+        import_module((STAGES | TOOLS)[stage]).main()
     else:
         print(__doc__)
         return 0 if stage in ("-h", "--help") else 2

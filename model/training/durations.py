@@ -1,0 +1,118 @@
+"""Train the duration predictor of a unit vocoder: how many frames each merged unit lasted (arXiv 2604.11096, figure 1).
+
+    python -m model.training durations --codes codes.jsonl --units 4096 --epochs 15 --out BUNDLE/vocoder
+
+The tokenizer itself tells them: before repeats are merged, a unit that lasts three frames stands there three times. `codes.jsonl` has one
+utterance a line, `{"codes": [7, 7, 7, 2, …]}`, or `{"units": [7, 2], "frames": [3, 1]}` where an aligner measured them. The paper
+trained on LJSpeech and Baker for 15 epochs and did not release the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from random import Random
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from model.cosyvoice.durations import DurationPredictor, save
+
+Utterance = tuple[list[int], list[int]]
+
+
+def runs(codes: Sequence[int]) -> Utterance:
+    """Merged units and their lengths.
+
+    >>> runs([7, 7, 7, 2, 7])
+    ([7, 2, 7], [3, 1, 1])
+    """
+    grouped = [(unit, len(list(run))) for unit, run in groupby(codes)]
+    return [unit for unit, _ in grouped], [length for _, length in grouped]
+
+
+def read_codes(path: Path, n_units: int) -> list[Utterance]:
+    """All utterances with at least one unit. Raises ValueError naming the line."""
+    found = []
+    for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        row = json.loads(text)
+        units, frames = runs(row["codes"]) if "codes" in row else (row["units"], row["frames"])
+        if len(units) != len(frames) or any(not 0 <= unit < n_units for unit in units):
+            raise ValueError(f"{path}:{line}: wanted are units below {n_units}, each with its number of frames")
+        if units:
+            found.append((units, frames))
+    if not found:
+        raise ValueError(f"{path} holds no utterances")
+    return found
+
+
+def padded(utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor, Tensor]:
+    """(units [B, N], frames [B, N], which are there [B, N])."""
+    longest = max(len(units) for units, _ in utterances)
+    units, frames = (torch.zeros(len(utterances), longest, dtype=torch.long) for _ in range(2))
+    for row, (u, f) in enumerate(utterances):
+        units[row, : len(u)], frames[row, : len(f)] = torch.tensor(u), torch.tensor(f)
+    return units, frames, frames > 0
+
+
+def loss_of(predictor: DurationPredictor, utterances: Sequence[Utterance]) -> Tensor:
+    """Mean squared error of log(1 + frames)."""
+    units, frames, there = padded(utterances)
+    return F.mse_loss(predictor(units)[there], torch.log1p(frames.float())[there])
+
+
+def error_of(predictor: DurationPredictor, utterances: Sequence[Utterance]) -> tuple[float, float]:
+    """(mean absolute error in frames a unit, predicted ÷ true total length)."""
+    wrong = total = spoken = count = 0
+    for units, frames in utterances:
+        got = predictor.frames(units, 0, len(units))
+        wrong += sum(abs(g - f) for g, f in zip(got, frames, strict=True))
+        spoken, total, count = spoken + sum(got), total + sum(frames), count + len(units)
+    return wrong / count, spoken / total
+
+
+def train(
+    utterances: list[Utterance], n_units: int, *, epochs: int, batch: int = 32, rate: float = 1e-3, seed: int = 0
+) -> DurationPredictor:
+    """The predictor after `epochs` over `utterances`."""
+    torch.manual_seed(seed)
+    predictor, rng = DurationPredictor(n_units), Random(seed)
+    optimizer = torch.optim.AdamW(predictor.parameters(), lr=rate)
+    for _ in range(epochs):
+        rng.shuffle(utterances)
+        predictor.train()
+        for at in range(0, len(utterances), batch):
+            loss = loss_of(predictor, utterances[at : at + batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return predictor.eval()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """See the module's head."""
+    parser = argparse.ArgumentParser(prog="python -m model.training durations", description=main.__doc__)
+    parser.add_argument("--codes", type=Path, required=True)
+    parser.add_argument("--units", type=int, default=4096)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--out", type=Path, required=True, help="directory of the vocoder; gets duration.safetensors")
+    args = parser.parse_args(argv)
+    try:
+        utterances = read_codes(args.codes, args.units)
+    except (ValueError, KeyError, OSError) as error:
+        raise SystemExit(f"durations: {error}") from None
+    Random(1).shuffle(utterances)
+    held = utterances[: max(1, len(utterances) // 20)]
+    predictor = train(utterances[len(held) :] or held, args.units, epochs=args.epochs)
+    error, length = error_of(predictor, held)
+    args.out.mkdir(parents=True, exist_ok=True)
+    save(predictor, args.out)
+    print(f"{len(held)} held-out utterances: {error:.2f} frames off a unit, {length:.1%} of the true length")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""Train a language model on documents: one code for a laptop and for a rack, with `transformers.Trainer` and accelerate.
+
+    python -m model.training finetune model/training/configs/cslm-mini-add.json --data data/documents --out runs/added
+    accelerate launch --config_file model/training/configs/fsdp.yaml --num_processes 8 \\
+        -m model.training finetune model/training/configs/cslm-8b-sft.json --data data/documents --out runs/cslm-8b-sft
+
+A configuration names the model (a directory, or a name on the hub), the length of a packed row, the rows of an update (split over
+processes and accumulated), and arguments of `transformers.TrainingArguments`. Documents are packed without padding between them and
+do not see each other; only replies are learned. A run that was stopped goes on from its last checkpoint. `log.jsonl` holds the
+curves, `OUT/lm` the model at the end, ready to serve.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import AutoModelForCausalLM, GenerationConfig, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from model.training.lm_data import PackedRow, pack, read_shard
+
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A configuration file."""
+
+    model: str
+    row_tokens: int
+    batch: int
+    trainer: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: Path, changes: Sequence[str] = ()) -> Plan:
+        """From JSON, with changes such as `batch=4` or `trainer.max_steps=10`. Raises ValueError naming what is wrong."""
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        for change in changes:
+            name, separator, value = change.partition("=")
+            if not separator:
+                raise ValueError(f"{change!r} is no change; wanted is name=value, such as trainer.max_steps=10")
+            place = raw
+            *outer, last = name.split(".")
+            for step in outer:
+                place = place[step]
+            place[last] = _value(value)
+        unknown = sorted(set(raw) - {"model", "row_tokens", "batch", "trainer"})
+        missing = sorted({"model", "row_tokens", "batch", "trainer"} - set(raw))
+        if unknown or missing:
+            raise ValueError(
+                f"{path}: unknown: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}"
+            )
+        return cls(**raw)
+
+    def accumulation(self, processes: int) -> int:
+        """Steps that make one update of `batch` rows. Raises ValueError where it does not come out even."""
+        at_once = int(self.trainer.get("per_device_train_batch_size", 1)) * processes
+        if self.batch % at_once:
+            raise ValueError(
+                f"batch {self.batch} is no multiple of {at_once}, the rows that {processes} processes take"
+            )
+        return self.batch // at_once
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+class PackedDocuments(Dataset):  # type: ignore[type-arg]
+    """Rows of documents from shards, packed once, in an order that depends on the seed alone."""
+
+    def __init__(self, shards: Iterable[Path], row_tokens: int, seed: int) -> None:
+        documents = [document for path in sorted(shards) for document in read_shard(path)]
+        if not documents:
+            raise ValueError("there are no documents: run `python -m model.training prepare` first")
+        self.left_out = sum(len(ids) > row_tokens for ids, _ in documents)
+        Random(seed).shuffle(documents)
+        self._rows = list(pack(documents, length=row_tokens))
+        if not self._rows:
+            raise ValueError(f"every document is longer than a row of {row_tokens} tokens")
+        self.learned = sum(int((row.weights > 0).sum()) for row in self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return row_tensors(self._rows[index])
+
+
+def row_tensors(row: PackedRow) -> dict[str, Tensor]:
+    """`input_ids`, `position_ids` and `labels` [T] of a packed row.
+
+    Positions begin anew with every document, and every place of the padding counts as a document of its own: that is how
+    attention tells documents apart. A label is its own id where that is learned, else -100.
+    """
+    labels = np.full_like(row.ids, IGNORED)
+    learned = np.flatnonzero(row.weights > 0) + 1  # a weight is that of predicting the next id
+    labels[learned] = row.ids[learned]
+    return {
+        "input_ids": torch.from_numpy(row.ids.copy()),
+        "position_ids": torch.from_numpy(row.positions.copy()),
+        "labels": torch.from_numpy(labels),
+    }
+
+
+def stacked(rows: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """A batch [B, T]; without an attention mask, so that positions decide."""
+    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+class Curves(TrainerCallback):
+    """Appends what the trainer logs to `log.jsonl`; a resumed run cuts off what comes after its checkpoint."""
+
+    def __init__(self, path: Path, row_tokens: int, batch: int) -> None:
+        self._path, self._tokens = path, row_tokens * batch
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        if state.is_world_process_zero and self._path.exists():
+            lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
+            self._path.write_text("".join(kept), encoding="utf-8")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
+        if not state.is_world_process_zero or "loss" not in (logs or {}):
+            return
+        row = {"step": state.global_step, "tokens": state.global_step * self._tokens}
+        row |= {name: float(logs[name]) for name in ("loss", "learning_rate", "grad_norm") if name in logs}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def train(plan: Plan, shards: Sequence[Path], out: Path) -> Path:
+    """Trains, or goes on training; returns the directory of the finished model."""
+    out.mkdir(parents=True, exist_ok=True)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    arguments = TrainingArguments(
+        output_dir=str(out),
+        gradient_accumulation_steps=plan.accumulation(processes),
+        report_to=[],
+        save_total_limit=2,
+        disable_tqdm=not os.isatty(2),
+        **plan.trainer,
+    )
+    data = PackedDocuments(shards, plan.row_tokens, arguments.seed)
+    if data.left_out:
+        print(f"{data.left_out} documents are longer than a row of {plan.row_tokens} tokens and were left out")
+    dtype = torch.bfloat16 if arguments.bf16 else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(plan.model, dtype=dtype, attn_implementation="sdpa")
+    model.config.use_cache = False
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=data,
+        data_collator=stacked,
+        callbacks=[Curves(out / "log.jsonl", plan.row_tokens, plan.batch)],
+    )
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)))
+    finished = out / "lm"
+    model.config.use_cache = True
+    trainer.save_model(str(finished))
+    if trainer.is_world_process_zero():
+        finish(Path(plan.model), finished)
+    return finished
+
+
+def finish(base: Path, directory: Path) -> None:
+    """Makes `directory` complete: the base's tokenizer, generation settings and arithmetic."""
+    for path in [*base.glob("tokenizer*"), *base.glob("special_tokens_map.json"), *base.glob("chat_template*")]:
+        shutil.copy(path, directory / path.name)
+    if (base / "generation_config.json").is_file():
+        GenerationConfig.from_pretrained(base).save_pretrained(directory)
+    if (base / "config.json").is_file():
+        wanted = json.loads((base / "config.json").read_text(encoding="utf-8")).get("dtype")
+        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        text = json.dumps(config | ({"dtype": wanted} if wanted else {}), indent=2)
+        (directory / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """See the module's head."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model.training finetune",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", type=Path)
+    parser.add_argument(
+        "--data", type=Path, required=True, action="append", help="directory of shards, or one; several add up"
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="such as trainer.max_steps=10")
+    args = parser.parse_args(argv)
+    shards = [shard for path in args.data for shard in (sorted(path.glob("*[0-9].npz")) if path.is_dir() else [path])]
+    try:
+        print(train(Plan.load(args.config, args.set), shards, args.out))
+    except ValueError as error:
+        raise SystemExit(f"finetune: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""From plain manifests to the documents of a bundle: shards of token ids that `finetune` trains on.
+
+    python -m model.training prepare --bundle BUNDLE --asr a.tsv --tts a.tsv --mt m.jsonl --text t.jsonl --s2s q.jsonl --out data/
+
+Manifests as in `model.training.manifests`; every option may be given several times. More columns:
+
+    --mt    translation, translation_language
+    --text  answer
+    --s2s   answer, answer_language, answer_audio (one recording for each segment, in order), before (question and answer)
+
+Units come from the recordings, through the bundle's own encoder, and are kept in `units.jsonl`; with `--units text` from the text, where
+the bundle's units are phonetic: then no recording is needed, and questions pass the noise model. `--segments` only prints how the
+answers of `--s2s` are cut, one line a segment, for whoever records or synthesizes them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing, closing, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol
+
+import numpy as np
+
+from model.bundle import find_bundle
+from model.training.lm_data import Document
+from model.training.manifests import ManifestError, Row, read_manifest
+from model.training.rendering import VARIANTS, Scribe, Segment, Variant
+from model.training.segments import segments
+
+TASKS = ("asr", "tts", "mt", "text", "s2s")
+
+
+class UnitSource(Protocol):
+    """Where units come from."""
+
+    def heard(self, rng: Random, row: Row) -> list[int]:
+        """Units of what a row's speaker says, as the model will hear them."""
+        ...
+
+    def said(self, text: str, audio: Path | None, *, last: bool = True) -> list[int]:
+        """Units that the model shall say; `last`: nothing follows, so no pause is spoken behind them."""
+        ...
+
+
+class FromText:
+    """Phonetic units of a text; questions as the encoder might hear them (`model.training.noise`)."""
+
+    def __init__(self, confusions: Path | None = None) -> None:
+        from model.training.noise import UnitNoise, load_confusions
+
+        self._noise = UnitNoise(load_confusions(confusions))
+
+    def heard(self, rng: Random, row: Row) -> list[int]:
+        """See `UnitSource`."""
+        return self._noise.hear(rng, self.said(row.text, None))
+
+    def said(self, text: str, audio: Path | None, *, last: bool = True) -> list[int]:
+        """See `UnitSource`."""
+        from model.training.g2p import to_ids
+
+        return to_ids(text.strip(), trim=last)
+
+
+class FromRecordings:
+    """Units of recordings through an encoder, each recording once: `kept` remembers them over runs."""
+
+    def __init__(self, encode: Callable[[Any], list[int]], sample_rate: int, kept: Path) -> None:
+        self._encode, self._rate, self._kept = encode, sample_rate, kept
+        lines = kept.read_text(encoding="utf-8").splitlines() if kept.exists() else []
+        self._known: dict[str, list[int]] = {line["audio"]: line["units"] for line in map(json.loads, lines)}
+
+    def heard(self, rng: Random, row: Row) -> list[int]:
+        """See `UnitSource`."""
+        return self.said(row.text, row.audio)
+
+    def said(self, text: str, audio: Path | None, *, last: bool = True) -> list[int]:
+        """See `UnitSource`."""
+        if audio is None:
+            raise ManifestError(f"“{text}” has no recording; give one, or use --units text with phonetic units")
+        name = str(audio.resolve())
+        if name not in self._known:
+            self._known[name] = self._encode(self._read(audio))
+            with self._kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"audio": name, "units": self._known[name]}) + "\n")
+        return self._known[name]
+
+    def _read(self, audio: Path) -> Any:
+        import soundfile
+        import soxr
+
+        try:
+            pcm, rate = soundfile.read(audio, dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise ManifestError(f"{audio}: {error}") from None
+        return np.asarray(soxr.resample(pcm.mean(1), rate, self._rate), np.float32)
+
+
+def documents(
+    scribe: Scribe, units: UnitSource, task: str, rows: Sequence[Row], rng: Random, variant: Variant, typed: float = 0.0
+) -> Iterator[Document]:
+    """One document a row, a share of the questions in writing. Raises ManifestError naming what a row lacks."""
+    for row in rows:
+        if task == "asr":
+            yield scribe.recognition(rng, units.heard(rng, row), row.text, row.language)
+        elif task == "tts":
+            yield scribe.synthesis(rng, row.text, units.said(row.text, row.audio), row.language)
+        elif task == "mt":
+            yield scribe.translation(rng, row.text, _told(row, "translation"), _told(row, "translation_language"))
+        elif task == "text":
+            yield scribe.instruction(rng, row.text, _told(row, "answer"))
+        else:
+            yield _turn(scribe, units, row, row.text if rng.random() < typed else units.heard(rng, row), variant)
+
+
+def _turn(scribe: Scribe, units: UnitSource, row: Row, question: str | Sequence[int], variant: Variant) -> Document:
+    answer, recordings = _told(row, "answer"), row.more.get("answer_audio")
+    pieces = segments(answer)
+    audio: list[Path | None] = [None] * len(pieces)
+    if recordings:
+        if len(recordings) != len(pieces):
+            raise ManifestError(
+                f"“{answer}” has {len(recordings)} recordings for {len(pieces)} segments: {' | '.join(pieces)}"
+            )
+        audio = [Path(each) for each in recordings]
+    spoken = [
+        Segment(piece, units.said(piece, path, last=at == len(pieces) - 1))
+        for at, (piece, path) in enumerate(zip(pieces, audio, strict=True))
+    ]
+    before = row.more.get("before")
+    language = row.more.get("answer_language") or row.language
+    return scribe.turn(
+        question,
+        row.text,
+        spoken,
+        (row.language, language),
+        variant=variant,
+        before=(before[0], before[1]) if before else None,
+    )
+
+
+def beside(manifest: Path, row: Row) -> Row:
+    """`row` with the recordings of its answer relative to its manifest, as those of its question are."""
+    recordings = row.more.get("answer_audio")
+    if not recordings:
+        return row
+    if isinstance(recordings, str):
+        recordings = [recordings]
+    return replace(row, more=row.more | {"answer_audio": [str(manifest.parent / each) for each in recordings]})
+
+
+def _told(row: Row, name: str) -> str:
+    value = row.more.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise ManifestError(f"“{row.text}” lacks `{name}`")
+    return value.strip()
+
+
+def write_documents(path: Path, rows: Sequence[Document]) -> int:
+    """Documents end to end, as `lm_data.read_shard` reads them; ids take 32 bits. Returns the number of tokens."""
+    part = path.with_suffix(".part.npz")
+    np.savez(
+        part,
+        ids=np.fromiter((i for d in rows for i in d.ids), np.uint32),
+        weights=np.fromiter((w for d in rows for w in d.weights), np.uint8),
+        starts=np.cumsum([0, *(len(d.ids) for d in rows)]).astype(np.int64),
+    )
+    part.rename(path)
+    return sum(len(d.ids) for d in rows)
+
+
+def _recordings(bundle: Any, out: Path) -> tuple[FromRecordings, Any]:
+    stage = bundle.encoder_kind.load(bundle.encoder, bundle.profile, "cpu")
+
+    async def units(pcm: Any) -> list[int]:
+        async def whole() -> Any:
+            yield pcm
+
+        async with aclosing(stage.encode(whole())) as heard:
+            return [unit async for piece in heard for unit in piece]
+
+    rate = bundle.profile.input_sample_rate_hz
+    return FromRecordings(lambda pcm: asyncio.run(units(pcm)), rate, out / "units.jsonl"), stage
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m model.training prepare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--bundle", default="cslm-mini", help="name or directory; its lm/ needs the tokenizer only")
+    for task in TASKS:
+        parser.add_argument(f"--{task}", type=Path, action="append", default=[], metavar="MANIFEST")
+    parser.add_argument("--variant", choices=VARIANTS, default="interleaved", help="of the answers of --s2s")
+    parser.add_argument("--typed", type=float, default=0.0, help="share of the questions of --s2s that are in writing")
+    parser.add_argument("--units", choices=("audio", "text"), default="audio")
+    parser.add_argument("--confusions", type=Path, help="measured confusions for --units text")
+    parser.add_argument("--copies", type=int, default=1, help="documents a row, each with its own wording and noise")
+    parser.add_argument("--segments", action="store_true", help="print how the answers are cut, and end")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("data/documents"))
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """See the module's head."""
+    args = _arguments(argv)
+    try:
+        if args.segments:
+            for path in args.s2s:
+                for row in read_manifest(path):
+                    print("\n".join(piece.strip() for piece in segments(_told(row, "answer"))))
+            return
+        _prepare(args)
+    except (ManifestError, ValueError) as error:
+        raise SystemExit(f"prepare: {error}") from None
+
+
+def _prepare(args: argparse.Namespace) -> None:
+    bundle = find_bundle(args.bundle)
+    scribe, rng = Scribe(bundle.profile, bundle.lm), Random(args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    source: UnitSource
+    if args.units == "text":
+        from model.evaluation.speech import NO_PHONES, phonetic
+
+        if not phonetic(bundle):
+            raise ManifestError(f"--units text: {bundle.profile.name} cannot: {NO_PHONES}")
+        source, stage = FromText(args.confusions), None
+    else:
+        source, stage = _recordings(bundle, args.out)
+    with closing(stage) if stage is not None else nullcontext():
+        for task in TASKS:
+            rows = [beside(path, row) for path in getattr(args, task) for row in read_manifest(path)]
+            if rows:
+                made = list(documents(scribe, source, task, rows * args.copies, rng, args.variant, args.typed))
+                name = task if task != "s2s" else f"s2s-{args.variant}"
+                print(f"{name}: {len(made)} documents, {write_documents(args.out / f'{name}-0.npz', made)} tokens")
+
+
+if __name__ == "__main__":
+    main()
