@@ -156,6 +156,11 @@ def _merged(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any
 def _whole_words(text: str, share: float) -> str:
     """The first `share` of the text, back to the end of a word (Chinese: a character)."""
     cut = int(len(text) * share)
-    if " " in text.strip() and cut < len(text):
-        cut = text.rfind(" ", 0, cut + 1) + 1
+    while 0 < cut < len(text) and _in_word(text[cut - 1]) and _in_word(text[cut]):
+        cut -= 1
     return text[:cut]
+
+
+def _in_word(character: str) -> bool:
+    """Whether neighbours of this kind belong together: anything but space and the scripts that write without it."""
+    return not character.isspace() and character < "\u2e80"

@@ -95,6 +95,11 @@ def test_an_interrupted_answer_is_told_as_far_as_it_was_heard(heard_ms: int, kep
     assert [words for _, _, words in told(history)] == ([kept] if kept else [])
 
 
+def test_no_word_is_cut_in_two() -> None:
+    history = of(added("a", "assistant"), text("a", "Seventeen."), audio("a", 400), truncated("a", 250))
+    assert told(history) == []
+
+
 def test_chinese_is_cut_between_characters() -> None:
     history = of(added("a", "assistant"), text("a", "我叫迷你"), audio("a", 400), truncated("a", 250))
     assert told(history) == [("a", "assistant", "我叫")]
