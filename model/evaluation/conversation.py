@@ -97,11 +97,14 @@ class Answers:
 
     def tables(self, rows: Sequence[Row]) -> list[Table]:
         """See `Measure`."""
-        groups = grouped(rows, lambda row: row["direction"])
-        lines = [_answer_line(name, found) for name, found in groups.items()]
-        if len(groups) > 1:
-            lines.append(_answer_line("**all**", rows))
+        lines = []
+        for name, of in grouped(rows, lambda row: row["set"]).items():
+            directions = grouped(of, lambda row: row["direction"])
+            lines += [_answer_line(name, direction, found) for direction, found in directions.items()]
+            if len(directions) > 1:
+                lines.append(_answer_line(name, "**all**", of))
         heads = (
+            "set",
             "direction",
             "n",
             "heard: WER / CER",
@@ -120,9 +123,10 @@ class Answers:
         return [Table("Speech to speech", heads, lines, note)]
 
 
-def _answer_line(name: str, rows: Sequence[Row]) -> list[Any]:
+def _answer_line(name: str, direction: str, rows: Sequence[Row]) -> list[Any]:
     return [
         name,
+        direction,
         len(rows),
         percent(rate(rows, "heard_errors")),
         percent(share_of(rows, "right")),

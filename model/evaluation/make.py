@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,6 +22,8 @@ from model.training.worlds import LANGS, SENTENCES_VARIABLE, WORLDS, Exchange, L
 
 VOICES: dict[Lang, tuple[str, str]] = {"en": ("bf_emma", "am_michael"), "zh": ("zf_xiaoyi", "zm_yunyang")}
 DIRECTIONS: tuple[tuple[Lang, Lang], ...] = (("en", "en"), ("zh", "zh"), ("en", "zh"), ("zh", "en"))
+OTHER_WORLDS = ("follow_up", "spelling", "translate")
+"""Asked in `more.jsonl`: they need the turn before, or answer with letters or words that are not a closed domain."""
 OPEN_WORLDS = ("repeat",)
 """Measured by `repeat.jsonl`, whose answers are open."""
 SOURCE = {
@@ -32,18 +34,17 @@ TRAINING_DRAWS = 60_000
 Row = dict[str, Any]
 
 
-def questions(each: int, seed: int = 11) -> list[Row]:
+def questions(name: str, worlds: Sequence[str], each: int, seed: int = 11) -> list[Row]:
     """`each` held-out questions a direction, the worlds in turn, directions alternating; fewer where the worlds have no more."""
     rng = Random(seed)
-    drawn = [_drawn(rng, direction, each) for direction in DIRECTIONS]
+    drawn = [_drawn(rng, list(worlds), direction, each) for direction in DIRECTIONS]
     turns = [exchanges[at] for at in range(each) for exchanges in drawn if at < len(exchanges)]
-    return [_question(number, e) for number, e in enumerate(turns)]
+    return [_question(name, number, e) for number, e in enumerate(turns)]
 
 
-def _drawn(rng: Random, direction: tuple[Lang, Lang], each: int, tries: int = 400) -> list[Exchange]:
+def _drawn(rng: Random, worlds: list[str], direction: tuple[Lang, Lang], each: int, tries: int = 400) -> list[Exchange]:
     """Different questions of one direction; a world that gives no new one in `tries` draws is left out from then on."""
     chosen: dict[tuple[str, Any], Exchange] = {}
-    worlds = [name for name in WORLDS if name not in OPEN_WORLDS]
     while worlds and len(chosen) < each:
         for world in list(worlds):
             draws = (draw(rng, world, held=True) for _ in range(tries))
@@ -62,10 +63,10 @@ def _drawn(rng: Random, direction: tuple[Lang, Lang], each: int, tries: int = 40
     return list(chosen.values())
 
 
-def _question(number: int, e: Exchange) -> Row:
+def _question(name: str, number: int, e: Exchange) -> Row:
     voice, before = VOICES[e.question_lang][number // len(DIRECTIONS) % 2], e.before
     row = {
-        "audio": f"audio/{e.question_lang}-{e.answer_lang}-{number:03d}.flac",
+        "audio": f"audio/{name}-{e.question_lang}-{e.answer_lang}-{number:03d}.flac",
         "text": e.question,
         "language": e.question_lang,
         "speaker": voice,
@@ -127,9 +128,11 @@ def _training_text() -> str:
 
 
 def write(directory: Path, *, each: int, read: int, spoken: set[str]) -> None:
-    """`questions.jsonl`, `read.jsonl`, `repeat.jsonl` into `directory`."""
+    """`questions.jsonl`, `more.jsonl`, `read.jsonl`, `repeat.jsonl` into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
-    for name, rows in {"questions": questions(each), **sentences(read, spoken)}.items():
+    closed = [world for world in WORLDS if world not in OTHER_WORLDS + OPEN_WORLDS]
+    sets = {"questions": questions("questions", closed, each), "more": questions("more", OTHER_WORLDS, read // 2)}
+    for name, rows in (sets | sentences(read, spoken)).items():
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (directory / f"{name}.jsonl").write_text(lines, encoding="utf-8")
         print(f"{name}: {len(rows)}")

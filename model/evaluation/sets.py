@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from model.training.manifests import ManifestError, Row, read_manifest
+from model.training.manifests import ManifestError, Row, read_manifest, read_recording
 
 TASKS = ("read", "repeat", "question")
 Pcm = npt.NDArray[np.float32]
@@ -90,12 +89,9 @@ def recorded(items: Sequence[Item]) -> list[Item]:
 
 def read_audio(item: Item, sample_rate: int) -> Pcm:
     """The recording, mono float32 [T] at `sample_rate`. Raises EvaluationError."""
-    import soundfile
-    import soxr
-
+    if item.audio is None:
+        raise EvaluationError(f"{item.name} has no recording")
     try:
-        pcm, rate = soundfile.read(item.audio, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, TypeError) as error:
-        raise EvaluationError(f"{item.audio}: {error}") from None
-    mono: Any = pcm.mean(1)
-    return np.asarray(mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate), np.float32)
+        return np.asarray(read_recording(item.audio, sample_rate))
+    except ManifestError as error:
+        raise EvaluationError(str(error)) from None

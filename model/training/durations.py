@@ -1,6 +1,7 @@
 """Train the duration predictor of a unit vocoder: how many frames each merged unit lasted (arXiv 2604.11096, figure 1).
 
-    python -m model.training durations --codes codes.jsonl --units 4096 --epochs 15 --out BUNDLE/vocoder
+    python -m model.training durations codes --encoder BUNDLE/encoder --manifest ljspeech.tsv --codes codes.jsonl
+    python -m model.training durations train --codes codes.jsonl --units 4096 --epochs 15 --out BUNDLE/vocoder
 
 The tokenizer itself tells them: before repeats are merged, a unit that lasts three frames stands there three times. `codes.jsonl` has one
 utterance a line, `{"codes": [7, 7, 7, 2, …]}`, or `{"units": [7, 2], "frames": [3, 1]}` where an aligner measured them. The paper
@@ -10,8 +11,10 @@ trained on LJSpeech and Baker for 15 epochs and did not release the weights.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 from random import Random
@@ -21,6 +24,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.cosyvoice.durations import DurationPredictor, save
+from model.training.manifests import ManifestError, read_manifest, read_recording
+from streaming.errors import BundleError
 
 Utterance = tuple[list[int], list[int]]
 
@@ -48,6 +53,28 @@ def read_codes(path: Path, n_units: int) -> list[Utterance]:
     if not found:
         raise ValueError(f"{path} holds no utterances")
     return found
+
+
+def write_codes(encoder: Path, manifest: Path, out: Path) -> None:
+    """Unmerged codes of a manifest's recordings, through a tokenizer of kind `s3`; what is there already is kept."""
+    from model.s3.stage import S3Stage
+    from model.s3.weights import load_network
+
+    done = (
+        {json.loads(line)["audio"] for line in out.read_text(encoding="utf-8").splitlines()} if out.exists() else set()
+    )
+    stage = S3Stage(load_network(encoder))
+
+    async def codes(audio: Path) -> list[int]:
+        return await stage.submit(read_recording(audio, 16_000), whole=True)
+
+    with closing(stage), out.open("a", encoding="utf-8") as file:
+        for row in read_manifest(manifest):
+            if row.audio is None:
+                raise ManifestError(f"{manifest}: “{row.text}” has no recording")
+            if str(row.audio) not in done:
+                file.write(json.dumps({"audio": str(row.audio), "codes": asyncio.run(codes(row.audio))}) + "\n")
+                file.flush()
 
 
 def padded(utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor, Tensor]:
@@ -96,15 +123,28 @@ def train(
 def main(argv: list[str] | None = None) -> None:
     """See the module's head."""
     parser = argparse.ArgumentParser(prog="python -m model.training durations", description=main.__doc__)
+    parser.add_argument("step", choices=("codes", "train"))
+    parser.add_argument("--encoder", type=Path, help="the bundle's encoder, of kind s3")
+    parser.add_argument("--manifest", type=Path, help="recordings")
     parser.add_argument("--codes", type=Path, required=True)
     parser.add_argument("--units", type=int, default=4096)
     parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--out", type=Path, required=True, help="directory of the vocoder; gets duration.safetensors")
+    parser.add_argument("--out", type=Path, help="directory of the vocoder; gets duration.safetensors")
     args = parser.parse_args(argv)
+    needed = (args.encoder and args.manifest) if args.step == "codes" else args.out
+    if not needed:
+        parser.error("codes needs --encoder and --manifest" if args.step == "codes" else "train needs --out")
     try:
-        utterances = read_codes(args.codes, args.units)
-    except (ValueError, KeyError, OSError) as error:
+        if args.step == "codes":
+            write_codes(args.encoder, args.manifest, args.codes)
+        else:
+            _train_and_save(read_codes(args.codes, args.units), args)
+    except (ValueError, KeyError, OSError, BundleError) as error:
         raise SystemExit(f"durations: {error}") from None
+
+
+def _train_and_save(utterances: list[Utterance], args: argparse.Namespace) -> None:
+    """A twentieth is held out, and tells how good the predictor is."""
     Random(1).shuffle(utterances)
     held = utterances[: max(1, len(utterances) // 20)]
     predictor = train(utterances[len(held) :] or held, args.units, epochs=args.epochs)

@@ -75,3 +75,17 @@ def _row(path: Path, line: int, raw: dict[str, Any]) -> Row:
     text, language = members.pop("text").strip(), members.pop("language").strip()
     speaker = str(members.pop("speaker", None) or "")
     return Row(text, language, speaker, None if audio is None else path.parent / audio, members)
+
+
+def read_recording(audio: Path, sample_rate: int) -> Any:
+    """A recording as mono float32 [T] at `sample_rate`. Raises ManifestError."""
+    import numpy as np
+    import soundfile
+    import soxr
+
+    try:
+        pcm, rate = soundfile.read(audio, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise ManifestError(f"{audio}: {error}") from None
+    mono = pcm.mean(1)
+    return np.asarray(mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate), np.float32)

@@ -29,7 +29,7 @@ import numpy as np
 
 from model.bundle import find_bundle
 from model.training.lm_data import Document
-from model.training.manifests import ManifestError, Row, read_manifest
+from model.training.manifests import ManifestError, Row, read_manifest, read_recording
 from model.training.rendering import VARIANTS, Scribe, Segment, Variant
 from model.training.segments import segments
 
@@ -85,20 +85,10 @@ class FromRecordings:
             raise ManifestError(f"“{text}” has no recording; give one, or use --units text with phonetic units")
         name = str(audio.resolve())
         if name not in self._known:
-            self._known[name] = self._encode(self._read(audio))
+            self._known[name] = self._encode(read_recording(audio, self._rate))
             with self._kept.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"audio": name, "units": self._known[name]}) + "\n")
         return self._known[name]
-
-    def _read(self, audio: Path) -> Any:
-        import soundfile
-        import soxr
-
-        try:
-            pcm, rate = soundfile.read(audio, dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise ManifestError(f"{audio}: {error}") from None
-        return np.asarray(soxr.resample(pcm.mean(1), rate, self._rate), np.float32)
 
 
 def documents(

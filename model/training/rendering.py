@@ -8,7 +8,7 @@ are phonetic.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -17,6 +17,7 @@ from typing import Any, Literal, cast
 from model.profile import Profile
 from model.prompts import Prompts
 from model.text import PlainText
+from model.training.g2p import merge
 from model.training.lm_data import Document
 from streaming.turn import Exchange, TurnOptions
 
@@ -83,19 +84,6 @@ class Segment:
     units: Sequence[int]
 
 
-def merged(units: Iterable[int]) -> list[int]:
-    """Without immediate repeats (arXiv 2604.11096 section 3).
-
-    >>> merged([7, 7, 7, 2, 7])
-    [7, 2, 7]
-    """
-    kept: list[int] = []
-    for unit in units:
-        if not kept or kept[-1] != unit:
-            kept.append(unit)
-    return kept
-
-
 class Scribe:
     """Writes documents in the format of one bundle."""
 
@@ -155,7 +143,7 @@ class Scribe:
             prompt = self._prompts.text_prompt(question, options, history)
         else:
             head, tail = self._prompts.speech_prompt(options, history)
-            prompt = [*head, *self._prompts.unit_ids(merged(question)), *tail]
+            prompt = [*head, *self._prompts.unit_ids(merge(question)), *tail]
         reply = [] if variant == "no_tq" else [self._question, *self._text.encode(f": {transcript}; ")]
         reply.append(self._answer)
         for at, segment in enumerate(_chained(answer) if variant == "full_chain" else answer):
@@ -180,13 +168,13 @@ class Scribe:
 
     def _spoken(self, wording: str, units: Sequence[int]) -> list[int]:
         head, tail = self._prompts.speech_prompt(self._options(wording), ())
-        return [*head, *self._prompts.unit_ids(merged(units)), *tail]
+        return [*head, *self._prompts.unit_ids(merge(units)), *tail]
 
     def _written(self, wording: str, text: str) -> list[int]:
         return self._prompts.text_prompt(text, self._options(wording), ())
 
     def _speech(self, units: Sequence[int]) -> list[int]:
-        return [self._start, *self._prompts.unit_ids(merged(units)), self._end]
+        return [self._start, *self._prompts.unit_ids(merge(units)), self._end]
 
     def _document(self, prompt: Sequence[int], reply: Sequence[int]) -> Document:
         document = Document()

@@ -75,7 +75,7 @@ async def test_answers_are_counted_by_direction(items: list[Item], tmp_path: Pat
     pytest.importorskip("pypinyin")
     record, text = await run(bench(items, tmp_path, Parrot()), tmp_path, "answers")
     (table,) = record["measures"]["answers"]
-    rows = {row[0]: row for row in table["rows"]}
+    rows = {row[1]: row[1:] for row in table["rows"]}
     #                        n  heard   text      heard   -   off target: text, speech
     assert rows["en→en"][1:5] == [1, "0.0%", "100.0%", "0.0%"]
     assert rows["zh→zh"][1:5] == [1, "0.0%", "0.0%", "0.0%"]
@@ -124,7 +124,7 @@ async def test_a_broken_run_goes_on_where_it_stopped(items: list[Item], tmp_path
     second = FakeLM()
     record, _ = await run(bench(items, tmp_path, lm=second), tmp_path, "answers")
     assert (len(first.prompts), len(second.prompts)) == (1, 1)
-    assert [row[1] for row in record["measures"]["answers"][0]["rows"]] == [1, 1, 2]
+    assert [row[2] for row in record["measures"]["answers"][0]["rows"]] == [1, 1, 2]
     third = FakeLM()
     await run(bench(items, tmp_path, lm=third), tmp_path, "answers")
     assert not third.prompts
@@ -198,5 +198,5 @@ async def test_a_text_only_question_has_an_answer_without_speech(items: list[Ite
     pytest.importorskip("pypinyin")
     mute = FakeLM(script=answer_ids(TRANSCRIPT, ("Yes.", ())))
     record, _ = await run(bench(items, tmp_path, Parrot(), lm=mute), tmp_path, "answers", "chain", "speed")
-    assert record["measures"]["answers"][0]["rows"][0][1] == 1
+    assert record["measures"]["answers"][0]["rows"][0][2] == 1
     assert record["measures"]["chain"][0]["rows"] == []

@@ -33,11 +33,11 @@ def test_the_sets_have_what_the_tables_need() -> None:
     items = read_sets(SETS)
     count: dict[tuple[str, str], int] = {}
     for item in items:
-        count[item.task, item.direction] = count.get((item.task, item.direction), 0) + 1
-    assert [count["question", d] for d in ("en→en", "zh→zh", "en→zh", "zh→en")] == [100] * 4
+        count[item.set, item.direction] = count.get((item.set, item.direction), 0) + 1
+    assert [count["questions", d] for d in ("en→en", "zh→zh", "en→zh", "zh→en")] == [100] * 4
     assert min(count["repeat", d] for d in ("en→en", "zh→zh")) >= 40
     assert len({item.name for item in items}) == len(items)
-    for name in ("questions", "read", "repeat", "people"):
+    for name in ("questions", "more", "read", "repeat", "people"):
         assert all(row["source"] and row["licence"] for row in rows(name))
     sample = recorded(items)
     assert {item.task for item in sample} == {"read", "repeat", "question"}
@@ -51,7 +51,7 @@ def test_any_beginning_of_the_questions_is_balanced() -> None:
 
 
 def test_no_voice_of_the_sets_is_in_the_plan_of_training_speech() -> None:
-    used = {row["speaker"] for name in ("questions", "read", "repeat") for row in rows(name)}
+    used = {row["speaker"] for name in ("questions", "more", "read", "repeat") for row in rows(name)}
     assert used == {voice for pair in VOICES.values() for voice in pair} == HELD_OUT_VOICES
     voices = ["af_heart", "zf_xiaoxiao", "bm_george", "zm_yunxi", *sorted(used)]
     pairs = [(f"今天是第{n}天。", f"It is day {n}.") for n in range(900)]
@@ -60,7 +60,7 @@ def test_no_voice_of_the_sets_is_in_the_plan_of_training_speech() -> None:
 
 
 def test_every_key_is_held_out() -> None:
-    keys = [row["key"] for name in ("questions", "read", "repeat") for row in rows(name)]
+    keys = [row["key"] for name in ("questions", "more", "read", "repeat") for row in rows(name)]
     assert [key for key in keys if not held_out(key)] == []
 
 
@@ -112,7 +112,9 @@ def test_no_sentence_of_the_sets_is_in_training() -> None:
 
 @pytest.mark.usefixtures("_all_sentences")
 def test_no_question_of_the_sets_is_asked_in_training() -> None:
-    asked = {(row["text"], row["reply_language"], str(row.get("before"))) for row in rows("questions")}
+    asked = {
+        (row["text"], row["reply_language"], str(row.get("before"))) for row in [*rows("questions"), *rows("more")]
+    }
     rng = Random(6)
     for world in WORLDS:
         for _ in range(1500):

@@ -60,3 +60,27 @@ def test_curves_become_a_drawing(tmp_path: Path) -> None:
     assert plot.smoothed([(0, 4.0), (1, 2.0)], 0.5) == [(0, 4.0), (1, 3.0)]
     with pytest.raises(SystemExit, match="no line has both 'step' and 'colour'"):
         plot.main([str(log), "--y", "colour", "--out", str(out)])
+
+
+def test_codes_of_recordings_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+    import soundfile
+
+    from model.s3 import weights
+    from tests.released.speech_tokenizer import random_network
+
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "a.wav", 0.1 * rng.standard_normal(8000), 16_000)
+    soundfile.write(tmp_path / "b.wav", 0.1 * rng.standard_normal(6000), 8000)
+    manifest, codes = tmp_path / "m.tsv", tmp_path / "codes.jsonl"
+    manifest.write_text("audio\ttext\tlanguage\na.wav\tHi.\ten\nb.wav\tHo.\ten\n")
+    monkeypatch.setattr(weights, "load_network", lambda directory: random_network())
+    durations.main(["codes", "--encoder", "e", "--manifest", str(manifest), "--codes", str(codes)])
+    first = codes.read_text()
+    rows = [json.loads(line) for line in first.splitlines()]
+    assert [len(row["codes"]) for row in rows] == [13, 19]  # 25 a second
+    durations.main(["codes", "--encoder", "e", "--manifest", str(manifest), "--codes", str(codes)])
+    assert codes.read_text() == first
+    assert len(durations.read_codes(codes, 4096)) == 2
+    with pytest.raises(SystemExit):
+        durations.main(["train", "--codes", str(codes)])

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from model.profile import Profile
 from model.prompts import Prompts
 from model.training.lm_data import Document
-from model.training.rendering import WORDINGS, Scribe, Segment, merged
+from model.training.rendering import WORDINGS, Scribe, Segment
 from streaming.turn import TurnOptions
 
 USER = "<|begin_of_text|><|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n"
@@ -36,11 +36,6 @@ def parts(document: Document, directory: Path) -> tuple[str, str]:
         tokenizer.decode(ids, skip_special_tokens=False) for ids in (document.ids[:learned], document.ids[learned:])
     )
     return prompt, reply
-
-
-def test_repeats_are_merged() -> None:
-    assert merged([3, 3, 3, 1, 3, 3]) == [3, 1, 3]
-    assert merged([]) == []
 
 
 def test_an_interleaved_turn(scribe: Scribe, extended: Path) -> None:
