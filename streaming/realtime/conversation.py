@@ -157,13 +157,13 @@ class Conversation:
         self._items.insert(at, item)
         return self._items[at - 1].id if at else None
 
-    def get(self, item_id: str, purpose: Literal["retrieve", "truncate"], param: str = "item_id") -> Item:
+    def get(self, item_id: str, purpose: Literal["retrieve", "truncate", "delete"], param: str = "item_id") -> Item:
         """The item; raises ItemNotFound, whose code says what the item was wanted for."""
         return self._items[self._index(item_id, f"item_{purpose}_invalid_item_id", param)]
 
-    def delete(self, item_id: str) -> None:
-        """Remove the item; raises ItemNotFound."""
-        del self._items[self._index(item_id, "item_delete_invalid_item_id")]
+    def delete(self, item: Item) -> None:
+        """Remove an item that is in it."""
+        self._items.remove(item)
 
     def last_id(self) -> str | None:
         """Id of the last item."""

@@ -157,8 +157,7 @@ class RealtimeSession:
             case msg.ItemCreate():
                 await self._create_item(event)
             case msg.ItemDelete():
-                self._conversation.delete(event.item_id)
-                await self._outbox.send({"type": "conversation.item.deleted", "item_id": event.item_id})
+                await self._delete(self._conversation.get(event.item_id, "delete"))
             case msg.ItemRetrieve():
                 item = self._conversation.get(event.item_id, "retrieve").public()
                 await self._outbox.send({"type": "conversation.item.retrieved", "item": item})
@@ -311,9 +310,13 @@ class RealtimeSession:
         shown = {"previous_item_id": previous, "item": item.public()}
         await self._outbox.send(*({"type": f"conversation.item.{kind}", **shown} for kind in ("added", "done")))
         while len(self._conversation) > self._limits.max_items:
-            forgotten = self._conversation.oldest().id
-            self._conversation.delete(forgotten)
-            await self._outbox.send({"type": "conversation.item.deleted", "item_id": forgotten})
+            await self._delete(self._conversation.oldest())
+
+    async def _delete(self, item: Item) -> None:
+        """Forget an item; an answer that is still being written ends first."""
+        await self._responses.stop(self._responses.answering(item), "client_cancelled")
+        self._conversation.delete(item)
+        await self._outbox.send({"type": "conversation.item.deleted", "item_id": item.id})
 
     async def _truncate(self, event: msg.ItemTruncate) -> None:
         item = self._conversation.get(event.item_id, "truncate")

@@ -68,23 +68,29 @@ class Captions:
         self._observer = observer
 
     async def follow(self, item: Item, config: Transcription | None, committed: asyncio.Event) -> None:
-        """Caption `item` until its recording has ended, then, once the client knows the item, tell its transcript."""
-        hearing = item.hearing
-        assert hearing is not None
+        """Caption `item` until its recording has ended, then, once the client knows the item, tell how it went."""
+        text, failure = "", None
         try:
-            step = _UNITS_PER_LOOK[(config and config.delay) or "low"]
-            if step:
-                await self._live(item, hearing, step, shown=config is not None)
-            text = await self._look(hearing.units(), final=True)
-            await committed.wait()
+            text = await self._transcribed(item, config)
         except SpeechServerError as error:
-            self._observer.error(error)
-            await self._outbox.send(*not_heard(item, error))
+            failure = error
         except Exception:
             log.exception("transcription failed")
-            await self._outbox.send(*not_heard(item, SpeechServerError("the transcription failed inside the server")))
+            failure = SpeechServerError("the transcription failed inside the server")
+        await committed.wait()
+        if failure is None:
+            await self._outbox.send_made(partial(heard_all, item, text, shown=config is not None))
         else:
-            await self._outbox.send_made(lambda: heard_all(item, text, shown=config is not None))
+            self._observer.error(failure)
+            await self._outbox.send(*not_heard(item, failure))
+
+    async def _transcribed(self, item: Item, config: Transcription | None) -> str:
+        hearing = item.hearing
+        assert hearing is not None
+        step = _UNITS_PER_LOOK[(config and config.delay) or "low"]
+        if step:
+            await self._live(item, hearing, step, shown=config is not None)
+        return await self._look(hearing.units(), final=True)
 
     async def _live(self, item: Item, hearing: Hearing, step: int, *, shown: bool) -> None:
         before, seen = "", 0

@@ -32,11 +32,11 @@ from tests.bench.latency import summary
 from tests.bench.questions import manifest
 from tests.bench.results import arguments, ms, origin, table, write
 
-PAUSES_MS = (400, 800, 1500)
+PAUSES_MS = (400, 1000)
 DETECTIONS: dict[str, ServerVad | SemanticVad] = {
     **{
         f"server_vad, {wait_ms} ms": ServerVad(type="server_vad", silence_duration_ms=wait_ms)
-        for wait_ms in (200, 500, 800, 1200, 2000)
+        for wait_ms in (200, 500, 800, 1200)
     },
     **{
         f"semantic_vad, {eagerness}": SemanticVad(type="semantic_vad", eagerness=eagerness)  # pyright: ignore[reportArgumentType]
@@ -46,7 +46,7 @@ DETECTIONS: dict[str, ServerVad | SemanticVad] = {
 _WIRE_HZ = 24_000
 
 
-class _NoUnits:
+class NoUnits:
     """Nobody asks what was said."""
 
     async def encode(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
@@ -81,19 +81,19 @@ class Spoken:
 def main() -> None:
     """Measure and write."""
     parser = arguments(__doc__)
-    parser.add_argument("--recordings", type=int, default=1000)
+    parser.add_argument("--every", type=int, default=1, help="take one recording of so many")
     options = parser.parse_args()
     bundle = find_bundle("cslm-mini")
     judge = _Timed(SmartTurn.load(bundle.end_of_turn))
     stages: Any = Stages(
-        encoder=_NoUnits(),
+        encoder=NoUnits(),
         lm=None,  # type: ignore[arg-type]
         decoder=None,  # type: ignore[arg-type]
         prompts=None,  # type: ignore[arg-type]
         voice_activity=load_voice_activity(bundle.voice_activity),
         end_of_turn=judge,
     )
-    recordings = [pcm16_to_float(read_recording(asked.path).pcm) for asked in manifest()][: options.recordings]
+    recordings = [pcm16_to_float(read_recording(asked.path).pcm) for asked in manifest()[:: options.every]]
     spoken = {pause_ms: [opened(pcm, pause_ms) for pcm in recordings] for pause_ms in PAUSES_MS}
     record: dict[str, Any] = {"origin": origin(), "recordings": len(recordings), "detections": {}}
     for name, detection in DETECTIONS.items():

@@ -1,120 +1,40 @@
-"""Whatever a client sends, in any order and at any pace: no crash, and the protocol's order holds (see `peer.Protocol`)."""
+"""Whatever a client sends, in any order and at any pace: no crash, no leak, and the protocol's order holds.
+
+Rules send valid, invalid, repeated, mutilated and badly timed messages; `peer` holds every event that comes back to the SDK's types and
+to the protocol. At the end of each client's life every response that was created is done, every stage that was begun is closed, and no
+task is left.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
-from hypothesis import Phase, given, settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from streaming.audio import WireFormat
 from streaming.errors import EngineUnavailable
+from streaming.realtime.config import TranscriptionConfig
 from streaming.realtime.session import RealtimeSession, SessionLimits, SessionModel
-from tests.fakes import FakeDecoder, FakeEncoder, FakeLM, fake_stages
+from tests.fakes import FakeDecoder, FakeEncoder, FakeEndOfTurn, FakeLM, fake_stages
 from tests.streaming.realtime.peer import Peer, tone
 
-Step = Callable[[Peer], Any]
-LIMITS = SessionLimits(max_question_s=1.5, max_items=6)
+STEPS = 20_000
+LIMITS = SessionLimits(max_question_s=1.5, max_items=6, max_responses=3)
 PIECES = {
     (kind, level): base64.b64encode(WireFormat(kind).encode(tone(160, level=level))).decode()
     for kind in ("audio/pcm", "audio/pcmu", "audio/pcma")
     for level in (0.0, 0.5)
 }
+VAD = {"type": "server_vad", "silence_duration_ms": 200, "prefix_padding_ms": 100}
 
-
-def sends(kind: str, **fields: Any) -> Step:
-    return lambda peer: peer.send(kind, **fields)
-
-
-def appends(kind: Any, level: float) -> Step:
-    return sends("input_audio_buffer.append", audio=PIECES[kind, level])
-
-
-def updates(**session: Any) -> Step:
-    return lambda peer: peer.update(**session)
-
-
-def about_item(kind: str, which: int, **fields: Any) -> Step:
-    """An event about one of the items seen so far, or about none."""
-
-    def step(peer: Peer) -> None:
-        seen = [*peer.protocol.items, *(event["item_id"] for event in peer.events if "item_id" in event), "item_none"]
-        peer.send(kind, item_id=seen[which % len(seen)], **fields)
-
-    return step
-
-
-def creates(role: str, kind: str, which: int, item_id: str | None) -> Step:
-    def step(peer: Peer) -> None:
-        previous = [None, "root", *peer.protocol.items][which % (2 + len(peer.protocol.items))]
-        content = [{"type": kind, "text": "Hello?"}]
-        item = {"type": "message", "role": role, "content": content} | ({"id": item_id} if item_id else {})
-        peer.send("conversation.item.create", item=item, previous_item_id=previous)
-
-    return step
-
-
-def takes_the_id_of_the_question(peer: Peer) -> None:
-    for event in peer.all("input_audio_buffer.speech_started")[-1:]:
-        peer.type_text("Me!", id=event["item_id"])
-
-
-def waits(rounds: int) -> Step:
-    return lambda peer: peer.settled(rounds)
-
-
-vad = {"type": "server_vad", "silence_duration_ms": 200, "prefix_padding_ms": 100}
-which = st.integers(0, 40)
-step: st.SearchStrategy[Step] = st.one_of(
-    st.builds(appends, st.sampled_from(["audio/pcm", "audio/pcmu", "audio/pcma"]), st.sampled_from([0.0, 0.5])),
-    st.builds(appends, st.just("audio/pcm"), st.sampled_from([0.0, 0.5])),
-    st.sampled_from(
-        [
-            sends("input_audio_buffer.commit"),
-            sends("input_audio_buffer.clear"),
-            sends("input_audio_buffer.append", audio="AAA"),
-            sends("response.create"),
-            sends("response.create"),
-            sends("response.create", response={"output_modalities": ["text"], "metadata": {"a": "b"}}),
-            sends("response.create", response={"audio": {"output": {"format": {"type": "audio/pcmu"}}}}),
-            sends("response.cancel"),
-            sends("response.cancel", response_id="resp_none"),
-            sends("no.such.event"),
-            updates(audio={"input": {"turn_detection": None}}),
-            updates(audio={"input": {"turn_detection": vad}}),
-            updates(audio={"input": {"turn_detection": vad | {"interrupt_response": False}}}),
-            updates(audio={"input": {"turn_detection": vad | {"create_response": False}}}),
-            updates(audio={"input": {"transcription": None}}),
-            updates(audio={"input": {"format": {"type": "audio/pcmu"}}, "output": {"format": {"type": "audio/pcma"}}}),
-            updates(audio={"output": {"voice": "nobody"}}),
-            updates(instructions="Be brief.", reply_language="zh", output_modalities=["text"], max_output_tokens=20),
-            takes_the_id_of_the_question,
-            lambda peer: peer.raw(b"\x00"),
-            lambda peer: peer.raw("{"),
-        ]
-    ),
-    st.builds(
-        creates,
-        st.sampled_from(["user", "user", "assistant", "system"]),
-        st.sampled_from(["input_text", "input_text", "output_text"]),
-        which,
-        st.sampled_from([None, None, "mine"]),
-    ),
-    st.builds(about_item, st.sampled_from(["conversation.item.delete", "conversation.item.retrieve"]), which),
-    st.builds(
-        about_item,
-        st.just("conversation.item.truncate"),
-        which,
-        content_index=st.just(0),
-        audio_end_ms=st.sampled_from([0, 100, 10**12]),
-    ),
-    st.sampled_from([0, 1, 2, 5, 30, 150]).map(waits),
-)
-
-lms = st.sampled_from(
+lms: st.SearchStrategy[Callable[[], FakeLM]] = st.sampled_from(
     [
         FakeLM,
         lambda: FakeLM(per_step=100),
@@ -126,41 +46,235 @@ lms = st.sampled_from(
 )
 decoders = st.sampled_from([FakeDecoder, FakeDecoder, lambda: FakeDecoder(fail_after=6)])
 encoders = st.sampled_from([FakeEncoder, FakeEncoder, lambda: FakeEncoder(error=EngineUnavailable("try again"))])
+which = st.integers(0, 40)
+
+sessions = st.fixed_dictionaries(
+    {},
+    optional={
+        "instructions": st.sampled_from(["Be brief.", "", None]),
+        "output_modalities": st.sampled_from([["text"], ["audio"]]),
+        "max_output_tokens": st.sampled_from([20, "inf", 0]),
+        "reply_language": st.sampled_from(["zh", "auto", "fr"]),
+        "audio": st.fixed_dictionaries(
+            {},
+            optional={
+                "input": st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "format": st.sampled_from([{"type": "audio/pcm"}, {"type": "audio/pcmu"}, {"type": "mp3"}]),
+                        "turn_detection": st.sampled_from(
+                            [
+                                None,
+                                VAD,
+                                VAD | {"interrupt_response": False},
+                                VAD | {"create_response": False},
+                                VAD | {"idle_timeout_ms": 100},
+                                {"type": "semantic_vad", "eagerness": "high"},
+                                {"type": "psychic_vad"},
+                            ]
+                        ),
+                        "transcription": st.sampled_from([None, {"model": "m"}, {"delay": "minimal"}]),
+                    },
+                ),
+                "output": st.sampled_from(
+                    [{"voice": "other"}, {"voice": "nobody"}, {"format": {"type": "audio/pcma"}}]
+                ),
+            },
+        ),
+    },
+)
+texts = st.sampled_from([{"type": "input_text", "text": "Hello?"}, {"type": "output_text", "text": "Hi."}])
+recordings = st.sampled_from([*sorted(PIECES), ("", 0)]).map(
+    lambda piece: {"type": "input_audio", "audio": PIECES.get(piece, "?")}
+)
+items = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["message", "message", "message", "function_call_output"]),
+        "role": st.sampled_from(["user", "user", "assistant", "system"]),
+        "content": st.lists(texts | texts | recordings, min_size=1, max_size=3),
+    },
+    optional={"id": st.sampled_from(["mine", "yours"])},
+)
+references = st.sampled_from(["mine", "yours"]).map(lambda item_id: {"type": "item_reference", "id": item_id})
+responses = st.fixed_dictionaries(
+    {},
+    optional={
+        "conversation": st.sampled_from(["none", "none", "auto", "new"]),
+        "input": st.lists(items | references, max_size=2),
+        "instructions": st.just("Greet me."),
+        "output_modalities": st.sampled_from([["text"], ["audio"], []]),
+        "max_output_tokens": st.sampled_from([5, 60, "inf"]),
+        "metadata": st.sampled_from([{"a": "b"}, {"a": 1}]),
+        "audio": st.just({"output": {"format": {"type": "audio/pcmu"}}}),
+    },
+)
 
 
-@settings(max_examples=80, phases=[Phase.generate])  # a failing example of many steps shrinks for minutes
-@given(st.lists(step, min_size=15, max_size=60), lms, encoders, decoders, st.integers(0, 6))
-def test_any_client(
-    steps: list[Step],
-    lm_of: Callable[[], FakeLM],
-    encoder_of: Callable[[], FakeEncoder],
-    decoder_of: Callable[[], FakeDecoder],
-    slowness: int,
-) -> None:
-    async def run() -> None:
-        lm, encoder, decoder = lm_of(), encoder_of(), decoder_of()
-        model = SessionModel("fake", ("default", "other"), fake_stages(lm=lm, encoder=encoder, decoder=decoder))
-        peer = Peer(lambda send, observer: RealtimeSession(model, send, limits=LIMITS, observer=observer))
-        peer.slowness = slowness
-        for each in steps:
-            waiting = each(peer)
-            if waiting is not None:
-                await waiting
-            peer.check()
+class AnyClient(RuleBasedStateMachine):
+    """One client and its session, on a loop of its own."""
+
+    steps: ClassVar[int] = 0
+
+    @initialize(
+        lm=lms,
+        encoder=encoders,
+        decoder=decoders,
+        slowness=st.integers(0, 4),
+        transcription=st.sampled_from([0, 0, 0, 1]),
+    )
+    def connects(self, lm: Any, encoder: Any, decoder: Any, slowness: int, transcription: bool) -> None:
+        self.runner = asyncio.Runner()
+        self.lm, self.encoder, self.decoder = lm(), encoder(), decoder()
+        judge = FakeEndOfTurn((0.0, 1.0, 0.5))
+        stages = fake_stages(lm=self.lm, encoder=self.encoder, decoder=self.decoder, end_of_turn=judge)
+        model = SessionModel("fake", ("default", "other"), stages)
+        config = TranscriptionConfig(type="transcription") if transcription else None
+
+        async def connected() -> Peer:
+            return Peer(
+                lambda send, observer: RealtimeSession(model, send, limits=LIMITS, observer=observer, config=config)
+            )
+
+        self.peer = self.runner.run(connected())
+        self.peer.slowness = slowness
+        self.peer.protocol.captions = True
+        self.last = "{}"
+
+    def sends(self, kind: str, **fields: Any) -> None:
+        self.raw(json.dumps({"type": kind, **fields}))
+
+    def raw(self, message: str | bytes) -> None:
+        type(self).steps += 1
+        if isinstance(message, str):
+            self.last = message
+        self.peer.raw(message)
+
+    def some_item(self, number: int) -> str:
+        told = (event["item_id"] for event in self.peer.events[-20:] if "item_id" in event)
+        seen = [*self.peer.protocol.items, *told, "item_none"]
+        return seen[number % len(seen)]
+
+    @rule(
+        kind=st.sampled_from(["audio/pcm"] * 4 + ["audio/pcmu"]),
+        level=st.sampled_from([0.0, 0.5]),
+        often=st.integers(1, 4),
+    )
+    def speaks_or_not(self, kind: Any, level: float, often: int) -> None:
+        for _ in range(often):
+            self.sends("input_audio_buffer.append", audio=PIECES[kind, level])
+
+    @rule(
+        kind=st.sampled_from(
+            ["input_audio_buffer.commit", "input_audio_buffer.clear", "output_audio_buffer.clear", "no.such.event"]
+        )
+    )
+    def says_a_word(self, kind: str) -> None:
+        self.sends(kind)
+
+    @rule(session=sessions, kind=st.sampled_from(["realtime", "realtime", "realtime", "transcription"]))
+    def changes_the_session(self, session: Any, kind: str) -> None:
+        self.sends("session.update", session={"type": kind, **session})
+
+    @rule(item=items, number=which)
+    def creates_an_item(self, item: Any, number: int) -> None:
+        before = [None, "root", self.some_item(number)][number % 3]
+        self.sends("conversation.item.create", item=item, previous_item_id=before)
+
+    @rule(number=which)
+    def takes_the_id_of_a_question(self, number: int) -> None:
+        content = [{"type": "input_text", "text": "Me!"}]
+        item = {"type": "message", "role": "user", "content": content, "id": self.some_item(number)}
+        self.sends("conversation.item.create", item=item)
+
+    @rule(kind=st.sampled_from(["retrieve", "delete", "truncate"]), number=which, end=st.sampled_from([0, 100, 10**12]))
+    def does_something_to_an_item(self, kind: str, number: int, end: int) -> None:
+        more = {"content_index": 0, "audio_end_ms": end} if kind == "truncate" else {}
+        self.sends(f"conversation.item.{kind}", item_id=self.some_item(number), **more)
+
+    @rule(response=st.just({}) | responses)
+    def asks_for_a_response(self, response: Any) -> None:
+        self.sends("response.create", response=response)
+
+    @rule(number=which)
+    def cancels(self, number: int) -> None:
+        ids = [None, "resp_none", *self.peer.protocol.open]
+        self.sends("response.cancel", response_id=ids[number % len(ids)])
+
+    @rule()
+    def repeats_itself(self) -> None:
+        self.raw(self.last)
+
+    @rule(cut=st.floats(0, 1), junk=st.sampled_from(["", "}", '"', "\\", "\x00", "null", "[]"]))
+    def breaks_off(self, cut: float, junk: str) -> None:
+        self.raw(self.last[: int(cut * len(self.last))][:2000] + junk)
+
+    @rule(message=st.sampled_from([b"\x00", b"", "", "[]", '{"type": 7}', '{"event_id": {}}']))
+    def sends_garbage(self, message: str | bytes) -> None:
+        self.raw(message)
+
+    @rule(number=which, value=st.sampled_from([None, 0, -1, "", "x", [], {}, True, 1e300]))
+    def mistakes_a_value(self, number: int, value: Any) -> None:
+        try:
+            message = json.loads(self.last)
+        except ValueError:
+            return
+        if isinstance(message, dict) and message:
+            name = sorted(message)[number % len(message)]
+            self.raw(json.dumps({**message, name: value}))
+
+    @rule(rounds=st.sampled_from([0, 1, 2, 5, 20, 80]))
+    def waits(self, rounds: int) -> None:
+        type(self).steps += 1
+        self.runner.run(self.peer.settled(rounds))
+
+    @invariant()
+    def nothing_is_wrong(self) -> None:
+        if not hasattr(self, "peer"):
+            return
+        self.peer.check()
+        assert not self.peer.running.done()
+        assert len(self.peer.protocol.open) <= LIMITS.max_responses
+        assert len(asyncio.all_tasks(self.runner.get_loop())) < 60
+
+    def teardown(self) -> None:
+        if hasattr(self, "peer"):
+            with self.runner:
+                self.runner.run(self.leaves())
+
+    async def leaves(self) -> None:
+        """Settle, look at what is left, hang up, and look again."""
+        peer = self.peer
         peer.send("input_audio_buffer.clear")
         await peer.until("input_audio_buffer.cleared")
-        peer.send("response.cancel")
+        await peer.settled(50)
+        for response_id in list(peer.protocol.open):
+            peer.send("response.cancel", response_id=response_id)
         peer.send("no.such.event", event_id="last")
         while (await peer.until("error"))["error"]["event_id"] != "last":
             pass
-        assert not peer.protocol.open
-        assert all(peer.protocol.items.values())
+        assert not peer.protocol.open, "every response that was created is done"
+        assert all(peer.protocol.items.values()), "every item that was added is done"
+        told = set(peer.protocol.items)
+        kept = {item.id for item in peer.session._conversation._items}
+        assert kept == told, "the conversation is what the client was told"
         committed = {event["item_id"] for event in peer.all("input_audio_buffer.committed")}
         assert committed <= peer.protocol.added
-        assert len(peer.turns) <= len(peer.protocol.responses)
-        assert all(error.code != "internal_error" or lm.fail_after or decoder.fail_after for error in peer.errors)
+        failing = self.lm.fail_after or self.decoder.fail_after
+        assert all(error.code != "internal_error" or failing for error in peer.errors)
         await peer.hang_up()
-        assert (lm.active, decoder.active, encoder.calls) == (0, 0, encoder.closed)
-        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert (self.lm.active, self.decoder.active, self.encoder.calls) == (0, 0, self.encoder.closed)
+        assert asyncio.all_tasks() == {asyncio.current_task()}, "nothing outlives the session"
 
-    asyncio.run(run())
+
+@pytest.mark.timeout(900)
+def test_any_client() -> None:
+    AnyClient.steps = 0
+    effort = settings(
+        max_examples=340,
+        stateful_step_count=60,
+        phases=[Phase.generate],  # a failing example of many steps shrinks for minutes
+        suppress_health_check=list(HealthCheck),
+        deadline=None,
+    )
+    run_state_machine_as_test(AnyClient, settings=effort)
+    assert AnyClient.steps >= STEPS

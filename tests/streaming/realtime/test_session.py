@@ -465,6 +465,15 @@ async def test_truncating_the_answer_under_way_ends_it(connect: Connect) -> None
     assert (await peer.until("conversation.item.truncated"))["audio_end_ms"] == 0
 
 
+async def test_deleting_the_answer_under_way_ends_it(connect: Connect) -> None:
+    peer = connect(lm=half_an_answer())
+    await ask(peer)
+    item_id = (await peer.until("conversation.item.added"))["item"]["id"]
+    peer.send("conversation.item.delete", item_id=item_id)
+    assert (await peer.until("response.done"))["response"]["status"] == "cancelled"
+    assert (await peer.until("conversation.item.deleted"))["item_id"] == item_id
+
+
 async def test_what_cannot_be_truncated(connect: Connect) -> None:
     peer = connect()
     peer.type_text("Hello?", id="typed")
