@@ -9,7 +9,7 @@ SERVE_ARGS ?=
 BIN := $(VENV)/bin
 INSTALL = python=$$(PYTHON='$(PYTHON)' sh deploy/find-python.sh) && "$$python" deploy/install.py --venv '$(VENV)' --variant $(VARIANT)
 
-.PHONY: help serve install test browser lint format types contracts check clean
+.PHONY: help serve install test browser clients lint format types contracts check clean
 
 help:
 	@sed -n '1,3s/^# //p' $(firstword $(MAKEFILE_LIST))
@@ -27,7 +27,12 @@ dev:
 browser:
 	@sh deploy/find-browser.sh || true
 
-test: dev browser
+# The stock clients of tests/conformance, in environments of their own; where they cannot be installed, those tests are
+# skipped and say so, but fail in continuous integration.
+clients: dev
+	@$(BIN)/python deploy/install_clients.py || true
+
+test: dev browser clients
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: dev
@@ -47,4 +52,4 @@ contracts: dev
 check: lint types contracts test
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist tests/conformance/javascript/node_modules *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -1,5 +1,17 @@
 """One OpenMP thread for all: vLLM's CPU worker is forked, which hangs once torch has used more in this process."""
 
 import os
+from collections.abc import Iterator
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from tests.live_server import serving
+
+
+@pytest.fixture(scope="session")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Base URL of one real server for all end-to-end tests of a run."""
+    with serving(tmp_path_factory.mktemp("server") / "server.log") as url:
+        yield url

@@ -16,7 +16,7 @@ from clients.realtime import SessionOptions
 from clients.reconnect import Backoff, ConnectionLost, ConnectionRestored, stay_connected
 from clients.recordings import read_recording
 from clients.turns import TurnRecord
-from tests.e2e.conftest import ROOT, START_S, free_port, kill, running_server
+from tests.live_server import ROOT, START_S, free_port, kill, running_server
 
 pytestmark = pytest.mark.e2e
 

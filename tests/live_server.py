@@ -1,4 +1,4 @@
-"""One real server for all end-to-end tests: the command, the default bundle, real weights."""
+"""The real server for end-to-end tests: the command, the default bundle, real weights."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 START_S = 240.0
 STOP_S = 30.0
 
 
-@pytest.fixture(scope="session")
-def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def serving(log: Path) -> Iterator[str]:
     """Base URL of `cslm serve`, warm. It is stopped the way an operator does, and has to stop cleanly."""
-    log = tmp_path_factory.mktemp("server") / "server.log"
     port = free_port()
     with running_server(log, port) as process:
         yield f"http://127.0.0.1:{port}"
