@@ -12,13 +12,13 @@ import heapq
 import itertools
 import logging
 import multiprocessing
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from streaming.errors import BundleError, EngineUnavailable
 from streaming.stages import Pcm, UnitCut
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from model.kinds import StreamingVocoder
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(order=True, slots=True)
@@ -63,8 +64,7 @@ class VocoderWorker:
         """Start the process and load the weights. Raises BundleError."""
         self._process = self._new_process()
         try:
-            load = asyncio.get_running_loop().run_in_executor(self._process, _load, *self._weights)
-            self._batch = await load
+            self._batch = await self._call(_load, *self._weights)
         except (BrokenProcessPool, OSError, ValueError, KeyError) as error:
             raise BundleError(f"the vocoder in {self._directory} cannot be loaded: {error}") from error
         self._dispatcher = asyncio.create_task(self._dispatch(), name="vocoder-dispatch")
@@ -106,7 +106,6 @@ class VocoderWorker:
 
     async def _dispatch(self) -> None:
         """A batch at a time, the nearest deadlines first; cuts whose turn was cancelled are passed over."""
-        loop = asyncio.get_running_loop()
         while True:
             await self._work.wait()
             jobs = self._next_batch()
@@ -115,7 +114,7 @@ class VocoderWorker:
                 continue
             cuts = [(job.stream, job.cut.voice, list(job.cut.units), job.cut.final) for job in jobs]
             try:
-                pieces = await loop.run_in_executor(self._process, _decode, cuts)
+                pieces = await self._call(_decode, cuts)
             except BrokenProcessPool:
                 await self._restart(jobs)
             except Exception:
@@ -145,10 +144,14 @@ class VocoderWorker:
             _fail(each, "the vocoder process died; the turn is lost, try again")
         self._process = self._new_process()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._process, _load, *self._weights)
+            await self._call(_load, *self._weights)
             self._restarting = False
         except BrokenProcessPool:
             await asyncio.sleep(1)
+
+    async def _call(self, function: Callable[..., _T], *arguments: Any) -> _T:
+        """`function(*arguments)` in the process."""
+        return await asyncio.get_running_loop().run_in_executor(self._process, function, *arguments)
 
     def _new_process(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
