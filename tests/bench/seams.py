@@ -1,13 +1,16 @@
 """Is streamed speech the same as speech decoded at once, and can the cuts be heard?
 
     python -m tests.bench.seams --bundle model/bundles/cslm-mini
+    python -m model.cosyvoice.small /tmp/small && python -m tests.bench.seams --flow-hift /tmp/small
 
 The units of every recording, and of four recordings at a time, are spoken by the vocoder, once whole and in cuts of
 several sizes. Two measures of clicks at
 the places where pieces of audio join, each relative to the rest of the same audio: the jump from one sample to the next,
 and the energy above 8 kHz in the 2 ms around it. Speech itself has loud and quiet places, so the first row measures random
 places of the audio that was decoded at once: joins that nobody hears look like that. As a check of the measures, the last
-row drops one millisecond at every join of the planner's cuts.
+row drops one millisecond at every join of the planner's cuts. With `--flow-hift DIRECTORY` the vocoder is that of the CosyVoice
+family and the units are random; its audio comes in the pieces of its own grid whatever the cuts, so one more row measures the
+places where the blocks of its mel meet.
 """
 
 from __future__ import annotations
@@ -24,15 +27,19 @@ import soundfile
 import torch
 
 from model.bundle import Bundle
+from model.cosyvoice.decoder import FlowHiftVocoder
+from model.cosyvoice.windows import start_of
 from model.encoder import UnitEncoder
 from model.evaluation.seams import PLACES, high_ratios, jump_ratios, planned
+from model.kinds import StreamingVocoder
 from model.vocoder import Vocoder
 from tests.bench.questions import manifest
 from tests.bench.results import BUNDLE, arguments, origin, table, write
 
 Pcm = npt.NDArray[np.float32]
-SIZES = (1, 2, 7, 25)
+SIZES = (1, 2, 7, 25, 120)
 RANDOM = "no cut: random places"
+BLOCKS = "no cut: where blocks of the mel meet"
 CONTROL = "control: 1 ms lost at each"
 
 
@@ -41,8 +48,12 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     parser.add_argument("--limit", type=int, help="only the first so many recordings")
+    parser.add_argument("--flow-hift", type=Path, help="weights of a CosyVoice vocoder, to be measured instead")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.flow_hift:
+        measure_flow_hift(options.flow_hift, options.out)
+        return
     bundle = Bundle(options.bundle)
     encoder, vocoder = UnitEncoder.load(bundle.encoder), Vocoder.load(bundle.vocoder)
     spoken = [encoder.encode(soundfile.read(asked.path, dtype="float32")[0]) for asked in manifest(options.limit)]
@@ -53,9 +64,19 @@ def main() -> None:
     write(options.out, "seams", record, report(record))
 
 
+def measure_flow_hift(weights: Path, out: Path) -> None:
+    """The same for a vocoder that computes in blocks; eight utterances of 150 random units."""
+    vocoder, draw = FlowHiftVocoder.load(weights), np.random.RandomState(2)
+    spoken = draw.randint(0, vocoder.config.flow.n_units, (8, 150)).tolist()
+    record: dict[str, Any] = {"origin": origin(weights), "utterances": len(spoken), "units": 8 * 150}
+    names = (RANDOM, BLOCKS, *map(str, SIZES), "planner", CONTROL)
+    record["cuts"] = {name: measure(vocoder, spoken, name) for name in names}
+    write(out, "seams_flow_hift", record, report(record))
+
+
 def cuts_of(count: int, name: str) -> list[int]:
     """Sizes of the cuts of `count` units: all alike, or as the planner makes them where units wait."""
-    if name == RANDOM:
+    if name in (RANDOM, BLOCKS):
         return [count]
     if name.isdigit():
         size = int(name)
@@ -63,7 +84,7 @@ def cuts_of(count: int, name: str) -> list[int]:
     return [len(cut) for cut in planned(range(count))]
 
 
-def stream(vocoder: Vocoder, units: Sequence[int], sizes: Iterable[int]) -> list[Pcm]:
+def stream(vocoder: StreamingVocoder, units: Sequence[int], sizes: Iterable[int]) -> list[Pcm]:
     """The pieces of audio that streaming gives, empty ones left out."""
     state, pieces, at = vocoder.open(), [], 0
     for size in sizes:
@@ -72,7 +93,7 @@ def stream(vocoder: Vocoder, units: Sequence[int], sizes: Iterable[int]) -> list
     return [piece for piece in pieces if piece.size]
 
 
-def measure(vocoder: Vocoder, spoken: Sequence[Sequence[int]], name: str) -> dict[str, Any]:
+def measure(vocoder: StreamingVocoder, spoken: Sequence[Sequence[int]], name: str) -> dict[str, Any]:
     """Differences from offline decoding, and the click measures, over all utterances."""
     equal, difference = 0, 0.0
     jumps, highs = [], []
@@ -87,6 +108,9 @@ def measure(vocoder: Vocoder, spoken: Sequence[Sequence[int]], name: str) -> dic
         seams = list(accumulate(piece.size for piece in pieces))[:-1]
         if name == RANDOM:
             seams = sorted(Random(joined.size).sample(range(1, joined.size), PLACES))
+        if name == BLOCKS and isinstance(vocoder, FlowHiftVocoder):
+            starts = [start_of(vocoder.config.grid, number) * vocoder.config.mel_hop for number in range(1, 100)]
+            seams = [start for start in starts if start < joined.size]
         jumps += jump_ratios(joined, seams, vocoder.sample_rate)
         highs += high_ratios(joined, seams, vocoder.sample_rate)
     return {
