@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from streaming.realtime.limits import SessionLimits
 from streaming.realtime.listening import Listener, Speech
 from streaming.stages import Pcm
 from streaming.turn import Stages
+
+log = logging.getLogger(__name__)
 
 SEMANTIC_PAUSE_MS = 200
 """Silence after which the end-of-turn model is asked."""
@@ -178,7 +181,11 @@ class InputBuffer:
         assert isinstance(detection, SemanticVad)
         audio = np.concatenate(self._turn)[-judge.window_samples :]
         self._turn = deque([audio])
-        finished = await judge.finished(audio)
+        try:
+            finished = await judge.finished(audio)
+        except Exception:
+            log.exception("end-of-turn model failed")  # silence will end the turn
+            return
         longest_ms = detection.longest_wait_ms
         listener.wait(patience_ms(finished, pause_ms=SEMANTIC_PAUSE_MS, longest_ms=longest_ms))
 

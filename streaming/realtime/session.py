@@ -267,21 +267,30 @@ class RealtimeSession:
     async def _nobody_speaks(self) -> None:
         """The user has been silent for `idle_timeout_ms` after an answer: the silence is what is answered."""
         async with self._handling:
-            if self._responses.of_conversation is not None:
-                return
-            heard = await self._input.take_silence()
-            if heard is None:
-                return
-            await self._outbox.send(
-                {
-                    "type": "input_audio_buffer.timeout_triggered",
-                    "audio_start_ms": heard.start_ms,
-                    "audio_end_ms": heard.end_ms,
-                    "item_id": heard.item_id,
-                }
-            )
-            await self._commit(heard)
-            await self._respond_by_itself()
+            try:
+                await self._answer_silence()
+            except SpeechServerError as error:
+                await self._refuse(error, None)
+            except Exception:
+                log.exception("idle timeout failed")
+                await self._refuse(SpeechServerError("the idle timeout failed inside the server"), None)
+
+    async def _answer_silence(self) -> None:
+        if self._responses.of_conversation is not None:
+            return
+        heard = await self._input.take_silence()
+        if heard is None:
+            return
+        await self._outbox.send(
+            {
+                "type": "input_audio_buffer.timeout_triggered",
+                "audio_start_ms": heard.start_ms,
+                "audio_end_ms": heard.end_ms,
+                "item_id": heard.item_id,
+            }
+        )
+        await self._commit(heard)
+        await self._respond_by_itself()
 
     def _hearing_began(self, item_id: str, hearing: Hearing) -> None:
         if isinstance(self._config, TranscriptionConfig):

@@ -39,6 +39,19 @@ async def test_a_speaker_who_never_seems_to_finish(connect: Connect) -> None:
     assert 2400 <= stopped["audio_end_ms"] <= 2460
 
 
+async def test_a_judge_that_fails_leaves_it_to_silence(connect: Connect) -> None:
+    class Broken(FakeEndOfTurn):
+        async def finished(self, audio: Any) -> float:
+            raise RuntimeError("secret")
+
+    peer = connect(end_of_turn=Broken())
+    peer.update(**SEMANTIC)
+    peer.say(tone(400))
+    peer.say(silence(2300))
+    assert (await peer.until("input_audio_buffer.speech_stopped"))["audio_end_ms"] >= 2400
+    assert not peer.all("error")
+
+
 async def test_a_bundle_without_such_a_model(connect: Connect) -> None:
     peer = connect(end_of_turn=None)
     peer.update(**SEMANTIC)
