@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from model.kinds import ENCODERS, PROMPTS, VOCODERS, EncoderKind, VocoderKind, kind_of
 from model.profile import Profile, load_profile
+from model.sources import SOURCES
 from streaming.errors import BundleError
 from streaming.turn import PromptWriter
 
@@ -66,14 +68,30 @@ class Bundle:
         return self.directory / "turn" / "smart_turn.onnx"
 
 
-def find_bundle(name_or_directory: str) -> Bundle:
-    """An embedded bundle by name, or any by its directory. Raises BundleError naming those there are."""
-    for directory in (BUNDLES / name_or_directory, Path(name_or_directory)):
+def bundles_directory(configured: Path | None) -> Path:
+    """Where pulled bundles are: as configured, or `cslm/bundles` in the user's cache."""
+    return configured or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cslm" / "bundles"
+
+
+def find_bundle(name_or_directory: str, bundles: Path | None = None) -> Bundle:
+    """A bundle by name, pulled or embedded, or any by its directory. `bundles`: where pulled ones are.
+
+    Raises BundleError (`bundle_missing`) naming those there are, (`bundle_not_pulled`) where only the weights are missing.
+    """
+    pulled = bundles_directory(bundles)
+    for directory in (pulled / name_or_directory, BUNDLES / name_or_directory, Path(name_or_directory)):
         if (directory / "profile.json").is_file():
+            if (directory / SOURCES).is_file() and not (directory / "lm").is_dir():
+                raise BundleError(
+                    f"the weights of {directory.name} are not here: run `cslm pull {directory.name}` "
+                    f"(into {pulled / directory.name}), or with --from DIRECTORY if you have them",
+                    code="bundle_not_pulled",
+                    param="bundle",
+                )
             return Bundle(directory)
-    known = ", ".join(sorted(path.parent.name for path in BUNDLES.glob("*/profile.json"))) or "none"
+    known = ", ".join(sorted({path.parent.name for root in (BUNDLES, pulled) for path in root.glob("*/profile.json")}))
     raise BundleError(
-        f"there is no bundle {name_or_directory!r}; embedded: {known}; or give a directory that holds a profile.json",
+        f"there is no bundle {name_or_directory!r}; there are: {known or 'none'}; or give a directory that holds a profile.json",
         code="bundle_missing",
         param="bundle",
     )

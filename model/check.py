@@ -1,4 +1,4 @@
-"""`cslm check`: is a bundle complete, and do its parts fit together?"""
+"""`cslm check`: is a bundle complete, and do its parts fit together? And the part of it that `cslm serve` does first."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from model.bundle import Bundle
 from model.kinds import ENCODERS, PROMPTS, VOCODERS, kind_of
+from model.sources import Lock
 from streaming.errors import BundleError, SpeechServerError
 from streaming.turn import TurnOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at."""
+    """One thing looked at; `code` as in docs/errors.md if it is wrong."""
 
     ok: bool
     what: str
     detail: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,25 @@ def check(directory: Path) -> CheckReport:
     return CheckReport((profile, *(_finding(what, look) for what, look in _looks(bundle))))
 
 
+def preflight(bundle: Bundle) -> None:
+    """What can be known in a second or two, before anything is loaded. Raises BundleError for the first thing wrong."""
+    _look_at_profile(bundle)
+    if (lock := Lock.load(bundle.directory)) is not None:
+        lock.verify(bundle.directory, contents=False)
+    _look_at_tokens(bundle)
+    _look_at_templates(bundle)
+    _look_at_lm(bundle)
+    if bundle.profile.kinds.encoder == "s3":
+        for look in bundle.encoder_kind.looks.values():
+            look(bundle.encoder, bundle.profile)
+
+
 def _looks(bundle: Bundle) -> Iterator[tuple[str, Callable[[], str]]]:
+    if Lock.load(bundle.directory) is not None:
+        yield "files", partial(_look_at_files, bundle)
     yield "control tokens", partial(_look_at_tokens, bundle)
     yield "templates", partial(_look_at_templates, bundle)
+    yield "chat template", partial(_look_at_chat_template, bundle)
     yield "units", partial(_look_at_units, bundle)
     yield "language model", partial(_look_at_lm, bundle)
     for directory, kind in ((bundle.encoder, bundle.encoder_kind), (bundle.vocoder, bundle.vocoder_kind)):
@@ -62,9 +79,9 @@ def _finding(what: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(True, what, look())
     except SpeechServerError as error:
-        return Finding(False, what, error.message)
+        return Finding(False, what, error.message, error.code)
     except Exception as error:  # a check says what it met, whatever it was
-        return Finding(False, what, f"{type(error).__name__}: {error}")
+        return Finding(False, what, f"{type(error).__name__}: {error}", BundleError.code)
 
 
 def _look_at_profile(bundle: Bundle) -> str:
@@ -109,22 +126,64 @@ def _look_at_units(bundle: Bundle) -> str:
     return f"{len(names)} named units"
 
 
-def _look_at_lm(bundle: Bundle) -> str:
-    from safetensors import safe_open
+def _look_at_files(bundle: Bundle) -> str:
+    lock = Lock.load(bundle.directory)
+    assert lock is not None
+    commits = ", ".join(f"{repo} at {(commit or 'a directory')[:12]}" for repo, commit in lock.commits.items())
+    return f"{lock.verify(bundle.directory, contents=True)}: {commits}"
 
-    config: dict[str, Any] = json.loads((bundle.lm / "config.json").read_text(encoding="utf-8"))
-    parameters, vocabulary = 0, 0
-    for path in sorted(bundle.lm.glob("*.safetensors")):
-        with safe_open(path, framework="np") as weights:
-            for name in weights.keys():  # noqa: SIM118 - not a dict
-                shape = weights.get_slice(name).get_shape()
-                parameters += _product(shape)
-                if name.endswith("embed_tokens.weight"):
-                    vocabulary = shape[0]
-    top = max(bundle.prompts.unit_ids(range(bundle.profile.n_units)))
-    if vocabulary != config["vocab_size"] or top >= vocabulary:
-        raise BundleError(f"{vocabulary} embeddings, config says {config['vocab_size']}, highest unit id is {top}")
-    return f"{config['architectures'][0]}, {parameters / 1e6:.1f} M parameters, vocabulary {vocabulary}"
+
+def _look_at_chat_template(bundle: Bundle) -> str:
+    """The checkpoint's own rendering of a question, as its authors' scripts do it, against the profile's."""
+    from transformers import AutoTokenizer
+
+    profile = bundle.profile
+    tokenizer = AutoTokenizer.from_pretrained(bundle.lm)
+    if not tokenizer.chat_template:
+        return "the checkpoint has none; the profile's is used"
+    options = TurnOptions()
+    before, after = bundle.prompts.speech_prompt(options, ())
+    ours = [*before, *bundle.prompts.unit_ids([1, 2]), *after]
+    units = "".join(profile.tokens.unit.format(index=unit) for unit in (1, 2))
+    wording = profile.templates[options.reply_language]["default"]
+    content = wording.replace("{input}", profile.speech_input.replace("{units}", units))
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+    )
+    theirs = list(tokenizer(text)["input_ids"])
+    if ours == theirs:
+        return (
+            f"renders the same {len(ours)} ids as the profile, {profile.prompt.bos_count} of them {profile.tokens.bos}"
+        )
+    first = next((n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+    raise BundleError(
+        f"the checkpoint's own template renders {len(theirs)} ids, the profile {len(ours)}; they part at number {first}: "
+        f"{tokenizer.decode(theirs[first : first + 5])!r} against {tokenizer.decode(ours[first : first + 5])!r}. If the "
+        "checkpoint is right, change `prompt` in profile.json",
+        code="wrong_chat_template",
+    )
+
+
+def _look_at_lm(bundle: Bundle) -> str:
+    from model.lm.layout import look_at_weights
+
+    profile, layout = bundle.profile, look_at_weights(bundle.lm)
+    top = max(bundle.prompts.unit_ids(range(profile.n_units)))
+    if top >= layout.vocabulary:
+        raise BundleError(
+            f"the tokenizer's highest unit is id {top}, the weights have {layout.vocabulary} rows: they do not belong together",
+            code="wrong_text_tokenizer",
+        )
+    if layout.positions and profile.max_model_len > layout.positions:
+        raise BundleError(
+            f"max_model_len is {profile.max_model_len}, the weights were made for {layout.positions}",
+            code="context_too_long",
+        )
+    needs = layout.bytes + layout.kv_bytes_per_token * profile.max_model_len
+    return (
+        f"{layout.architecture}, {layout.parameters / 1e6:.1f} M parameters, vocabulary {layout.vocabulary}; "
+        f"{needs / 1e9:.1f} GB with one full context"
+    )
 
 
 def _look_at_voice_activity(bundle: Bundle) -> str:
@@ -151,10 +210,3 @@ def _look_at_end_of_turn(bundle: Bundle) -> str:
 def _look_at_size(bundle: Bundle) -> str:
     sizes = [path.stat().st_size for path in bundle.directory.rglob("*") if path.is_file()]
     return f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"
-
-
-def _product(shape: list[int]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total

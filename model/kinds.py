@@ -106,7 +106,9 @@ def _load_s3(directory: Path, profile: Profile, device: str) -> EncoderStage:
     from model.s3.stage import S3Stage
     from model.s3.weights import load_network
 
-    return S3Stage(load_network(directory), device=device)
+    stage = S3Stage(load_network(directory), device=device)
+    stage.warm()
+    return stage
 
 
 def _look_at_s3(directory: Path, profile: Profile) -> str:

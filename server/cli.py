@@ -68,13 +68,38 @@ def check(bundle: Annotated[str, typer.Argument(help="Name of a bundle, or its d
     from streaming.errors import BundleError
 
     try:
-        report = check_bundle(find_bundle(bundle).directory)
+        report = check_bundle(find_bundle(bundle, _settings({}).bundles).directory)
     except BundleError as failure:
-        _fail(failure.message)
+        _fail(f"{failure.message} ({failure.code})")
     for finding in report.findings:
-        typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}: {finding.detail}")
+        wrong = f" ({finding.code})" if finding.code else ""
+        typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}: {finding.detail}{wrong}")
     if not all(finding.ok for finding in report.findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def pull(
+    bundle: Annotated[str, typer.Argument(help="Name of a bundle whose weights are elsewhere, such as cslm-8b.")],
+    origin: Annotated[
+        Path | None, typer.Option("--from", help="Directory that has the files already, instead of the hub.")
+    ] = None,
+    target: Annotated[Path | None, typer.Option("--to", help="Where to; default: where `cslm serve` looks.")] = None,
+    update: Annotated[bool, typer.Option(help="Take what the source has now, not what was locked.")] = False,
+    offline: Annotated[bool, typer.Option(help="Fetch nothing, check what is there.")] = False,
+) -> None:
+    """Fetch the weights of a bundle, and lock their revision and checksums."""
+    from model.bundle import bundles_directory
+    from model.pull import PullOptions
+    from model.pull import pull as pull_bundle
+    from streaming.errors import BundleError
+
+    place = target or bundles_directory(_settings({}).bundles) / bundle
+    try:
+        pull_bundle(bundle, place, PullOptions(origin, update, offline), typer.echo)
+    except BundleError as failure:
+        _fail(f"{failure.message} ({failure.code})")
+    typer.echo(f"{bundle} is in {place}; look at it with: cslm check {target or bundle}")
 
 
 @app.command(**_ELSEWHERE)

@@ -43,6 +43,7 @@ class SpeechOptions(BaseModel):
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT)] | None = Field(
         None, description="a typed question, in place of a recording"
     )
+    question_language: ReplyLanguage = Field("auto", description="language of the question, where it is known")
     reply_language: ReplyLanguage = Field("auto", description="language of the answer")
     instructions: str = Field("", max_length=MAX_TEXT, description="how to answer")
     voice: str | None = Field(None, description="one of the model's voices")
@@ -67,6 +68,7 @@ class SpeechOptions(BaseModel):
     def turn_options(self) -> TurnOptions:
         """What of it concerns the turn."""
         return TurnOptions(
+            question_language=self.question_language,
             reply_language=self.reply_language,
             instructions=self.instructions,
             schedule=self.schedule,

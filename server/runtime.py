@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import subprocess
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -51,17 +52,18 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
     from model.activity import load_voice_activity
     from model.vocoder_worker import VocoderWorker
 
-    bundle = find_bundle(settings.bundle)
+    bundle = find_bundle(settings.bundle, settings.bundles)
+    kind = _backend_kind(settings)
+    device = await asyncio.to_thread(_look_before_loading, bundle, kind, settings)
     profile = bundle.profile
     async with AsyncExitStack() as opened:
-        kind = _backend_kind(settings)
         lm = await asyncio.to_thread(_make_backend, kind, bundle, settings)
         opened.push_async_callback(lm.close)
         await lm.start()
-        decoder = VocoderWorker(profile.kinds.vocoder, bundle.vocoder, profile.output_sample_rate_hz)
+        decoder = VocoderWorker(profile.kinds.vocoder, bundle.vocoder, profile.output_sample_rate_hz, device=device)
         opened.push_async_callback(decoder.close)
         await decoder.start()
-        encoder = await asyncio.to_thread(_make_encoder, bundle)
+        encoder = await asyncio.to_thread(_make_encoder, bundle, device)
         opened.callback(encoder.close)
         activity = load_voice_activity(bundle.voice_activity)
         end_of_turn = await asyncio.to_thread(_load_end_of_turn, bundle)
@@ -95,7 +97,17 @@ def _make_backend(kind: str, bundle: Bundle, settings: Settings) -> Backend:
     if kind == "vllm":
         from model.lm.vllm_engine import EngineConfig, VllmLanguageModel
 
-        return VllmLanguageModel(bundle.lm, EngineConfig(bundle.profile.max_model_len))
+        config = EngineConfig(
+            bundle.profile.max_model_len,
+            max_sequences=settings.max_sequences,
+            gpu_memory_share=settings.gpu_memory_share,
+            dtype=settings.dtype,
+            quantization=settings.quantization,
+            tensor_parallel=settings.tensor_parallel,
+            eager=settings.eager,
+            batched_tokens=settings.batched_tokens,
+        )
+        return VllmLanguageModel(bundle.lm, config)
     if kind == "vllm_http":
         from model.lm.vllm_http import VllmHttpLanguageModel
 
@@ -105,8 +117,37 @@ def _make_backend(kind: str, bundle: Bundle, settings: Settings) -> Backend:
     return TransformersLanguageModel(bundle.lm)
 
 
-def _make_encoder(bundle: Bundle) -> EncoderStage:
+def _make_encoder(bundle: Bundle, device: str) -> EncoderStage:
     import torch
 
     torch.set_num_threads(1)  # one thread serves many sessions better, and the engine has its own
-    return bundle.encoder_kind.load(bundle.encoder, bundle.profile, "cpu")
+    return bundle.encoder_kind.load(bundle.encoder, bundle.profile, device)
+
+
+def _gpu_bytes() -> int:
+    """Memory of the first NVIDIA GPU, 0 without one. Asks the driver: torch must not touch CUDA before the engine has."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "--id=0"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return int(said) << 20 if said.isdigit() else 0
+
+
+def _look_before_loading(bundle: Bundle, kind: str, settings: Settings) -> str:
+    """The device for encoder and vocoder. Raises BundleError for what would fail later and less clearly."""
+    from model.check import preflight
+    from model.lm.layout import check_gpu_memory, look_at_weights
+
+    gpu_bytes = _gpu_bytes()
+    preflight(bundle)
+    if kind == "vllm" and gpu_bytes:
+        check_gpu_memory(
+            look_at_weights(bundle.lm),
+            gpu_bytes=gpu_bytes,
+            share=settings.gpu_memory_share,
+            gpus=settings.tensor_parallel,
+            context=bundle.profile.max_model_len,
+            quantization=settings.quantization,
+        )
+    return ("cuda" if gpu_bytes else "cpu") if settings.device == "auto" else settings.device

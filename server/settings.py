@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -18,7 +19,16 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535, description="0 takes a free port")
     bundle: str = Field("cslm-mini", description="name of a bundle, or its directory")
+    bundles: Path | None = Field(None, description="where `cslm pull` puts bundles; unset: the user's cache")
+    device: str = Field("auto", description="of encoder and vocoder: cpu, cuda, cuda:1; auto: cuda if there is one")
     backend: Backend = Field("auto", description="what runs the language model")
+    dtype: Literal["bfloat16", "float16", "float32"] | None = Field(None, description="unset: the checkpoint's own")
+    quantization: str | None = Field(None, description="of the language model in vLLM: fp8, awq, …")
+    tensor_parallel: int = Field(1, ge=1, description="GPUs that share the language model")
+    gpu_memory_share: float = Field(0.8, gt=0, le=1, description="of a GPU's memory, for the language model")
+    max_sequences: int = Field(64, ge=1, description="turns in one step of the language model")
+    eager: bool = Field(False, description="no CUDA graphs: starts sooner, answers later")
+    batched_tokens: int | None = Field(None, ge=32, description="most tokens of one step; prompts come in pieces")
     lm_url: str | None = Field(None, description="vLLM server of the backend vllm_http")
     api_key: SecretStr | None = Field(None, description="key that /v1/* asks for; unset: open to all")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(

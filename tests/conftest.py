@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,3 +16,11 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Base URL of one real server for all end-to-end tests of a run."""
     with serving(tmp_path_factory.mktemp("server") / "server.log") as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def small_cslm8b(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """cslm-8b in small, pulled: see `tests.released.bundle`. Not to be changed."""
+    from tests.released.bundle import pulled
+
+    return pulled(tmp_path_factory.mktemp("released"))

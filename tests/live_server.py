@@ -32,9 +32,9 @@ def serving(log: Path) -> Iterator[str]:
 
 
 @contextmanager
-def running_server(log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """`cslm serve`, warm, in a process group of its own; killed with all its processes if it still runs at the end."""
-    command = [sys.executable, "-m", "server.cli", "serve", "--host", "127.0.0.1", "--port", str(port)]
+def running_server(log: Path, port: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`cslm serve` with `options`, warm, in a process group of its own; killed with all its processes if it still runs at the end."""
+    command = [sys.executable, "-m", "server.cli", "serve", "--host", "127.0.0.1", "--port", str(port), *options]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CSLM_")}
     with log.open("wb") as out:
         process = subprocess.Popen(

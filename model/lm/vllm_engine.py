@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.errors import BundleError, EngineUnavailable
 from streaming.stages import Sampling
@@ -38,7 +38,10 @@ _ENVIRONMENT = {  # what vLLM can be told in no other way; whoever sets one of t
 class EngineConfig:
     """`kv_cache_mb` matters on CPUs, where vLLM would take half the memory without it; GPUs use `gpu_memory_share`.
 
-    `dtype` None is the checkpoint's own; vLLM's "auto" would serve float32 weights in half precision.
+    `dtype` None is the checkpoint's own; vLLM's "auto" would serve float32 weights in half precision. `quantization`: `fp8`
+    quantizes 16-bit weights while they load, `awq` and others need a checkpoint made for them. `tensor_parallel`: GPUs that share
+    the layers. `eager`: no CUDA graphs, which start sooner and answer later. `batched_tokens`: most tokens of one step, prompts
+    in pieces among them (chunked prefill), so that a long prompt does not stop the others; None is vLLM's choice.
     """
 
     max_model_len: int
@@ -46,6 +49,35 @@ class EngineConfig:
     kv_cache_mb: int = 256
     gpu_memory_share: float = 0.8
     dtype: str | None = None
+    quantization: str | None = None
+    tensor_parallel: int = 1
+    eager: bool = False
+    batched_tokens: int | None = None
+
+
+def engine_options(directory: Path, config: EngineConfig, *, on_cpu: bool) -> dict[str, Any]:
+    """Arguments of vLLM's `AsyncEngineArgs`. Sampling is told with each request: the checkpoint's own defaults are not read."""
+    options: dict[str, Any] = {
+        "model": str(directory),
+        "skip_tokenizer_init": True,
+        "generation_config": "vllm",
+        "max_model_len": config.max_model_len,
+        "max_num_seqs": config.max_sequences,
+        "dtype": config.dtype or _own_dtype(directory),
+        "quantization": config.quantization,
+        "enable_prefix_caching": True,
+        "disable_log_stats": True,
+    }
+    if on_cpu:
+        kv_cache = {"kv_cache_memory_bytes": config.kv_cache_mb << 20, "block_size": _BLOCK_TOKENS}
+        return options | kv_cache | {"enforce_eager": True}
+    return options | {
+        "gpu_memory_utilization": config.gpu_memory_share,
+        "tensor_parallel_size": config.tensor_parallel,
+        "enforce_eager": config.eager,
+        "enable_chunked_prefill": True,
+        "max_num_batched_tokens": config.batched_tokens,
+    }
 
 
 class VllmLanguageModel:
@@ -131,23 +163,9 @@ class VllmLanguageModel:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         on_cpu = current_platform.is_cpu()
-        placement = (
-            {"kv_cache_memory_bytes": self._config.kv_cache_mb << 20, "enforce_eager": True}
-            if on_cpu
-            else {"gpu_memory_utilization": self._config.gpu_memory_share}
-        )
         try:
-            config = AsyncEngineArgs(
-                model=str(self._directory),
-                skip_tokenizer_init=True,
-                max_model_len=self._config.max_model_len,
-                max_num_seqs=self._config.max_sequences,
-                dtype=self._config.dtype or _own_dtype(self._directory),
-                block_size=_BLOCK_TOKENS if on_cpu else None,
-                enable_prefix_caching=True,
-                disable_log_stats=True,
-                **placement,
-            ).create_engine_config()
+            options = engine_options(self._directory, self._config, on_cpu=on_cpu)
+            config = AsyncEngineArgs(**options).create_engine_config()
             if on_cpu:
                 os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"
             return AsyncLLM.from_vllm_config(config, disable_log_stats=True)

@@ -71,6 +71,10 @@ class S3Stage:
         self._busy = False
         self.counters = Counters()
 
+    def warm(self) -> None:
+        """Encode a second of silence, so that the first turn does not wait for what the device does only once."""
+        self._codes([np.zeros(_SAMPLE_RATE, np.float32)])
+
     def close(self) -> None:
         """Stop the thread once its current batch is done."""
         self._thread.shutdown(wait=False, cancel_futures=True)

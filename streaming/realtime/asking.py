@@ -10,7 +10,7 @@ from streaming.realtime.config import SessionConfig
 from streaming.realtime.conversation import Conversation, Item
 from streaming.realtime.limits import SessionModel
 from streaming.realtime.responses import Request
-from streaming.turn import Question, TurnOptions
+from streaming.turn import Question, ReplyLanguage, TurnOptions
 
 
 def request_for(
@@ -69,6 +69,7 @@ def _options(params: msg.ResponseParams, config: SessionConfig, context: Convers
     limit = params.max_output_tokens or config.max_output_tokens
     instructions = config.instructions if params.instructions is None else params.instructions
     return TurnOptions(
+        question_language=_spoken_language(config),
         reply_language=params.reply_language or config.reply_language,
         instructions="\n".join(part for part in (instructions, context.instructions()) if part),
         speak="audio" in modalities,
@@ -76,6 +77,14 @@ def _options(params: msg.ResponseParams, config: SessionConfig, context: Convers
         temperature=config.temperature if params.temperature is None else params.temperature,
         max_tokens=limit if isinstance(limit, int) else None,
     )
+
+
+def _spoken_language(config: SessionConfig) -> ReplyLanguage:
+    """What the client says that is spoken: `en-GB` is English. A language that no model here has says nothing."""
+    transcription = config.audio.input.transcription
+    said = (transcription.language or "") if transcription else ""
+    known: dict[str, ReplyLanguage] = {"en": "en", "zh": "zh", "english": "en", "chinese": "zh"}
+    return known.get(said.lower().split("-")[0], "auto")
 
 
 def _input_item(

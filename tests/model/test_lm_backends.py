@@ -21,7 +21,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from model.lm import Backend
 from model.lm.transformers_model import TransformersLanguageModel, sample
-from model.lm.vllm_engine import EngineConfig, VllmLanguageModel
+from model.lm.vllm_engine import EngineConfig, VllmLanguageModel, engine_options
 from model.lm.vllm_http import VllmHttpLanguageModel
 from streaming.errors import BundleError, EngineUnavailable
 from streaming.stages import Sampling
@@ -137,6 +137,24 @@ async def test_contract(backend: Backend, reference: list[list[int]]) -> None:
         await anext(abandoned)
     assert await answer(backend, PROMPTS[0]) == reference[0]
     assert backend.fault() is None
+
+
+@needs_vllm
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_the_engine_knows_every_option_and_reads_no_sampling_from_the_checkpoint(
+    checkpoint: Path, on_cpu: bool
+) -> None:
+    from dataclasses import fields
+
+    from vllm.engine.arg_utils import AsyncEngineArgs
+
+    config = EngineConfig(512, quantization="fp8", tensor_parallel=2, batched_tokens=256)
+    options = engine_options(checkpoint, config, on_cpu=on_cpu)
+    assert options.keys() <= {field.name for field in fields(AsyncEngineArgs)}
+    assert options["generation_config"] == "vllm"
+    assert options["dtype"] == "float32"
+    assert ("kv_cache_memory_bytes" in options) is on_cpu
+    assert on_cpu or (options["tensor_parallel_size"], options["max_num_batched_tokens"]) == (2, 256)
 
 
 @needs_vllm

@@ -32,7 +32,7 @@ def test_help_imports_nothing_heavy() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in out.stdout
-    for command in ("serve", "check", "talk", "load", "train"):
+    for command in ("serve", "check", "pull", "talk", "load", "train"):
         assert command in out.stdout
 
 
@@ -49,6 +49,7 @@ class Finding:
     ok: bool
     what: str
     detail: str
+    code: str = ""
 
 
 @pytest.mark.parametrize("ok", [True, False])
@@ -59,7 +60,10 @@ def test_check_shows_every_finding(ok: bool, monkeypatch: pytest.MonkeyPatch, tm
     def check(directory: Path) -> object:
         seen.append(directory)
         return types.SimpleNamespace(
-            findings=[Finding(True, "profile", "is there"), Finding(ok, "lm", "vocabulary fits")]
+            findings=[
+                Finding(True, "profile", "is there"),
+                Finding(ok, "lm", "vocabulary fits", "" if ok else "bundle_invalid"),
+            ]
         )
 
     monkeypatch.setattr("model.check.check", check)
@@ -68,6 +72,26 @@ def test_check_shows_every_finding(ok: bool, monkeypatch: pytest.MonkeyPatch, tm
     assert result.exit_code == (0 if ok else 1)
     assert "profile: is there" in result.stdout
     assert ("BAD" in result.stdout) is not ok
+    assert ("(bundle_invalid)" in result.stdout) is not ok
+
+
+def test_pull_says_where_it_put_it_or_why_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def pull(name: str, target: Path, options: object, say: object) -> None:
+        asked.append((name, target, options))
+        if name != "cslm-8b":
+            raise BundleError("is not pulled", code="bundle_missing")
+
+    monkeypatch.setattr("model.pull.pull", pull)
+    monkeypatch.setenv("CSLM_BUNDLES", str(tmp_path))
+    result = runner.invoke(app, ["pull", "cslm-8b", "--from", "/files", "--offline"])
+    assert result.exit_code == 0, result.stderr
+    assert asked[0][:2] == ("cslm-8b", tmp_path / "cslm-8b")
+    assert str(tmp_path / "cslm-8b") in result.stdout
+    result = runner.invoke(app, ["pull", "other"])
+    assert result.exit_code == 2
+    assert "(bundle_missing)" in result.stderr
 
 
 def test_check_of_a_bundle_that_is_not_there() -> None:

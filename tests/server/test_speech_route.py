@@ -171,6 +171,7 @@ async def test_options_reach_the_turn() -> None:
             "/v1/speech",
             json={
                 "text": "hi",
+                "question_language": "zh",
                 "reply_language": "en",
                 "instructions": "Be brief.",
                 "schedule": "full_chain",
@@ -183,6 +184,7 @@ async def test_options_reach_the_turn() -> None:
         )
         assert answer.status_code == 200
     (options,), (sampling,) = prompts.options, lm.samplings
+    assert options.question_language == "zh"
     assert (options.reply_language, options.instructions, options.schedule) == ("en", "Be brief.", "full_chain")
     assert (sampling.temperature, sampling.top_p, sampling.max_tokens) == (0.7, 0.8, 500)
 

@@ -1,0 +1,143 @@
+"""A Hugging Face directory looked at without loading it: configuration, shards, and of a Llama every tensor's shape."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from streaming.errors import BundleError
+
+_EMBEDDINGS = ("embed_tokens.weight", "word_embeddings.weight")
+_BYTES = {
+    "F64": 8,
+    "F32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "I64": 8,
+    "I32": 4,
+    "I16": 2,
+    "I8": 1,
+    "U8": 1,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """`vocabulary`: rows of the embedding; `positions`: longest context; `kv_bytes_per_token`: in 16-bit precision.
+
+    The last two are 0 where they are known for Llamas alone and this is none.
+    """
+
+    architecture: str
+    parameters: int
+    bytes: int
+    vocabulary: int
+    positions: int = 0
+    kv_bytes_per_token: int = 0
+
+
+def look_at_weights(directory: Path) -> Layout:
+    """Raises BundleError: `bundle_file_missing`, `bundle_file_truncated`, `bundle_invalid` naming the file or the tensor."""
+    config = _read(directory / "config.json")
+    shapes, size = _tensors(directory)
+    parameters = sum(math.prod(shape) for shape in shapes.values())
+    embeddings = [shape[0] for name, shape in shapes.items() if name.endswith(_EMBEDDINGS)]
+    if not embeddings:
+        raise BundleError(f"{directory} has no embedding among its {len(shapes)} tensors")
+    architecture = (config.get("architectures") or ["unknown"])[0]
+    if architecture != "LlamaForCausalLM":
+        return Layout(architecture, parameters, size, embeddings[0])
+    try:
+        wanted = {} if config.get("quantization_config") else _wanted(config)
+        heads = config.get("num_key_value_heads") or config["num_attention_heads"]
+        per_token = 2 * 2 * config["num_hidden_layers"] * heads * _head_width(config)
+        positions = config["max_position_embeddings"]
+    except KeyError as error:
+        raise BundleError(f"{directory / 'config.json'} has no {error}") from None
+    for name, shape in wanted.items():
+        if shapes.get(name) != shape:
+            found = shapes.get(name, "missing")
+            raise BundleError(f"{directory}: {name} is {found}, config.json expects {shape}", param=name)
+    return Layout(architecture, parameters, size, embeddings[0], positions, per_token)
+
+
+def check_gpu_memory(
+    layout: Layout, *, gpu_bytes: int, share: float, gpus: int, context: int, quantization: str | None
+) -> None:
+    """Raises BundleError (`gpu_memory_short`) where the weights and one full context cannot fit on each of `gpus` GPUs.
+
+    `share`: of a GPU's memory, for the language model. Activations and CUDA graphs are taken as 1.5 GB.
+    """
+    halved = quantization == "fp8" and layout.bytes >= 2 * layout.parameters
+    weights = layout.bytes / (2 if halved else 1) / gpus
+    needed = weights + layout.kv_bytes_per_token * context / gpus + 1.5e9
+    if needed > gpu_bytes * share:
+        raise BundleError(
+            f"the language model needs {needed / 1e9:.1f} GB of each GPU for its weights and one full context of {context} tokens; "
+            f"{share:.0%} of {gpu_bytes / 1e9:.1f} GB is {share * gpu_bytes / 1e9:.1f}. A larger GPU, CSLM_QUANTIZATION=fp8, "
+            "CSLM_TENSOR_PARALLEL over several, or a greater CSLM_GPU_MEMORY_SHARE",
+            code="gpu_memory_short",
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{path} is missing", code="bundle_file_missing", param=path.name) from None
+    except ValueError as error:
+        raise BundleError(f"{path} is not JSON: {error}", param=path.name) from None
+
+
+def _tensors(directory: Path) -> tuple[dict[str, list[int]], int]:
+    """Shapes by name, and bytes in all."""
+    index = directory / "model.safetensors.index.json"
+    names = sorted(set(_read(index)["weight_map"].values())) if index.is_file() else []
+    paths = [directory / name for name in names] or sorted(directory.glob("*.safetensors"))
+    if not paths:
+        raise BundleError(f"{directory} holds no *.safetensors", code="bundle_file_missing", param="*.safetensors")
+    shapes: dict[str, list[int]] = {}
+    size = 0
+    for path in paths:
+        if not path.is_file():
+            raise BundleError(f"{path} is missing", code="bundle_file_missing", param=path.name)
+        try:
+            with safe_open(path, framework="np") as weights:
+                for name in weights.keys():  # noqa: SIM118 - not a dict
+                    part = weights.get_slice(name)
+                    shapes[name] = list(part.get_shape())
+                    size += math.prod(shapes[name]) * _BYTES.get(part.get_dtype(), 2)
+        except SafetensorError as error:
+            raise BundleError(
+                f"{path} is cut short or no safetensors file: {error}", code="bundle_file_truncated", param=path.name
+            ) from error
+    return shapes, size
+
+
+def _head_width(config: dict[str, Any]) -> int:
+    return config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+
+
+def _wanted(config: dict[str, Any]) -> dict[str, list[int]]:
+    """Shapes of a Llama (arXiv 2407.21783) of these sizes."""
+    width, inner, rows = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
+    query = config["num_attention_heads"] * _head_width(config)
+    key = (config.get("num_key_value_heads") or config["num_attention_heads"]) * _head_width(config)
+    wanted = {"model.embed_tokens.weight": [rows, width], "model.norm.weight": [width]}
+    if not config.get("tie_word_embeddings"):
+        wanted["lm_head.weight"] = [rows, width]
+    inside = {
+        "self_attn.q_proj": [query, width], "self_attn.k_proj": [key, width], "self_attn.v_proj": [key, width],
+        "self_attn.o_proj": [width, query], "mlp.gate_proj": [inner, width], "mlp.up_proj": [inner, width],
+        "mlp.down_proj": [width, inner], "input_layernorm": [width], "post_attention_layernorm": [width],
+    }  # fmt: skip
+    for layer in range(config["num_hidden_layers"]):
+        wanted |= {f"model.layers.{layer}.{name}.weight": shape for name, shape in inside.items()}
+    return wanted

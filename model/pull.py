@@ -1,0 +1,247 @@
+"""`cslm pull`: the files of a bundle from the Hugging Face hub or a directory, checked, and the same ones ever after.
+
+The first pull records commit and SHA-256 of everything in `bundle.lock.json`; later ones ask for that commit and refuse a file
+that differs. `huggingface_hub` resumes what broke off, shows progress and keeps tokens.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.bundle import BUNDLES
+from model.sources import SOURCES, Lock, Repository, SourceFile, Sources, load_sources, sha256_of
+from streaming.errors import BundleError
+
+Say = Callable[[str], None]
+_SPARE_BYTES, _PARTS = 1 << 30, ".parts"
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """`origin`: directory with the files, instead of the hub; `update`: take what the source has now, and lock that.
+
+    `offline`: nothing is fetched, what is there is checked. `endpoint`: of another hub than huggingface.co.
+    """
+
+    origin: Path | None = None
+    update: bool = False
+    offline: bool = False
+    endpoint: str | None = None
+
+
+def pull(name: str, target: Path, options: PullOptions, say: Say, *, bundles: Path = BUNDLES) -> Path:
+    """Into `target`, which becomes the bundle's directory. `bundles`: those that come with the server.
+
+    Raises BundleError with what to do; what was fetched until then is kept.
+    """
+    embedded = bundles / name
+    sources = load_sources(embedded)
+    if sources is None:
+        there = sorted(path.parent.name for path in bundles.glob(f"*/{SOURCES}"))
+        raise BundleError(
+            f"{name!r} is not a bundle that is pulled; those are: {', '.join(there)}",
+            code="bundle_missing",
+            param="name",
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    lock = (None if options.update else Lock.load(target)) or Lock()
+    _copy_embedded(embedded, sources, target, say)
+    for repository in sources.repositories:
+        say(f"{repository.repo} ({repository.licence})")
+        if options.origin is not None:
+            _take(repository, options.origin, target, lock, say)
+        else:
+            _fetch(repository, target, lock, options, say)
+        lock.save(target)
+    shutil.rmtree(target / _PARTS, ignore_errors=True)
+    _convert(target, say)
+    say(lock.verify(target, contents=False))
+    return target
+
+
+def _copy_embedded(embedded: Path, sources: Sources, target: Path, say: Say) -> None:
+    for path in embedded.iterdir():
+        copy = target / path.name
+        if path.name == "profile.json" and copy.is_file() and copy.read_bytes() != path.read_bytes():
+            say(f"{copy} differs from the one that comes with this version and is left as it is")
+        elif path.is_file():
+            shutil.copyfile(path, copy)
+    for file in sources.embedded:
+        to = target / file.to / Path(file.path).name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(embedded.parent / file.path, to)
+
+
+def _take(repository: Repository, origin: Path, target: Path, lock: Lock, say: Say) -> None:
+    """From a directory: a clone of each repository under its own name, or all files side by side."""
+    own = origin / repository.repo.split("/")[-1]
+    folder = own if own.is_dir() else origin
+    if not folder.is_dir():
+        raise BundleError(f"there is no directory {folder}", code="bundle_file_missing", param="from")
+    try:
+        chosen = repository.chosen(path.name for path in folder.iterdir() if path.is_file())
+    except BundleError as error:
+        raise BundleError(f"{folder}: {error.message}", code=error.code, param=error.param) from None
+    _need_room(target, sum((folder / path).stat().st_size for path in chosen))
+    for path, file in chosen.items():
+        to = target / file.to / path
+        if not (to.is_file() and to.samefile(folder / path)):
+            to.parent.mkdir(parents=True, exist_ok=True)
+            part = to.with_name(f"{to.name}.part")
+            part.unlink(missing_ok=True)
+            with _disk(to):
+                try:
+                    os.link((folder / path).resolve(), part)
+                except OSError:
+                    shutil.copyfile(folder / path, part)
+            _accept(part, to, file, target, lock)
+        else:
+            _accept(to, to, file, target, lock)
+        say(f"  {file.to}/{path}")
+    lock.commits.setdefault(repository.repo, None)
+
+
+def _fetch(repository: Repository, target: Path, lock: Lock, options: PullOptions, say: Say) -> None:
+    from huggingface_hub import HfApi, hf_hub_download
+
+    revision = lock.commits.get(repository.repo) or repository.revision
+    if options.offline:
+        if repository.repo not in lock.commits:
+            raise BundleError(
+                f"{repository.repo} was never pulled, and --offline fetches nothing", code="bundle_file_missing"
+            )
+        return
+    with _hub(repository, revision):
+        found = HfApi(endpoint=options.endpoint).model_info(repository.repo, revision=revision, files_metadata=True)
+        sizes = {each.rfilename: each.size or 0 for each in found.siblings or []}
+        commit = found.sha or revision
+        chosen = repository.chosen(iter(sizes))
+        missing = {path: file for path, file in chosen.items() if not _is_locked(target, file.to, path, lock)}
+        _need_room(target, sum(sizes[path] for path in missing))
+        for path, file in missing.items():
+            say(f"  {file.to}/{path}, {sizes[path] / 1e6:.1f} MB")
+            folder = target / _PARTS / repository.repo.split("/")[-1]
+            with _disk(target):
+                got = hf_hub_download(
+                    repository.repo, path, revision=commit, local_dir=folder, endpoint=options.endpoint
+                )
+            to = target / file.to / path
+            to.parent.mkdir(parents=True, exist_ok=True)
+            _accept(Path(got), to, file, target, lock)
+            lock.save(target)
+    lock.commits[repository.repo] = commit
+
+
+def _is_locked(target: Path, folder: str, path: str, lock: Lock) -> bool:
+    known = lock.files.get(f"{folder}/{path}")
+    return (
+        known is not None and (target / folder / path).is_file() and (target / folder / path).stat().st_size == known[1]
+    )
+
+
+def _accept(part: Path, to: Path, file: SourceFile, target: Path, lock: Lock) -> None:
+    """Put a complete file in its place, if it is the one that is expected."""
+    name, sha256 = to.relative_to(target).as_posix(), sha256_of(part)
+    known = lock.files.get(name)
+    expected = known[0] if known else file.sha256
+    if expected is not None and sha256 != expected:
+        if part != to:
+            part.unlink()
+        if sha256 in file.mistaken:
+            raise BundleError(f"{file.path} is {file.mistaken[sha256]}", code="wrong_tokenizer", param=name)
+        told = (
+            "when it was first pulled"
+            if known
+            else "by the package s3tokenizer 0.3.0 and by this bundle's sources.json"
+        )
+        raise BundleError(
+            f"{file.path} has the SHA-256 {sha256}; {told} it was {expected}. It is damaged or of another revision: get it "
+            "again, or `cslm pull --update` to take a newer revision on purpose",
+            code="checksum_mismatch",
+            param=name,
+        )
+    lock.files[name] = (sha256, part.stat().st_size)
+    if part != to:
+        part.replace(to)
+
+
+def _convert(target: Path, say: Say) -> None:
+    """The speech tokenizer from ONNX to safetensors. Refuses the one with another rate."""
+    from model.s3.weights import ONNX, SAFETENSORS, convert, describe
+
+    source, made = target / "encoder" / ONNX, target / "encoder" / SAFETENSORS
+    if source.is_file() and not (made.is_file() and made.stat().st_mtime >= source.stat().st_mtime):
+        say(f"  {ONNX} becomes {SAFETENSORS}")
+        with _disk(made):
+            convert(source, made)
+    if made.is_file():
+        describe(made.parent)
+
+
+def _need_room(target: Path, size: int) -> None:
+    free = shutil.disk_usage(target).free
+    if free < size + _SPARE_BYTES:
+        raise BundleError(
+            f"{target} has {free / 1e9:.1f} GB free, needed are {(size + _SPARE_BYTES) / 1e9:.1f}; "
+            "make room, or choose another place with --to or CSLM_BUNDLES",
+            code="no_space",
+        )
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    import errno
+
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise BundleError(
+            f"no space left for {path}; what was fetched is kept, make room and pull again", code="no_space"
+        ) from error
+
+
+@contextmanager
+def _hub(repository: Repository, revision: str) -> Iterator[None]:
+    """The hub's failures in our words: what happened, and what to do."""
+    from huggingface_hub import errors
+
+    repo, by_hand = repository.repo, "or get the files elsewhere and pass their directory with --from"
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise BundleError(
+            f"{repo} asks for a licence to be accepted: do so at https://huggingface.co/{repo}, then "
+            f"`hf auth login` or set HF_TOKEN; {by_hand}",
+            code="hub_gated",
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise BundleError(
+            f"{repo} has no revision {revision}; if its owners rewrote it, `cslm pull --update` takes what it has now",
+            code="hub_not_found",
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.EntryNotFoundError) as error:
+        raise BundleError(
+            f"the hub has no {repo}, or shows it only to a token that you have not given (HF_TOKEN); {by_hand}",
+            code="hub_not_found",
+        ) from error
+    except Exception as error:
+        if not (isinstance(error, (errors.HfHubHTTPError, errors.OfflineModeIsEnabled)) or _is_network(error)):
+            raise
+        raise BundleError(
+            f"the hub did not give {repo}: {type(error).__name__}. What was fetched is kept: try again, set HF_ENDPOINT to a "
+            f"mirror, {by_hand}",
+            code="hub_unreachable",
+        ) from error
+
+
+def _is_network(error: Exception) -> bool:
+    """The hub's client has httpx or, from its version 2 on, httpx2 below it."""
+    names = {base.__name__ for base in type(error).__mro__}
+    return "TransportError" in names or isinstance(error, (ConnectionError, TimeoutError))

@@ -1,0 +1,215 @@
+"""`cslm pull`: from a hub that answers as Hugging Face does, from a directory, and everything that can go wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from model import pull as pulling
+from model.bundle import find_bundle
+from model.pull import PullOptions, pull
+from model.sources import Lock, sha256_of
+from streaming.errors import BundleError
+from tests.model.fake_hub import Hub, running
+from tests.released.bundle import embedded_bundles
+from tests.released.speech_tokenizer import SMALL, random_network, write_onnx
+
+BIG = bytes(range(256)) * 8192  # 2 MB
+LM, SPEECH, VOICES = "ICTNLP/CSLM-SFT", "FunAudioLLM/CosyVoice-300M-25Hz", "FunAudioLLM/CosyVoice-300M-SFT"
+
+
+class Place(NamedTuple):
+    hub: Hub
+    bundles: Path
+    target: Path
+
+    def pull(self, *, origin: Path | None = None, update: bool = False, offline: bool = False) -> list[str]:
+        said: list[str] = []
+        options = PullOptions(origin, update, offline, endpoint=self.hub.url)
+        pull("cslm-8b", self.target, options, said.append, bundles=self.bundles)
+        return said
+
+    def refused(self, code: str, **options: object) -> str:
+        with pytest.raises(BundleError) as caught:
+            self.pull(**options)  # type: ignore[arg-type]
+        assert caught.value.code == code, caught.value.message
+        return caught.value.message
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("onnx") / "speech_tokenizer_v1.onnx"
+    write_onnx(path, random_network(SMALL))
+    return path.read_bytes()
+
+
+@pytest.fixture
+def place(tmp_path: Path, tokenizer: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    lm = {
+        "config.json": b"{}",
+        "tokenizer.json": b"{}",
+        "tokenizer_config.json": b"{}",
+        "model-00001-of-00002.safetensors": BIG,
+        "model-00002-of-00002.safetensors": BIG[::-1],
+        "README.md": b"not wanted",
+    }
+    speech = {"speech_tokenizer_v1.onnx": tokenizer, "flow.pt": b"flow", "hift.pt": b"hift", "llm.pt": b"not wanted"}
+    hub = Hub({LM: lm, SPEECH: speech, VOICES: {"spk2info.pt": b"voices"}})
+    with running(hub):
+        yield Place(hub, embedded_bundles(tmp_path / "embedded"), tmp_path / "cslm-8b")
+
+
+def test_a_hub_is_pulled_whole_and_locked(place: Place) -> None:
+    place.pull()
+    files = {path.relative_to(place.target).as_posix() for path in place.target.rglob("*") if path.is_file()}
+    assert files >= {"lm/model-00001-of-00002.safetensors", "vocoder/flow.pt", "vocoder/spk2info.pt", "profile.json"}
+    assert not [name for name in files if "README" in name or "llm.pt" in name or ".parts" in name]
+    assert "encoder/s3.safetensors" in files and "vad/silero_vad.onnx" in files
+    lock = Lock.load(place.target)
+    assert lock is not None
+    assert lock.commits == dict.fromkeys((LM, SPEECH, VOICES), "a" * 40)
+    assert lock.files["lm/model-00001-of-00002.safetensors"] == (
+        sha256_of(place.target / "lm" / "model-00001-of-00002.safetensors"),
+        len(BIG),
+    )
+    assert find_bundle("cslm-8b", place.target.parent).directory == place.target
+
+
+def test_a_second_pull_fetches_nothing_and_offline_asks_nobody(place: Place) -> None:
+    place.pull()
+    place.hub.asked.clear()
+    place.pull()
+    assert not [path for path in place.hub.asked if "/resolve/" in path]
+    place.hub.asked.clear()
+    place.pull(offline=True)
+    assert place.hub.asked == []
+
+
+def test_the_commit_that_was_got_is_asked_for_ever_after(place: Place) -> None:
+    place.pull()
+    place.hub.commit = "b" * 40  # the branch has moved, and the old commit is gone
+    assert "--update" in place.refused("hub_not_found")
+    place.hub.files[VOICES]["spk2info.pt"] = b"other voices"
+    place.pull(update=True)
+    assert (place.target / "vocoder" / "spk2info.pt").read_bytes() == b"other voices"
+
+
+def test_a_file_that_is_other_than_it_was_is_refused(place: Place) -> None:
+    place.pull()
+    (place.target / "vocoder" / "flow.pt").unlink()
+    place.hub.files[SPEECH]["flow.pt"] = b"flaw"
+    assert "flow.pt" in place.refused("checksum_mismatch")
+
+
+def test_a_broken_transfer_is_resumed(place: Place) -> None:
+    place.hub.broken_after = 1 << 20
+    place.refused("hub_unreachable")
+    place.hub.broken_after = None
+    place.pull()
+    assert (place.target / "lm" / "model-00001-of-00002.safetensors").read_bytes() == BIG
+
+
+def test_what_the_hub_refuses_says_what_to_do(place: Place) -> None:
+    place.hub.gated = True
+    assert "licence" in place.refused("hub_gated")
+    place.hub.gated = False
+    del place.hub.files[VOICES]
+    assert "--from" in place.refused("hub_not_found")
+    del place.hub.files[SPEECH]["flow.pt"]
+    assert "flow.pt" in place.refused("bundle_file_missing")
+
+
+def test_no_hub_at_all(place: Place) -> None:
+    place.hub.url = "http://127.0.0.1:9"
+    assert "HF_ENDPOINT" in place.refused("hub_unreachable")
+    assert "never pulled" in place.refused("bundle_file_missing", offline=True)
+
+
+def test_no_room(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil._ntuple_diskusage(10, 9, 1)  # type: ignore[attr-defined]
+    monkeypatch.setattr(pulling.shutil, "disk_usage", lambda _: usage)
+    assert "--to" in place.refused("no_space")
+
+
+def lay_out(place: Place, folder: Path, *, flat: bool) -> Path:
+    for repo, files in place.hub.files.items():
+        own = folder if flat else folder / repo.split("/")[-1]
+        own.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            (own / name).write_bytes(data)
+    return folder
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_directory_is_as_good_as_the_hub(place: Place, tmp_path: Path, flat: bool) -> None:
+    origin = lay_out(place, tmp_path / "files", flat=flat)
+    place.pull(origin=origin)
+    assert place.hub.asked == []
+    assert (place.target / "lm" / "model-00002-of-00002.safetensors").read_bytes() == BIG[::-1]
+    lock = Lock.load(place.target)
+    assert lock is not None and lock.commits[LM] is None
+    place.pull(origin=origin)
+
+
+def test_a_directory_without_a_file(place: Place, tmp_path: Path) -> None:
+    origin = lay_out(place, tmp_path / "files", flat=False)
+    (origin / "CosyVoice-300M-25Hz" / "hift.pt").unlink()
+    assert "hift.pt" in place.refused("bundle_file_missing", origin=origin)
+    assert "nowhere" in place.refused("bundle_file_missing", origin=tmp_path / "nowhere")
+
+
+def test_the_tokenizer_of_50_hz_is_recognized(place: Place, tmp_path: Path) -> None:
+    write_onnx(tmp_path / "slow.onnx", random_network(SMALL.__class__(width=128, heads=2, layers=2, stride=1)))
+    place.hub.files[SPEECH]["speech_tokenizer_v1.onnx"] = (tmp_path / "slow.onnx").read_bytes()
+    assert "CosyVoice-300M-25Hz" in place.refused("wrong_tokenizer")
+
+
+def test_the_released_tokenizer_has_a_known_checksum(place: Place, tmp_path: Path) -> None:
+    with pytest.raises(BundleError) as caught:
+        pull("cslm-8b", tmp_path / "strict", PullOptions(endpoint=place.hub.url), print)
+    assert caught.value.code == "checksum_mismatch"
+    assert "56285ddd" in caught.value.message
+
+
+def test_damage_after_the_pull_is_found(place: Place) -> None:
+    place.pull()
+    lock, weights = Lock.load(place.target), place.target / "lm" / "model-00001-of-00002.safetensors"
+    assert lock is not None
+    for damage, code in ((BIG[:-1], "bundle_file_truncated"), (BIG[::-1], "bundle_file_changed")):
+        weights.write_bytes(damage)
+        with pytest.raises(BundleError) as caught:
+            lock.verify(place.target, contents=True)
+        assert caught.value.code == code
+    weights.unlink()
+    with pytest.raises(BundleError) as caught:
+        lock.verify(place.target, contents=False)
+    assert caught.value.code == "bundle_file_missing"
+    (place.target / "bundle.lock.json").write_text("{")
+    with pytest.raises(BundleError, match=r"bundle\.lock"):
+        Lock.load(place.target)
+
+
+def test_a_profile_that_was_changed_is_kept(place: Place) -> None:
+    place.pull()
+    profile = place.target / "profile.json"
+    profile.write_text(
+        json.dumps(json.loads(profile.read_text(encoding="utf-8")) | {"history_turns": 1}), encoding="utf-8"
+    )
+    assert any("left as it is" in line for line in place.pull())
+    assert find_bundle(str(place.target)).profile.history_turns == 1
+
+
+def test_what_is_not_pulled(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="cslm-8b"):
+        pull("cslm-mini", tmp_path, PullOptions(), print)
+    with pytest.raises(BundleError) as caught:
+        find_bundle("cslm-8b", tmp_path)
+    assert caught.value.code == "bundle_not_pulled"
+    assert "cslm pull cslm-8b" in caught.value.message
