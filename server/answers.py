@@ -63,7 +63,8 @@ class Answer(Protocol):
         ...
 
 
-async def _encoded(writer: AudioWriter, pcm: Pcm) -> bytes:
+async def encoded(writer: AudioWriter, pcm: Pcm) -> bytes:
+    """What `pcm` adds to the file; heavy codecs run in a thread."""
     return writer.push(pcm) if writer.light else await asyncio.to_thread(writer.push, pcm)
 
 
@@ -76,7 +77,7 @@ class AudioAnswer:
 
     async def write(self, event: TurnEvent) -> None:
         if isinstance(event, AudioDelta):
-            data = await _encoded(self._writer, event.pcm)
+            data = await encoded(self._writer, event.pcm)
             if data:
                 await self._out.send(data)
 
@@ -108,7 +109,7 @@ class EventAnswer:
         elif isinstance(event, TextDelta):
             await self._event("text.delta", delta=event.text)
         else:
-            await self._audio(await _encoded(self._writer, event.pcm))
+            await self._audio(await encoded(self._writer, event.pcm))
 
     async def finish(self, report: TurnReport) -> None:
         await self._audio(await asyncio.to_thread(self._writer.finish))

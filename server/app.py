@@ -12,8 +12,21 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from server import errors, health, models, realtime, realtime_secrets, runtime, speech
+from server import (
+    chat,
+    errors,
+    health,
+    models,
+    openapi,
+    reading,
+    realtime,
+    realtime_secrets,
+    runtime,
+    speech,
+    transcriptions,
+)
 from server.admission import Admission
+from server.chat_answers import SpokenAnswers
 from server.client_secrets import ClientSecrets
 from server.gateway import Gateway
 from server.metrics import Metrics
@@ -27,9 +40,8 @@ def create_app(settings: Settings, open_model: OpenModel = runtime.open_model) -
     metrics = Metrics()
     metrics.build(version=package_version(), model=settings.bundle, backend=settings.backend)
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
-    gateway = Gateway(
-        settings, metrics, Admission(settings.max_sessions, metrics.session), Serving(), ClientSecrets(key)
-    )
+    admission = Admission(settings.max_sessions, metrics.session)
+    gateway = Gateway(settings, metrics, admission, Serving(), ClientSecrets(key), SpokenAnswers())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -39,6 +51,7 @@ def create_app(settings: Settings, open_model: OpenModel = runtime.open_model) -
     app = FastAPI(title="cslm-serve", version=package_version(), lifespan=lifespan)
     app.state.gateway = gateway
     errors.install(app)
+    openapi.install(app)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -47,7 +60,7 @@ def create_app(settings: Settings, open_model: OpenModel = runtime.open_model) -
             allow_headers=["*"],
             expose_headers=["x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "retry-after"],
         )
-    for module in (health, models, speech, realtime, realtime_secrets):
+    for module in (health, models, speech, transcriptions, reading, chat, realtime, realtime_secrets):
         app.include_router(module.router)
     web = web_directory()
     if web is not None:

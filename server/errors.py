@@ -6,10 +6,11 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
@@ -17,6 +18,8 @@ from starlette.responses import JSONResponse, Response
 from streaming.errors import EngineUnavailable, InvalidRequest, SpeechServerError
 
 log = logging.getLogger("cslm.http")
+
+M = TypeVar("M", bound=BaseModel)
 
 CLIENT_GONE = 499
 
@@ -97,11 +100,31 @@ def invalid_fields(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     if kind == "missing":
         return InvalidRequest(f"{where} is required", code="missing_parameter", param=param)
     if kind == "literal_error":
-        code = "unsupported_format" if where.endswith("_format") else "invalid_value"
+        code = "unsupported_format" if where.endswith(("_format", "audio.format")) else "invalid_value"
         return InvalidRequest(
             f"{where} is {_shown(given)}; accepted: {context.get('expected')}", code=code, param=param
         )
     return InvalidRequest(f"{where or 'request'}: {first.get('msg')}", param=param)
+
+
+def validated(shape: type[M], fields: Mapping[str, Any]) -> M:
+    """`fields` as `shape`. Raises InvalidRequest for the first that is not accepted."""
+    try:
+        return shape.model_validate(fields)
+    except ValidationError as failure:
+        raise invalid_fields(cast(Any, failure.errors())) from None
+
+
+def refuse_unsupported(fields: Mapping[str, Any], neutral: Mapping[str, tuple[Any, ...]], why: str) -> dict[str, Any]:
+    """`fields` without those of `neutral`, which clients may send with these values or null but whose effect is not there.
+
+    Raises InvalidRequest (`unsupported_parameter`) for any other value: what cannot be done is refused, never ignored.
+    """
+    for name, accepted in neutral.items():
+        value = fields.get(name)
+        if value is not None and value not in accepted:
+            raise InvalidRequest(f"{name}: {why}", code="unsupported_parameter", param=name)
+    return {name: value for name, value in fields.items() if name not in neutral and value is not None}
 
 
 def _shown(value: object) -> str:

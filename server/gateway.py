@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 
 from server.admission import Admission
 from server.auth import authorise, keys_of
+from server.chat_answers import SpokenAnswers
 from server.client_secrets import PREFIX, ClientSecrets
 from server.metrics import Metrics
 from server.serving import Serving
@@ -26,6 +27,7 @@ class Gateway:
     admission: Admission
     serving: Serving
     secrets: ClientSecrets
+    spoken: SpokenAnswers
 
 
 def gateway_of(connection: HTTPConnection) -> Gateway:

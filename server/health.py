@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse, Response
 
+from server import openapi
 from server.gateway import Gateway, gateway_of
 from server.metrics import CONTENT_TYPE
 from server.version import package_version
@@ -16,12 +17,17 @@ router = APIRouter()
 Here = Annotated[Gateway, Depends(gateway_of)]
 
 
-@router.get("/healthz", summary="Is the process alive?")
+_ALIVE = openapi.route(answers={"application/json": {"status": "alive"}})
+_READY = openapi.route(answers={"application/json": {"status": "ready", "model": "cslm-mini", "backend": "vllm"}})
+_METRICS = openapi.route(answers={"text/plain": "cslm_ready 1.0\n"})
+
+
+@router.get("/healthz", summary="Is the process alive?", openapi_extra=_ALIVE)
 async def healthz() -> JSONResponse:
     return JSONResponse({"status": "alive"})
 
 
-@router.get("/readyz", summary="Is the model warm and every stage running?")
+@router.get("/readyz", summary="Is the model warm and every stage running?", openapi_extra=_READY)
 async def readyz(gateway: Here) -> JSONResponse:
     fault = gateway.serving.fault()
     if fault is not None:
@@ -30,7 +36,7 @@ async def readyz(gateway: Here) -> JSONResponse:
     return JSONResponse({"status": "ready", "model": model.name, "backend": model.backend})
 
 
-@router.get("/metrics", summary="Prometheus metrics")
+@router.get("/metrics", summary="Prometheus metrics", openapi_extra=_METRICS, response_class=Response)
 async def metrics(gateway: Here) -> Response:
     ready = gateway.serving.fault() is None
     gateway.metrics.ready(ready)

@@ -28,7 +28,7 @@ InputFormat = Literal[
     "auto", "wav", "flac", "mp3", "ogg", "opus", "webm", "m4a", "aac", "aiff",
     "pcm", "pcm_s16be", "pcm_f32le", "pcmu", "pcma",
 ]  # fmt: skip
-OutputFormat = Literal["wav", "pcm", "flac", "mp3", "opus"]
+OutputFormat = Literal["wav", "pcm", "flac", "mp3", "opus", "aac"]
 
 MIN_QUESTION_S = 0.1
 """Shorter than any word: `audio_too_short`."""
@@ -276,10 +276,10 @@ class AudioWriter(Protocol):
         ...
 
 
-def open_writer(kind: OutputFormat, sample_rate: int) -> AudioWriter:
-    """A writer of `kind` for audio at `sample_rate` Hz."""
+def open_writer(kind: OutputFormat, sample_rate: int, *, pcm_hz: int | None = None) -> AudioWriter:
+    """A writer of `kind` for audio at `sample_rate` Hz. `pcm_hz`: rate of raw samples, where it is agreed upon."""
     if kind == "pcm":
-        return PcmWriter(sample_rate)
+        return PcmWriter(sample_rate, pcm_hz)
     return WavWriter(sample_rate) if kind == "wav" else CodecWriter(kind, sample_rate)
 
 
@@ -288,15 +288,16 @@ class PcmWriter:
 
     light = True
 
-    def __init__(self, sample_rate: int) -> None:
-        self.sample_rate = sample_rate
-        self.media_type = f"audio/pcm;rate={sample_rate};channels=1"
+    def __init__(self, from_hz: int, sample_rate: int | None = None) -> None:
+        self.sample_rate = sample_rate or from_hz
+        self.media_type = f"audio/pcm;rate={self.sample_rate};channels=1"
+        self._resampler = Resampler(from_hz, self.sample_rate)
 
     def push(self, pcm: Pcm) -> bytes:
-        return float_to_pcm16(pcm)
+        return float_to_pcm16(self._resampler.push(pcm))
 
     def finish(self) -> bytes:
-        return b""
+        return float_to_pcm16(self._resampler.push(np.zeros(0, np.float32), final=True))
 
 
 UNKNOWN_SIZE = 0xFFFFFFFF
@@ -347,6 +348,10 @@ _CODECS: dict[str, _Codec] = {
         "audio/mpeg", "mp3", "libmp3lame", {"write_xing": "0"}, 64_000,
         (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
     ),
+    "aac": _Codec(
+        "audio/aac", "adts", "aac", {}, 64_000,
+        (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
+    ),
     "opus": _Codec(
         "audio/ogg", "ogg", "libopus", {"page_duration": "60000"}, 40_000, (8_000, 12_000, 16_000, 24_000, 48_000)
     ),
@@ -354,7 +359,7 @@ _CODECS: dict[str, _Codec] = {
 
 
 class CodecWriter:
-    """flac, mp3 or Ogg Opus; a rate that the codec does not have is converted to its next higher one."""
+    """flac, mp3, AAC or Ogg Opus; a rate that the codec does not have is converted to its next higher one."""
 
     light = False
 

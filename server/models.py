@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
+from server import openapi
 from server.gateway import Gateway, authorised
 from server.runtime import ServedModel
-from streaming.errors import NotFound
+from streaming.errors import InvalidRequest, NotFound
 
 router = APIRouter(prefix="/v1")
 
@@ -25,6 +26,22 @@ def the_model(gateway: Gateway, name: str | None) -> ServedModel:
     return model
 
 
+def check_voice(voice: str | None, model: ServedModel, param: str = "voice") -> None:
+    """Raises InvalidRequest for a voice that the model does not have; None is its first."""
+    if voice is not None and voice not in model.voices:
+        accepted = ", ".join(model.voices)
+        raise InvalidRequest(f"{param} is {voice[:60]!r}; accepted: {accepted}", param=param)
+
+
+def check_reply_language(language: str, model: ServedModel) -> None:
+    """Raises InvalidRequest for a language that the model does not answer in."""
+    if language != "auto" and language not in model.languages:
+        accepted = ", ".join(("auto", *model.languages))
+        raise InvalidRequest(
+            f"{model.name} does not answer in that language; accepted: {accepted}", param="reply_language"
+        )
+
+
 def _public(model: ServedModel) -> dict[str, Any]:
     return {
         "id": model.name,
@@ -38,11 +55,25 @@ def _public(model: ServedModel) -> dict[str, Any]:
     }
 
 
-@router.get("/models", summary="Models that this server has")
+_MODEL = {
+    "id": "cslm-mini",
+    "object": "model",
+    "created": 1790000000,
+    "owned_by": "cslm-serve",
+    "languages": ["en", "zh"],
+    "voices": ["default"],
+    "max_question_s": 30.0,
+    "sample_rate": 24000,
+}
+_LIST = openapi.route(answers={"application/json": {"object": "list", "data": [_MODEL]}})
+_ONE = openapi.route(answers={"application/json": _MODEL})
+
+
+@router.get("/models", summary="Models that this server has", openapi_extra=_LIST)
 async def models(gateway: Known) -> dict[str, Any]:
     return {"object": "list", "data": [_public(gateway.serving.model())]}
 
 
-@router.get("/models/{name:path}", summary="One model")
+@router.get("/models/{name:path}", summary="One model", openapi_extra=_ONE)
 async def model(name: str, gateway: Known) -> dict[str, Any]:
     return _public(the_model(gateway, name))

@@ -29,8 +29,9 @@ def no_fault() -> str | None:
 class ServedModel:
     """A warm model. `name` is what clients ask for; `created`: Unix time of the bundle; `languages`: what it answers in.
 
-    `max_question_s`: longest question it takes; `voices`: names accepted as `voice`, the first is the default. `backend`:
-    what runs the language model. `fault`: asked by `/readyz`, says which stage is dead while it is, else None.
+    `max_question_s`: longest question it takes; `voices`: names accepted as `voice`, the first is the default;
+    `history_turns`: how many earlier turns it is told. `backend`: what runs the language model.
+    `fault`: asked by `/readyz`, says which stage is dead while it is, else None.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ServedModel:
     voices: tuple[str, ...]
     max_question_s: float
     stages: Stages
+    history_turns: int = 0
     backend: str = ""
     fault: Callable[[], str | None] = no_fault
 
@@ -75,6 +77,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
             languages=profile.languages,
             voices=profile.voices,
             max_question_s=profile.max_question_s,
+            history_turns=profile.history_turns,
             stages=Stages(encoder, lm, decoder, bundle.prompts, activity, profile.vocoder_holds_s, end_of_turn),
             backend=kind,
             fault=lambda: lm.fault() or decoder.fault(),

@@ -1,0 +1,138 @@
+"""The stock OpenAI SDK against the real server, with real recordings: write down, read aloud, converse. What is said is judged elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openai
+import pytest
+import soundfile
+from openai import AsyncOpenAI, OpenAI
+
+pytestmark = pytest.mark.e2e
+
+DATA = Path(__file__).parents[1] / "data"
+QUESTION = DATA / "ask_sum_en.wav"
+MODEL = "cslm-mini"
+
+
+@pytest.fixture
+def client(live_server: str) -> Any:
+    with OpenAI(base_url=f"{live_server}/v1", api_key="none", max_retries=0, timeout=120) as client:
+        yield client
+
+
+def two_questions() -> bytes:
+    """Two recordings with a second of silence between, as one file."""
+    pcm, rate_hz = soundfile.read(QUESTION, dtype="float32")
+    out = io.BytesIO()
+    soundfile.write(out, np.concatenate([pcm, np.zeros(rate_hz, np.float32), pcm]), rate_hz, format="FLAC")
+    return out.getvalue()
+
+
+def test_a_question_is_written_down(client: OpenAI) -> None:
+    heard = client.audio.transcriptions.create(file=QUESTION, model=MODEL)
+    assert heard.text == "What is two plus three?"
+
+
+def test_an_utterance_in_chinese(client: OpenAI) -> None:
+    heard = client.audio.transcriptions.create(
+        file=DATA / "ask_sum_zh.wav", model=MODEL, response_format="verbose_json", language="zh"
+    )
+    assert heard.language == "chinese"
+    assert "加" in heard.text
+
+
+def test_segments_lie_where_somebody_speaks(client: OpenAI) -> None:
+    heard = client.audio.transcriptions.create(
+        file=("two.flac", two_questions()), model=MODEL, response_format="verbose_json"
+    )
+    assert heard.segments is not None
+    first, second = heard.segments
+    assert first.end < second.start < second.end <= heard.duration
+    subtitles = client.audio.transcriptions.create(file=("two.flac", two_questions()), model=MODEL, response_format="srt")
+    assert str(subtitles).count(" --> ") == 2
+
+
+async def test_words_are_streamed(live_server: str) -> None:
+    async with AsyncOpenAI(base_url=f"{live_server}/v1", api_key="none", timeout=120) as client:
+        stream = await client.audio.transcriptions.create(file=QUESTION, model=MODEL, stream=True)
+        events = [event async for event in stream]
+    assert len(events) > 2
+    assert events[-1].type == "transcript.text.done"
+    assert events[-1].text == "".join(event.delta for event in events[:-1] if event.type == "transcript.text.delta")
+
+
+@pytest.mark.parametrize("kind", ["wav", "mp3", "pcm"])
+def test_a_text_is_read_aloud(client: OpenAI, kind: Any) -> None:
+    text = "Hello, how are you? Two plus three is five. 今天天气很好。"
+    with client.audio.speech.with_streaming_response.create(
+        input=text, model=MODEL, voice="default", response_format=kind
+    ) as answer:
+        data = b"".join(answer.iter_bytes())
+    if kind == "pcm":
+        samples = np.frombuffer(data, "<i2").astype(np.float32) / 32768
+        rate_hz = 24_000
+    else:
+        samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32")
+    assert 2 < samples.size / rate_hz < 12
+    assert samples.std() > 0.005, "it is audible"
+
+
+def test_what_is_read_aloud_is_understood_again(client: OpenAI) -> None:
+    """The model hears itself: the loop from text to speech to text, through nothing but the API."""
+    spoken = client.audio.speech.create(
+        input="What is the capital of Norway?", model=MODEL, voice="default", response_format="wav"
+    )
+    heard = client.audio.transcriptions.create(file=("spoken.wav", spoken.content), model=MODEL)
+    assert "capital" in heard.text.lower()
+
+
+def spoken_question() -> dict[str, Any]:
+    data = base64.b64encode(QUESTION.read_bytes()).decode()
+    return {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}]}
+
+
+def test_a_spoken_conversation(client: OpenAI) -> None:
+    spoken: dict[str, Any] = {"modalities": ["text", "audio"], "audio": {"voice": "default", "format": "wav"}}
+    messages: list[Any] = [spoken_question()]
+    first = client.chat.completions.create(model=MODEL, messages=messages, **spoken).choices[0].message
+    assert first.audio is not None
+    samples, _ = soundfile.read(io.BytesIO(base64.b64decode(first.audio.data)))
+    assert samples.std() > 0.005
+    assert "five" in first.audio.transcript.lower()
+    messages += [{"role": "assistant", "audio": {"id": first.audio.id}}, {"role": "user", "content": "Hello."}]
+    second = client.chat.completions.create(model=MODEL, messages=messages).choices[0].message
+    assert second.content
+
+
+async def test_a_spoken_answer_is_streamed(live_server: str) -> None:
+    async with AsyncOpenAI(base_url=f"{live_server}/v1", api_key="none", timeout=120) as client:
+        stream = await client.chat.completions.create(
+            model=MODEL,
+            messages=[spoken_question()],
+            modalities=["text", "audio"],
+            audio={"voice": "default", "format": "pcm16"},
+            stream=True,
+            extra_body={"reply_language": "zh"},
+        )
+        audio = [chunk.choices[0].delta.model_dump().get("audio") async for chunk in stream if chunk.choices]
+    told = [each for each in audio if each]
+    text = "".join(each.get("transcript") or "" for each in told)
+    assert any("\u4e00" <= character <= "\u9fff" for character in text), text
+    pcm = np.frombuffer(b"".join(base64.b64decode(each["data"]) for each in told if each.get("data")), "<i2")
+    assert pcm.size > 12_000 and pcm.std() > 100
+
+
+def test_an_error_does_not_end_the_conversation(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.audio.speech.create(input="Hi.", model=MODEL, voice="alloy")
+    assert caught.value.code == "invalid_value"
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.audio.transcriptions.create(file=("x.wav", b"nothing"), model=MODEL)
+    assert caught.value.code == "audio_unreadable"
+    assert client.audio.transcriptions.create(file=QUESTION, model=MODEL).text
