@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from server import (
+    calls,
     chat,
     errors,
     health,
@@ -26,6 +27,7 @@ from server import (
     transcriptions,
 )
 from server.admission import Admission
+from server.calls import Calls
 from server.chat_answers import SpokenAnswers
 from server.client_secrets import ClientSecrets
 from server.gateway import Gateway
@@ -41,11 +43,11 @@ def create_app(settings: Settings, open_model: OpenModel = runtime.open_model) -
     metrics.build(version=package_version(), model=settings.bundle, backend=settings.backend)
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
     admission = Admission(settings.max_sessions, metrics.session)
-    gateway = Gateway(settings, metrics, admission, Serving(), ClientSecrets(key), SpokenAnswers())
+    gateway = Gateway(settings, metrics, admission, Serving(), ClientSecrets(key), SpokenAnswers(), Calls())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        async with gateway.serving.opened(open_model, settings):
+        async with gateway.serving.opened(open_model, settings), gateway.calls.opened():
             yield
 
     app = FastAPI(title="cslm-serve", version=package_version(), lifespan=lifespan)
@@ -60,7 +62,7 @@ def create_app(settings: Settings, open_model: OpenModel = runtime.open_model) -
             allow_headers=["*"],
             expose_headers=["x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "retry-after"],
         )
-    for module in (health, models, speech, transcriptions, reading, chat, realtime, realtime_secrets):
+    for module in (health, models, speech, transcriptions, reading, chat, realtime, realtime_secrets, calls):
         app.include_router(module.router)
     web = web_directory()
     if web is not None:

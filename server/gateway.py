@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -17,6 +17,9 @@ from server.metrics import Metrics
 from server.serving import Serving
 from server.settings import Settings
 
+if TYPE_CHECKING:
+    from server.calls import Calls
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
@@ -28,6 +31,7 @@ class Gateway:
     serving: Serving
     secrets: ClientSecrets
     spoken: SpokenAnswers
+    calls: Calls
 
 
 def gateway_of(connection: HTTPConnection) -> Gateway:

@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 
 from streaming.turn import TurnReport
 
-Transport = Literal["rest", "realtime"]
+Transport = Literal["rest", "realtime", "webrtc"]
 Outcome = Literal["completed", "cancelled", "failed"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

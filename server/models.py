@@ -10,6 +10,7 @@ from server import openapi
 from server.gateway import Gateway, authorised
 from server.runtime import ServedModel
 from streaming.errors import InvalidRequest, NotFound
+from streaming.realtime.limits import VOICES
 
 router = APIRouter(prefix="/v1")
 
@@ -27,8 +28,8 @@ def the_model(gateway: Gateway, name: str | None) -> ServedModel:
 
 
 def check_voice(voice: str | None, model: ServedModel, param: str = "voice") -> None:
-    """Raises InvalidRequest for a voice that the model does not have; None is its first."""
-    if voice is not None and voice not in model.voices:
+    """Raises InvalidRequest for a voice that nobody has; None, and the voices of OpenAI's models, are the model's first."""
+    if voice is not None and voice not in model.voices and voice not in VOICES:
         accepted = ", ".join(model.voices)
         raise InvalidRequest(f"{param} is {voice[:60]!r}; accepted: {accepted}", param=param)
 

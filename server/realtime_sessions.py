@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from server.gateway import Gateway
+from server.metrics import Transport
 from server.runtime import ServedModel
 from streaming.realtime.config import AnyConfig
 from streaming.realtime.limits import Observer, Outcome, SessionLimits, SessionModel
@@ -24,11 +25,11 @@ def session_limits(gateway: Gateway, model: ServedModel) -> SessionLimits:
     return SessionLimits(max_question_s=model.max_question_s, max_session_s=gateway.settings.max_session_s)
 
 
-def session_observer(gateway: Gateway) -> Observer:
+def session_observer(gateway: Gateway, transport: Transport = "realtime") -> Observer:
     """Where a session reports to: the metrics."""
 
     def turn(report: TurnReport, outcome: Outcome) -> None:
-        gateway.metrics.observe_turn(report, "realtime", outcome)
+        gateway.metrics.observe_turn(report, transport, outcome)
 
     return Observer(turn=turn, error=lambda error: gateway.metrics.error(error.code))
 

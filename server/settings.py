@@ -41,11 +41,14 @@ class Settings(BaseSettings):
     max_upload_s: float = Field(60.0, gt=0, description="longest time a request body may take to arrive")
     max_turn_s: float = Field(120.0, gt=0, description="longest time a turn may take")
     max_session_s: float = Field(3600.0, gt=0, description="longest time a realtime session may last")
+    ice_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="of WebRTC, separated by commas: stun:host:port, turn:user:password@host:port"
+    )
     write_timeout_s: float = Field(30.0, gt=0, description="longest time a client may leave an answer unread")
     shutdown_s: float = Field(10.0, ge=0, description="time that running turns get when the server stops")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "ice_servers", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

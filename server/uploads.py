@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -47,11 +47,34 @@ async def read_body(request: Request, settings: Settings) -> Upload:
         return await _read_body(request, settings.max_body_bytes)
 
 
+async def read_form(request: Request, settings: Settings) -> dict[str, Any]:
+    """Fields of a form; parts with a file name are taken as text too. Raises as `read_body` does."""
+    async with _in_time(settings):
+        parser = MultiPartParser(
+            request.headers,
+            _counted(request, settings.max_body_bytes),
+            max_fields=MAX_FIELDS,
+            max_part_size=MAX_FIELD_BYTES,
+        )
+        form = await _parsed(parser)
+        try:
+            items = [
+                (key, value if isinstance(value, str) else await _text(value)) for key, value in form.multi_items()
+            ]
+        finally:
+            await form.close()
+    return _nested(items)
+
+
+async def read_whole(request: Request, settings: Settings) -> bytes:
+    """The body as it is. Raises TooLarge, UploadTimeout."""
+    async with _in_time(settings):
+        return await _whole(request, settings.max_body_bytes)
+
+
 async def read_json(request: Request, settings: Settings) -> dict[str, Any]:
     """The JSON object that is the body. Raises TooLarge, UploadTimeout, InvalidRequest (`body_unreadable` and the like)."""
-    async with _in_time(settings):
-        body = await _whole(request, settings.max_body_bytes)
-    return await asyncio.to_thread(_object, body)
+    return await asyncio.to_thread(_object, await read_whole(request, settings))
 
 
 @asynccontextmanager
@@ -102,10 +125,7 @@ async def _multipart(request: Request, limit: int) -> Upload:
     parser = MultiPartParser(
         request.headers, _counted(request, limit), max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
     )
-    try:
-        form = await parser.parse()
-    except MultiPartException as failure:
-        raise InvalidRequest(f"the form cannot be read: {failure.message}", code="body_unreadable") from None
+    form = await _parsed(parser)
     upload, fields = Upload(), list[tuple[str, Any]]()
     try:
         for key, value in form.multi_items():
@@ -123,6 +143,17 @@ async def _multipart(request: Request, limit: int) -> Upload:
         await form.close()
     upload.fields = _nested(fields)
     return upload
+
+
+async def _parsed(parser: MultiPartParser) -> FormData:
+    try:
+        return await parser.parse()
+    except MultiPartException as failure:
+        raise InvalidRequest(f"the form cannot be read: {failure.message}", code="body_unreadable") from None
+
+
+async def _text(part: UploadFile) -> str:
+    return (await part.read(MAX_FIELD_BYTES)).decode("utf-8", "replace")
 
 
 def _form(body: bytes) -> dict[str, Any]:

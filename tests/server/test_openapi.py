@@ -11,6 +11,7 @@ import pytest
 from server.app import create_app
 from tests.fakes import fake_model
 from tests.server.conftest import make_settings, recording, serving
+from tests.server.rtc_peer import calling
 
 OPERATIONS = [
     pytest.param(path, method, operation, id=f"{method} {path}")
@@ -55,7 +56,7 @@ def filled(value: Any) -> Any:
         return inner | {"data": base64.b64encode(recording()).decode()} if set(inner) == {"data", "format"} else inner
     if isinstance(value, list):
         return [filled(each) for each in value]
-    return {"cslm-mini": "fake"}.get(value, value) if isinstance(value, str) else value
+    return value.replace("cslm-mini", "fake") if isinstance(value, str) else value
 
 
 @pytest.mark.parametrize(("path", "media_type", "example"), bodies())
@@ -71,6 +72,10 @@ async def test_every_example_works(path: str, media_type: str, example: Any) -> 
 async def sent(client: httpx.AsyncClient, path: str, media_type: str, example: dict[str, Any]) -> httpx.Response:
     if media_type == "application/json":
         return await client.post(path, json=example)
+    if "sdp" in example:
+        async with calling() as caller:
+            parts = example | {"sdp": await caller.offer()}
+            return await client.post(path, files={name: (None, text) for name, text in parts.items()})
     data = {
         f"{name}[]" if isinstance(value, list) else name: value for name, value in example.items() if name != "file"
     }
