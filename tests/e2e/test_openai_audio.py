@@ -54,7 +54,9 @@ def test_segments_lie_where_somebody_speaks(client: OpenAI) -> None:
     assert heard.segments is not None
     first, second = heard.segments
     assert first.end < second.start < second.end <= heard.duration
-    subtitles = client.audio.transcriptions.create(file=("two.flac", two_questions()), model=MODEL, response_format="srt")
+    subtitles = client.audio.transcriptions.create(
+        file=("two.flac", two_questions()), model=MODEL, response_format="srt"
+    )
     assert str(subtitles).count(" --> ") == 2
 
 

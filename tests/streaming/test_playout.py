@@ -1,0 +1,91 @@
+"""What is played when the server keeps the time, and what arrives of a microphone over a lossy network."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streaming.playout import Arrivals, Cleared, Playout, Progress
+
+RATE_HZ = 1000
+
+
+def counting(start: int, size: int) -> np.ndarray:
+    return np.arange(start, start + size, dtype=np.float32)
+
+
+def test_an_answer_is_played_from_its_first_sample_to_its_last() -> None:
+    playout = Playout(RATE_HZ)
+    assert playout.take(4)[0].tolist() == [0, 0, 0, 0]
+    playout.push("r1", "i1", counting(1, 6))
+    assert playout.waiting_s == 0.006
+    frame, progress = playout.take(4)
+    assert (frame.tolist(), progress) == ([1, 2, 3, 4], [Progress("started", "r1")])
+    frame, progress = playout.take(4)
+    assert (frame.tolist(), progress) == ([5, 6, 0, 0], [])
+    playout.complete("r1")
+    assert playout.take(4)[1] == [Progress("stopped", "r1")]
+    assert playout.take(4)[1] == []
+
+
+def test_the_next_answer_follows_without_a_gap() -> None:
+    playout = Playout(RATE_HZ)
+    for number in (1, 2):
+        playout.push(f"r{number}", f"i{number}", counting(number, 3))
+        playout.complete(f"r{number}")
+    frame, progress = playout.take(8)
+    assert frame.tolist() == [1, 2, 3, 2, 3, 4, 0, 0]
+    assert [each.kind for each in progress] == ["started", "stopped", "started", "stopped"]
+
+
+def test_what_is_cleared_is_played_no_more_even_what_is_still_to_come() -> None:
+    playout = Playout(RATE_HZ)
+    playout.push("r1", "i1", counting(1, 100))
+    playout.take(40)
+    assert playout.clear() == [Cleared("r1", "i1", 40)]
+    playout.push("r1", "i1", counting(1, 10))
+    playout.push("r2", "i2", counting(7, 1))
+    frame, progress = playout.take(2)
+    assert (frame.tolist(), progress) == ([7, 0], [Progress("started", "r2")])
+    assert playout.clear() == [Cleared("r2", "i2", 1)]
+    assert playout.clear() == []
+
+
+@given(st.lists(st.integers(0, 30), max_size=20), st.integers(1, 40))
+def test_any_split_plays_the_same(sizes: list[int], frame: int) -> None:
+    playout, sent = Playout(RATE_HZ), 0
+    for size in sizes:
+        playout.push("r", "i", counting(sent + 1, size))
+        sent += size
+    playout.complete("r")
+    frames = [playout.take(frame) for _ in range(sent // frame + 2)]
+    played = np.concatenate([pcm for pcm, _ in frames])
+    assert played[:sent].tolist() == counting(1, sent).tolist()
+    assert not played[sent:].any()
+    kinds = [each.kind for _, progress in frames for each in progress]
+    assert kinds == (["started", "stopped"] if sent else [])
+
+
+def test_what_is_lost_becomes_silence_of_its_length() -> None:
+    arrivals = Arrivals(RATE_HZ)
+    assert arrivals.arrived(500, counting(1, 3)).tolist() == [1, 2, 3]
+    assert arrivals.arrived(503, counting(4, 1)).tolist() == [4]
+    assert arrivals.arrived(506, counting(7, 1)).tolist() == [0, 0, 7]
+
+
+def test_silence_lent_is_not_given_twice() -> None:
+    arrivals = Arrivals(RATE_HZ)
+    assert arrivals.late(100).size == 0, "nobody has spoken yet"
+    arrivals.arrived(0, counting(1, 10))
+    assert arrivals.late(100).size == 100
+    assert arrivals.arrived(130, counting(1, 10)).size == 20 + 10
+    assert arrivals.late(50).size == 50
+    assert arrivals.arrived(140, counting(1, 10)).size == 10, "it was late, not lost"
+
+
+def test_a_sender_that_was_away_does_not_make_everybody_wait() -> None:
+    arrivals = Arrivals(RATE_HZ)
+    arrivals.arrived(0, counting(1, 10))
+    assert arrivals.arrived(1_000_000, counting(1, 10)).size == 2 * RATE_HZ + 10
+    assert sum(arrivals.late(500).size for _ in range(20)) == 2 * RATE_HZ
