@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
 from starlette.websockets import WebSocketState
 
+from server import openapi
 from server.errors import UpgradeRequired
 from server.gateway import Gateway, gateway_of, realtime_settings
 from server.realtime_sessions import session_limits, session_model, session_observer
@@ -107,7 +108,12 @@ async def _admit(socket: WebSocket, opened: Open) -> None:
         await socket.send_denial_response(JSONResponse({"error": error.body()}, error.status))
 
 
-@router.get("/v1/realtime", summary="Why would a socket be refused?", status_code=426)
+@router.get(
+    "/v1/realtime",
+    summary="Why would a socket be refused?",
+    status_code=426,
+    openapi_extra=openapi.route(answers={"application/json": openapi.ERROR}, status="426"),
+)
 async def without_upgrade(
     gateway: Annotated[Gateway, Depends(gateway_of)],
     _: Annotated[dict[str, Any] | None, Depends(realtime_settings)],

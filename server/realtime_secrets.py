@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Depends, Request
 from pydantic import Field, ValidationError
 
+from server import openapi
 from server.gateway import Gateway, authorised
 from server.models import the_model
 from server.realtime_sessions import described_session, described_translation
@@ -45,7 +46,28 @@ class TranslationSecretRequest(Strict):
     session: TranslationConfig
 
 
-@router.post("/client_secrets", summary="A short-lived key for realtime sessions, for browsers")
+_SECRET = {"value": "ek_eJw.x9", "expires_at": 1790000600, "session": {"type": "realtime", "model": "cslm-mini"}}
+_CONVERSATION = openapi.route(
+    json_body=SecretRequest,
+    examples={
+        "Ten minutes": {},
+        "With settings": {
+            "expires_after": {"anchor": "created_at", "seconds": 60},
+            "session": {"type": "realtime", "reply_language": "zh"},
+        },
+    },
+    answers={"application/json": _SECRET},
+)
+_TRANSLATION = openapi.route(
+    json_body=TranslationSecretRequest,
+    examples={"Into Chinese": {"session": {"model": "cslm-mini", "audio": {"output": {"language": "zh"}}}}},
+    answers={"application/json": _SECRET},
+)
+
+
+@router.post(
+    "/client_secrets", summary="A short-lived key for realtime sessions, for browsers", openapi_extra=_CONVERSATION
+)
 async def client_secrets(request: Request, gateway: Known) -> dict[str, Any]:
     wanted = await _parsed(SecretRequest, request)
     model = the_model(gateway, getattr(wanted.session, "model", None))
@@ -53,7 +75,11 @@ async def client_secrets(request: Request, gateway: Known) -> dict[str, Any]:
     return _made(gateway, wanted.expires_after, session, described_session(gateway, model, wanted.session))
 
 
-@router.post("/translations/client_secrets", summary="A short-lived key for translation sessions, for browsers")
+@router.post(
+    "/translations/client_secrets",
+    summary="A short-lived key for translation sessions, for browsers",
+    openapi_extra=_TRANSLATION,
+)
 async def translation_client_secrets(request: Request, gateway: Known) -> dict[str, Any]:
     wanted = await _parsed(TranslationSecretRequest, request)
     model = the_model(gateway, wanted.session.model)
