@@ -60,7 +60,7 @@ def create_app(settings: Settings, open_model: OpenModel = runtime.open_model) -
             allow_origins=settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "retry-after"],
+            expose_headers=["x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "retry-after", "location"],
         )
     for module in (health, models, speech, transcriptions, reading, chat, realtime, realtime_secrets, calls):
         app.include_router(module.router)

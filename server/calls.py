@@ -126,7 +126,9 @@ class Calls:
                 answered.set_result(await call.answer(offer))
                 await call.run(session)
         except Exception as failure:
-            if answered.done():
+            if answered.cancelled():
+                log.info("%s: the caller left before the answer", call.id)
+            elif answered.done():
                 log.exception("%s failed", call.id)
             else:
                 answered.set_exception(failure)
