@@ -43,7 +43,7 @@ async def dial(caller: Caller, client: AsyncOpenAI) -> str:
 async def test_a_caller_is_heard_and_answered(live_server: str, loss: float) -> None:
     async with AsyncOpenAI(base_url=f"{live_server}/v1", api_key="none", timeout=120) as client, calling() as caller:
         call_id = await dial(caller, client)
-        caller.lose(loss)
+        caller.disturb(loss=loss, jitter_s=0.04 if loss else 0.0)
         caller.microphone.speak(question())
         await caller.event("output_audio_buffer.stopped", within_s=ANSWER_S)
         await asyncio.sleep(1)

@@ -60,6 +60,11 @@ def test_segments_lie_where_somebody_speaks(client: OpenAI) -> None:
     assert str(subtitles).count(" --> ") == 2
 
 
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # the SDK says so of OpenAI's own model
+def test_english_is_its_own_translation(client: OpenAI) -> None:
+    assert client.audio.translations.create(file=QUESTION, model=MODEL).text == "What is seven plus five?"
+
+
 async def test_words_are_streamed(live_server: str) -> None:
     async with AsyncOpenAI(base_url=f"{live_server}/v1", api_key="none", timeout=120) as client:
         stream = await client.audio.transcriptions.create(file=QUESTION, model=MODEL, stream=True)

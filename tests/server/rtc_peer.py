@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from fractions import Fraction
 from typing import Any
@@ -69,7 +69,7 @@ class Caller:
         self.heard: list[Pcm] = []
         self._new = asyncio.Condition()
         self._listening: asyncio.Task[None] | None = None
-        self._notes: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
         self.channel.add_listener("message", self._on_event)
         self.peer.add_listener("track", self._on_track)
 
@@ -116,16 +116,21 @@ class Caller:
         """Seconds of what was heard that are not silence, by 20 ms frames."""
         return 0.02 * sum(float(np.abs(frame).max()) > above for frame in self.heard)
 
-    def lose(self, share: float, seed: int = 0) -> None:
-        """Drop a share of the packets on their way to the server."""
+    def disturb(self, *, loss: float = 0.0, jitter_s: float = 0.0, seed: int = 0) -> None:
+        """Lose a share of the packets on their way to the server, and delay each by up to `jitter_s`, so that they overtake."""
         transport, chance = self.peer.getTransceivers()[0].sender.transport, random.Random(seed)
         send = transport._send_rtp
 
-        async def lossy(data: bytes) -> None:
-            if chance.random() >= share:
+        async def late(data: bytes) -> None:
+            await asyncio.sleep(chance.random() * jitter_s)
+            with suppress(ConnectionError):
                 await send(data)
 
-        transport._send_rtp = lossy  # the only place between the encoder and the network
+        async def disturbed(data: bytes) -> None:
+            if chance.random() >= loss:
+                self._in_background(late(data))
+
+        transport._send_rtp = disturbed  # the only place between the encoder and the network
 
     async def close(self) -> None:
         await self.peer.close()
@@ -136,9 +141,12 @@ class Caller:
         event = json.loads(message)
         _EVENT.validate_python(event)
         self.events.append(event)
-        note = asyncio.get_running_loop().create_task(self._notify())
-        self._notes.add(note)
-        note.add_done_callback(self._notes.discard)
+        self._in_background(self._notify())
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def _notify(self) -> None:
         async with self._new:

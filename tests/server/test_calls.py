@@ -157,10 +157,12 @@ async def test_a_client_may_clear_what_is_being_played() -> None:
         assert not caller.of("error")
 
 
-@pytest.mark.parametrize("share", [0.05, 0.2])
-async def test_lost_packets_are_borne(share: float) -> None:
+@pytest.mark.parametrize(
+    ("loss", "jitter_s"), [(0.05, 0.0), (0.2, 0.0), (0.05, 0.06)], ids=["5 %", "20 %", "5 %, up to 60 ms late"]
+)
+async def test_a_bad_network_is_borne(loss: float, jitter_s: float) -> None:
     async with call() as (caller, _):
-        caller.lose(share)
+        caller.disturb(loss=loss, jitter_s=jitter_s)
         for number in range(2):
             caller.microphone.speak(speech(1.2))
             await caller.event("output_audio_buffer.stopped", number, within_s=30)
