@@ -179,7 +179,10 @@ def train(plan: Plan, shards: Sequence[Path], out: Path) -> Path:
 
 
 def finish(base: Path, directory: Path) -> None:
-    """Makes `directory` complete: the base's tokenizer, generation settings and arithmetic."""
+    """Makes `directory` complete: the base's tokenizer, generation settings and arithmetic; readable by whoever serves it."""
+    (directory / "training_args.bin").unlink(missing_ok=True)
+    for path in directory.glob("*.safetensors"):
+        path.chmod(0o644)
     for path in [*base.glob("tokenizer*"), *base.glob("special_tokens_map.json"), *base.glob("chat_template*")]:
         shutil.copy(path, directory / path.name)
     if (base / "generation_config.json").is_file():
