@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from model.bundle import Bundle, find_bundle
 from model.lm import Backend
 from server.settings import Settings
+from streaming.errors import BundleError
 from streaming.turn import Stages
 
 if TYPE_CHECKING:
@@ -153,4 +154,19 @@ def _look_before_loading(bundle: Bundle, kind: str, settings: Settings) -> str:
             context=bundle.profile.max_model_len,
             quantization=settings.quantization,
         )
-    return ("cuda" if gpu_bytes else "cpu") if settings.device == "auto" else settings.device
+    return choose_device(settings.device, gpu=gpu_bytes > 0)
+
+
+def choose_device(wanted: str, *, gpu: bool) -> str:
+    """Where encoder and vocoder compute. Raises BundleError for CUDA without a GPU or with a torch that was built without it."""
+    import torch
+
+    possible = gpu and torch.version.cuda is not None
+    if wanted == "auto":
+        return "cuda" if possible else "cpu"
+    if wanted.startswith("cuda") and not possible:
+        why = "the torch that is installed was built without CUDA" if gpu else "the driver shows no GPU (nvidia-smi)"
+        raise BundleError(
+            f"device is {wanted!r}, but {why}; accepted: auto, cpu", code="device_unavailable", param="device"
+        )
+    return wanted
