@@ -99,7 +99,7 @@ async def _admit(socket: WebSocket, opened: Open) -> None:
     gateway: Gateway = socket.app.state.gateway
     try:
         settings = realtime_settings(socket)
-        model = _wanted_model(gateway, socket.query_params.get("model"))
+        model = _wanted_model(gateway, socket.query_params.get("model"), socket.query_params.get("call_id"))
         async with gateway.admission.slot("realtime"):
             send = _sender(socket, gateway.settings.write_timeout_s)
             await _serve(socket, opened(gateway, model, settings, send))
@@ -118,14 +118,21 @@ async def without_upgrade(
     gateway: Annotated[Gateway, Depends(gateway_of)],
     _: Annotated[dict[str, Any] | None, Depends(realtime_settings)],
     model: str | None = None,
+    call_id: str | None = None,
 ) -> None:
     """What a socket would be told, for browsers: they do not learn why a handshake was refused. 426: it would be let in."""
-    _wanted_model(gateway, model)
+    _wanted_model(gateway, model, call_id)
     gateway.admission.check()
     raise UpgradeRequired("this is a WebSocket: connect with ws:// or wss://")
 
 
-def _wanted_model(gateway: Gateway, name: str | None) -> ServedModel:
+def _wanted_model(gateway: Gateway, name: str | None, call_id: str | None) -> ServedModel:
+    if call_id is not None:
+        raise InvalidRequest(
+            "a call has its events on its own data channel; no socket can join it",
+            code="unsupported_parameter",
+            param="call_id",
+        )
     model = gateway.serving.model()
     if name not in (None, "", model.name):
         raise NotFound(f"there is no model {name!r}; accepted: {model.name}", code="model_not_found", param="model")

@@ -17,6 +17,8 @@ async def test_it_says_why_a_socket_would_not() -> None:
     async with serving() as front:
         answer = await front.client.get("/v1/realtime?model=nobody")
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+        answer = await front.client.get("/v1/realtime?call_id=rtc_1")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_parameter")
     async with serving(api_key="sk-1") as front:
         assert (await front.client.get("/v1/realtime")).json()["error"]["code"] == "missing_api_key"
     async with listening(max_sessions=1) as front:
