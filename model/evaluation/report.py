@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from model.bundle import Bundle
 from model.evaluation.bench import Table
+from model.training.manifests import SUFFIXES
 
 
 def weights(bundle: Path) -> dict[str, str]:
@@ -24,6 +26,17 @@ def file_hash(path: Path) -> str:
     """The first twelve hexadecimal digits of a file's SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def told(bundle: Bundle, sets: Path, judge: Path | None) -> dict[str, Any]:
+    """What is measured with what, by its content: results with another of these do not mix."""
+    manifests = sorted(path for path in sets.glob("*.*") if path.suffix in SUFFIXES)
+    return {
+        "bundle": bundle.profile.name,
+        "weights": weights(bundle.directory),
+        "sets": {path.name: file_hash(path) for path in manifests},
+        "judge": None if judge is None else f"{judge.name} ({file_hash(judge / 'model.bin')})",
+    }
 
 
 def heading(record: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from model.training.manifests import ManifestError, Row, read_manifest, read_recording
+from model.training.manifests import SUFFIXES, ManifestError, Row, read_manifest, read_recording
 
 TASKS = ("read", "repeat", "question")
 Pcm = npt.NDArray[np.float32]
@@ -48,7 +48,7 @@ class Item:
 
 def read_sets(directory: Path, *, limit: int | None = None) -> list[Item]:
     """Items of all manifests in `directory`, of each set at most `limit`. Raises EvaluationError."""
-    paths = sorted(path for path in directory.glob("*.*") if path.suffix in (".tsv", ".jsonl"))
+    paths = sorted(path for path in directory.glob("*.*") if path.suffix in SUFFIXES)
     if not paths:
         raise EvaluationError(f"{directory} holds no sets: wanted are manifests, *.jsonl or *.tsv")
     try:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from transformers import LlamaForCausalLM
 
+from model.evaluation.scores import distance as edit_distance
 from model.training.g2p import SIL, UNIT_ID
 from model.training.lm_data import Renderer, answer_units, load_renderer, spoken_units
 from model.training.noise import UnitNoise, load_confusions
@@ -77,16 +78,6 @@ def normalized(text: str) -> str:
     """Letters, digits and characters only, small letters, single spaces: what two answers are compared by."""
     text = re.sub(r"[^\w\u4e00-\u9fff]+", " ", text.lower().replace("'", ""))
     return re.sub(r"(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])", "", text).strip()
-
-
-def edit_distance(a: list[Any], b: list[Any]) -> int:
-    """Levenshtein distance."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, start=1):
-        diagonal, row[0] = row[0], i
-        for j, y in enumerate(b, start=1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (x != y))
-    return row[-1]
 
 
 def error_rate(reference: str, hypothesis: str) -> float:
