@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openai.types.realtime.realtime_translation_server_event import RealtimeTranslationServerEvent
 from pydantic import TypeAdapter
 
@@ -126,6 +130,48 @@ async def test_its_time_is_limited(connect: Connect) -> None:
     peer = connect(limits=SessionLimits(max_session_s=0.1))
     assert (await peer.until("error"))["error"]["code"] == "session_expired"
     await peer.running
+
+
+AUDIO = {loud: base64.b64encode(WireFormat().encode(tone(160) if loud else silence(160))).decode() for loud in (0, 1)}
+messages: st.SearchStrategy[Any] = st.one_of(
+    st.sampled_from([0, 1, 1]).map(lambda loud: {"type": "session.input_audio_buffer.append", "audio": AUDIO[loud]}),
+    st.sampled_from(["zh", "en", "fr", None, 7]).map(
+        lambda language: {"type": "session.update", "session": {"audio": {"output": {"language": language}}}}
+    ),
+    st.sampled_from(
+        [
+            {},
+            {"type": "session.update"},
+            {"type": "response.create"},
+            {"type": "session.input_audio_buffer.append", "audio": "?"},
+        ]
+    ),
+    st.sampled_from([0, 1, 20]),
+)
+
+
+@settings(max_examples=100)
+@given(st.lists(messages, max_size=30), st.sampled_from([None, 3, 60]), st.booleans())
+def test_whatever_comes_the_session_can_be_closed(script: list[Any], fail_after: int | None, closes: bool) -> None:
+    async def run() -> None:
+        lm = FakeLM(fail_after=fail_after, per_step=20)
+        model = SessionModel("fake", ("default",), fake_stages(lm=lm))
+        peer = Peer(
+            lambda send, observer: TranslationSession(model, send, limits=SessionLimits(), observer=observer), check
+        )
+        for message in script:
+            if isinstance(message, int):
+                await peer.settled(message)
+            else:
+                peer.raw(json.dumps(message))
+        if closes:
+            peer.send("session.close")
+            await peer.until("session.closed")
+        await peer.hang_up()
+        assert lm.active == 0
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(run())
 
 
 async def test_a_model_that_cannot_translate() -> None:
