@@ -68,7 +68,7 @@ class Grid:
     the block is given to the flow as its prompt, as GLM-4-Voice does.
     """
 
-    ramp: tuple[int, ...] = (48, 86)
+    ramp: tuple[int, ...] = (48, 48, 86)
     block: int = 172
     back: int = 172
     ahead: int = 24
