@@ -77,9 +77,10 @@ class FlowHiftVocoder:
         with torch.inference_mode():
             vectors = torch.stack(list(speakers.values())).to(self.device, self.flow.encoder_proj.weight.dtype)
             self._speakers = dict(zip(speakers, self.flow.speaker(vectors), strict=True))
+        self._steady_frames = config.grid.back + config.grid.block + config.grid.ahead
+        self._compiled: Callable[..., Tensor] | None = None
         if config.compile:
-            estimator = self.flow.decoder.estimator
-            estimator.compile(mode="reduce-overhead", dynamic=False)
+            self._compiled = torch.compile(self.flow.decoder.estimator, mode="reduce-overhead", dynamic=False)
         noise = np.random.RandomState(3).standard_normal((config.flow.n_mels, NOISE_FRAMES))
         self._noise = torch.from_numpy(noise.astype(np.float32)).to(self.device)
         fade = (torch.arange(config.grid.fade, device=self.device) + 0.5) / max(1, config.grid.fade)
@@ -164,7 +165,13 @@ class FlowHiftVocoder:
         return window
 
     def _flow(self, group: Sequence[tuple[Stream, Window]]) -> None:
-        """Mel of windows of one shape; the blocks' frames are appended to their streams."""
+        """Mel of windows of one shape; the blocks' frames are appended to their streams.
+
+        Compiled code is made for few shapes: that of all windows but the first and last ones, and batches of 1, 2, 4, 8, …
+        """
+        rows, estimator = len(group), None
+        if self._compiled is not None and group[0][1].shape[1] == self._steady_frames:
+            group, estimator = [*group, *[group[-1]] * ((1 << (rows - 1).bit_length()) - rows)], self._compiled
         spread = [stream.spread[window.first_unit : window.last_unit] for stream, window in group]
         where = np.stack([places(window, self.config.frames_per_unit) for _, window in group])
         frames = np.stack([np.arange(window.low, window.high) % NOISE_FRAMES for _, window in group])
@@ -176,9 +183,14 @@ class FlowHiftVocoder:
                 row[:, : known.shape[1]] = known
         voices = torch.stack([stream.voice for stream, _ in group])
         mels = self.flow(
-            torch.tensor(spread, device=self.device), torch.from_numpy(where).to(self.device), noise, voices, prompt
+            torch.tensor(spread, device=self.device),
+            torch.from_numpy(where).to(self.device),
+            noise,
+            voices,
+            prompt,
+            estimator,
         )
-        for (stream, window), mel in zip(group, mels, strict=True):
+        for (stream, window), mel in zip(group[:rows], mels[:rows], strict=True):
             self._append(stream, window, mel[:, window.start - window.low :])
 
     def _append(self, stream: Stream, window: Window, fresh: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -47,29 +48,46 @@ class Flow(nn.Module):
         """Speaker embeddings [B, speaker_width] as the flow takes them: [B, n_mels]."""
         return self.spk_embed_affine_layer(F.normalize(embedding, dim=1))
 
-    def forward(self, units: Tensor, places: Tensor, noise: Tensor, speaker: Tensor, prompt: Tensor) -> Tensor:
+    def forward(
+        self,
+        units: Tensor,
+        places: Tensor,
+        noise: Tensor,
+        speaker: Tensor,
+        prompt: Tensor,
+        estimator: Callable[..., Tensor] | None = None,
+    ) -> Tensor:
         """Log-mel float32 [B, n_mels, T].
 
         units: [B, N]; places: [B, T], where each frame lies in the window, in units (0 is the middle of the first); noise: float32
-        [B, n_mels, T], standard normal; speaker: [B, n_mels]; prompt: [B, n_mels, T], mel that is known, else 0.
+        [B, n_mels, T], standard normal; speaker: [B, n_mels]; prompt: [B, n_mels, T], mel that is known, else 0; estimator: a
+        compiled one, instead of the flow's own.
         """
         mu = self.condition(units, places)
-        return self.solve(mu, noise, speaker.to(mu.dtype), prompt.to(mu.dtype))
+        return self.solve(mu, noise, speaker.to(mu.dtype), prompt.to(mu.dtype), estimator)
 
     def condition(self, units: Tensor, places: Tensor) -> Tensor:
         """What the units say of each frame: [B, n_mels, T]."""
         hidden = self.encoder_proj(self.encoder(self.input_embedding(units)))
         return self.length_regulator.model(stretch(hidden, places).transpose(1, 2))
 
-    def solve(self, mu: Tensor, noise: Tensor, speaker: Tensor, prompt: Tensor) -> Tensor:
+    def solve(
+        self,
+        mu: Tensor,
+        noise: Tensor,
+        speaker: Tensor,
+        prompt: Tensor,
+        estimator: Callable[..., Tensor] | None = None,
+    ) -> Tensor:
         """Follow the flow from noise to mel: Euler steps, small at first, with classifier-free guidance."""
+        estimator = estimator or self.decoder.estimator
         nothing, x = torch.zeros_like(mu), noise
         mus, prompts = torch.cat([mu, nothing]), torch.cat([prompt, nothing])
         speakers = torch.cat([speaker, torch.zeros_like(speaker)])
         times = [1 - math.cos(step / self.steps * math.pi / 2) for step in range(self.steps + 1)]
         for now, later in zip(times, times[1:], strict=False):
             time = torch.tensor(now, device=x.device)
-            both = self.decoder.estimator(torch.cat([x, x]).to(mu.dtype), mus, time, speakers, prompts)
+            both = estimator(torch.cat([x, x]).to(mu.dtype), mus, time, speakers, prompts)
             guided, free = both.float().chunk(2)
             x = x + (later - now) * ((1 + self.guidance) * guided - self.guidance * free)
         return x
