@@ -1,7 +1,7 @@
 """`cslm pull`: the files of a bundle from the Hugging Face hub or a directory, checked, and the same ones ever after.
 
 The first pull records commit and SHA-256 of everything in `bundle.lock.json`; later ones ask for that commit and refuse a file
-that differs. `huggingface_hub` resumes what broke off, shows progress and keeps tokens.
+that differs. `huggingface_hub` takes up what broke off within one pull, shows progress and keeps tokens.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def _disk(path: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise BundleError(
-            f"no space left for {path}; what was fetched is kept, make room and pull again", code="no_space"
+            f"no space left for {path}; complete files are kept, make room and pull again", code="no_space"
         ) from error
 
 
@@ -235,7 +235,7 @@ def _hub(repository: Repository, revision: str) -> Iterator[None]:
         if not (isinstance(error, (errors.HfHubHTTPError, errors.OfflineModeIsEnabled)) or _is_network(error)):
             raise
         raise BundleError(
-            f"the hub did not give {repo}: {type(error).__name__}. What was fetched is kept: try again, set HF_ENDPOINT to a "
+            f"the hub did not give {repo}: {type(error).__name__}. Complete files are kept: try again, set HF_ENDPOINT to a "
             f"mirror, {by_hand}",
             code="hub_unreachable",
         ) from error

@@ -14,12 +14,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Hub:
-    """`files`: by repository and path. `gated`, `broken_after`: what goes wrong, the latter a number of bytes of each answer."""
+    """`files`: by repository and path. `gated`: behind a licence. The next `breaks` files longer than `breaks_after` bytes end there."""
 
     files: dict[str, dict[str, bytes]]
     commit: str = "a" * 40
     gated: bool = False
-    broken_after: int | None = None
+    breaks: int = 0
+    breaks_after: int = 0
     url: str = ""
     asked: list[str] = field(default_factory=list[str])
     ranges: list[str] = field(default_factory=list[str])
@@ -86,8 +87,9 @@ def running(hub: Hub) -> Iterator[Hub]:
             self.end_headers()
             if not body:
                 return
-            if file and hub.broken_after is not None and len(data) - start > hub.broken_after:
-                self.wfile.write(data[start : start + hub.broken_after])
+            if file and hub.breaks and len(data) - start > hub.breaks_after:
+                hub.breaks -= 1
+                self.wfile.write(data[start : start + hub.breaks_after])
                 self.wfile.flush()
                 self.close_connection = True
                 self.connection.close()

@@ -108,11 +108,22 @@ def test_a_file_that_is_other_than_it_was_is_refused(place: Place) -> None:
     assert "flow.pt" in place.refused("checksum_mismatch")
 
 
-def test_a_broken_transfer_is_resumed(place: Place) -> None:
-    place.hub.broken_after = 1 << 20
-    place.refused("hub_unreachable")
-    place.hub.broken_after = None
+def test_a_transfer_that_breaks_is_continued_where_it_broke(place: Place) -> None:
+    big = BIG * 12  # the hub's client keeps whole pieces of 10 MiB
+    place.hub.files[LM]["model-00001-of-00002.safetensors"] = big
+    place.hub.breaks, place.hub.breaks_after = 1, 11 << 20
     place.pull()
+    assert place.hub.ranges == [f"bytes={10 << 20}-"]
+    assert (place.target / "lm" / "model-00001-of-00002.safetensors").read_bytes() == big
+
+
+def test_what_was_complete_when_a_pull_failed_is_not_fetched_again(place: Place) -> None:
+    place.hub.breaks, place.hub.breaks_after = 1000, 1 << 20
+    place.refused("hub_unreachable")
+    place.hub.breaks = 0
+    place.hub.asked.clear()
+    place.pull()
+    assert not [path for path in place.hub.asked if path.endswith("/config.json")]
     assert (place.target / "lm" / "model-00001-of-00002.safetensors").read_bytes() == BIG
 
 
