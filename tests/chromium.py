@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import ConsoleMessage, Page
 
 DATA = Path(__file__).parent / "data"
 RATE_HZ = 16_000
@@ -60,6 +60,11 @@ def _samples(path: Path) -> np.ndarray:
         return np.frombuffer(wav.readframes(wav.getnframes()), np.int16)
 
 
+def _is_error(line: ConsoleMessage) -> bool:
+    """An error of the page: not that a request was answered by 426, which is how it learns that the server is well."""
+    return line.type == "error" and "426 (Upgrade Required)" not in line.text
+
+
 @contextmanager
 def open_page(
     url: str,
@@ -71,6 +76,7 @@ def open_page(
     dark: bool = False,
     before: str = "",
     errors: bool = False,
+    more_flags: Sequence[str] = (),
 ) -> Iterator[Page]:
     """The page at `url`. The microphone speaks `microphone` once, from the moment it is opened, then is silent.
 
@@ -81,7 +87,7 @@ def open_page(
 
     expect.set_options(timeout=PATIENCE_MS)
     path = chromium_path()
-    flags = [flag for flag in _FLAGS if allow_microphone or flag != "--use-fake-ui-for-media-stream"]
+    flags = [flag for flag in _FLAGS if allow_microphone or flag != "--use-fake-ui-for-media-stream"] + [*more_flags]
     if microphone:
         flags.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
     if not allow_microphone:
@@ -95,7 +101,7 @@ def open_page(
             )
             page.set_default_timeout(PATIENCE_MS)
             page.on("pageerror", lambda error: problems.append(str(error)))
-            page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+            page.on("console", lambda line: problems.append(line.text) if _is_error(line) else None)
             page.add_init_script(before)
             page.goto(url)
             yield page

@@ -26,9 +26,13 @@ def main(url: str) -> None:
             answered(page, 1)
             page.locator(".timing summary").nth(1).click()
             take(page, "page.png")
-        with open_page(url, width=390, height=720, dark=True) as page:
-            page.get_by_role("button", name="What is the capital of France?").click()
+        microphone = recording(Path(scratch) / "phone.wav", 0.3, "ask_france_en")
+        with open_page(url, microphone=microphone, width=390, height=720, dark=True) as page:
+            page.get_by_role("button", name="你好，你叫什么名字？").click()
             answered(page, 0)
+            page.get_by_role("button", name="Start talking").click()
+            expect(page.locator("#phase")).to_have_text("Hearing you…", timeout=PATIENCE_MS)
+            page.wait_for_timeout(700)
             take(page, "page-phone.png")
 
 

@@ -85,6 +85,7 @@ def test_a_typed_question_is_answered_aloud_in_the_language_asked_for(url: str) 
         page.keyboard.press("Enter")
         wait_until_answered(page)
         wait_for_sound(page)
+        expect(page.locator(".answer .unheard")).to_have_text("", timeout=ANSWER_MS)
         answer = page.locator(".answer .words")
         assert any("\u4e00" <= character <= "\u9fff" for character in answer.inner_text())
         assert answer.get_attribute("lang") == "zh"

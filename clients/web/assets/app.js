@@ -2,18 +2,20 @@
 
 import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
-import { Microphone, MicrophoneError, listMicrophones } from "./microphone.js";
+import { Microphone, MicrophoneError, listDevices, unavailable } from "./microphone.js";
 import * as panel from "./panel.js";
 import { $ } from "./panel.js";
 import { WIRE_RATE_HZ, fromBase64, toBase64 } from "./pcm.js";
-import { realtimeAddress, servedModel, whyClosed } from "./server.js";
+import { realtimeAddress, refusal, servedModel } from "./server.js";
 import { loadSettings, saveSetting } from "./settings.js";
 import { Speaker } from "./speaker.js";
 import { TurnList } from "./view.js";
+import { stayAwake } from "./wake.js";
 
 const FORMAT = { type: "audio/pcm", rate: WIRE_RATE_HZ };
 const SILENT_FRAMES = 250; // 5 s of digital silence: a switch on the device, or the wrong device
 const MODEL_RETRY_MS = 3_000;
+const ECHO = "This microphone has no echo cancellation. Wear headphones, or the answer will interrupt itself.";
 const UNUSED_MS = 120_000; // without a microphone, a connection is given back after this; the next question reopens it
 
 const settings = loadSettings();
@@ -26,6 +28,7 @@ const connection = new Connection(() => realtimeAddress(model, settings.key));
 let model = null;
 let session = null; // as the server describes it, while connected
 let live = false; // the microphone is on
+let starting = false; // it is being asked for
 let muted = false;
 let hearing = false; // the server hears the user speak
 let responding = null; // id of the response the server is producing
@@ -40,42 +43,64 @@ const playable = new Set(); // answers of this connection, less those that were 
 
 async function findModel() {
   const found = await servedModel(settings.key);
-  if (found.model) {
-    model = found.model.id;
-    $("model").textContent = model;
-    panel.offerVoices(found.model.voices ?? [], settings.voice);
-  }
-  return found;
+  if (!found) return false;
+  model = found.id;
+  $("model").textContent = model;
+  panel.offerVoices(found.voices ?? [], settings.voice);
+  return true;
 }
 
 /** Before the first connection; a server that is still loading is asked again. */
 async function prepare() {
-  const { problem, passing } = await findModel();
+  const problem = (await findModel()) ? null : await refusal(model, settings.key);
   if (connection.state !== "idle") return;
-  if (problem) panel.notify(problem);
-  else panel.hideNotice();
-  if (passing) setTimeout(prepare, MODEL_RETRY_MS);
+  if (problem) panel.notify(problem.text, { ...whatToDo(problem), about: "server" });
+  else if (unavailable()) panel.notify(unavailable());
+  else panel.hideNotice("server");
+  if (problem?.passing) setTimeout(prepare, MODEL_RETRY_MS);
 }
+
+const ENTER_KEY = { label: "Enter the key", act: () => openSettings("key") };
+const TRY_NOW = { label: "Try now", act: () => connection.open() };
+
+const whatToDo = (problem) => (problem.key ? ENTER_KEY : {});
 
 function configure() {
   const input = { format: FORMAT, turn_detection: { type: "server_vad", create_response: true, interrupt_response: true } };
   const output = settings.voice ? { format: FORMAT, voice: settings.voice } : { format: FORMAT };
-  const { replyLanguage } = settings;
-  connection.send({ type: "session.update", session: { type: "realtime", audio: { input, output }, reply_language: replyLanguage } });
+  const session = { type: "realtime", audio: { input, output }, reply_language: settings.replyLanguage };
+  if (!Speaker.possible) session.output_modalities = ["text"];
+  connection.send({ type: "session.update", session });
 }
 
-connection.addEventListener("state", async ({ detail: { state, close } }) => {
-  panel.showConnection(state);
+connection.addEventListener("state", async ({ detail: { state, close, retryMs } }) => {
+  panel.showConnection(state, retryMs);
   if (state === "open") opened();
   if (state === "idle" || state === "waiting") lost(state === "waiting");
   show();
-  if (!close) return;
-  const reason = whyClosed(close, await findModel());
-  if (connection.state !== "open") panel.notify(state === "waiting" ? `${reason} Trying again…` : reason);
+  if (close) await explain(close);
 });
 
+/** Why the connection is gone. What will not pass by itself ends the attempts. */
+async function explain({ code, reason, opened }) {
+  if (code === 0) return panel.notify(reason, ENTER_KEY);
+  const problem = await refusal(model, settings.key);
+  if (connection.state !== "waiting" && connection.state !== "connecting") return;
+  if (problem && !problem.passing) {
+    connection.close();
+    microphoneOff();
+    panel.notify(problem.text, { ...whatToDo(problem), about: "server" });
+    return;
+  }
+  const unexplained = reason ? `The connection was closed: ${reason}.` : "The connection was lost.";
+  const refused = "The server is there, but something on the way does not let WebSockets through.";
+  panel.notify(`${problem?.text ?? (opened ? unexplained : refused)} Trying again…`, { ...TRY_NOW, about: "server" });
+}
+
 function opened() {
-  panel.hideNotice();
+  panel.hideNotice("server");
+  if (!model) findModel();
+  if (conversation.turns.length) panel.announce("Connected again.");
   sentSamples = 0;
   configure();
   conversation.replay().forEach((event) => connection.send(event));
@@ -84,6 +109,7 @@ function opened() {
 function lost(unexpectedly) {
   hearing = questionWaits = false;
   responding = session = null;
+  speaker.end(conversation.active?.answerItemId); // what has arrived is still played
   playable.clear();
   conversation.disconnect(unexpectedly ? "The connection was lost." : null);
   turnList.keep(conversation.turns);
@@ -111,7 +137,7 @@ const REACTIONS = {
     interrupt();
   },
   "input_audio_buffer.speech_stopped": () => (hearing = false),
-  "conversation.item.input_audio_transcription.completed": ({ transcript }) => panel.announce(`You: ${transcript}`),
+  "conversation.item.input_audio_transcription.completed": ({ transcript }) => read(`You: ${transcript}`),
   "response.created": ({ response }) => (responding = response.id),
   "response.output_item.added": ({ item }) => playable.add(item.id),
   "response.output_audio.delta": ({ item_id, delta }) => playable.has(item_id) && speaker.push(item_id, fromBase64(delta)),
@@ -119,14 +145,22 @@ const REACTIONS = {
   "response.done": ({ response }, turn) => {
     if (responding === response.id) responding = null;
     if (turn?.answerItemId) speaker.end(turn.answerItemId);
-    if (turn?.answer) panel.announce(`Answer: ${turn.answer}`);
+    if (turn?.answer) read(`Answer: ${turn.answer}`);
     if (questionWaits) answerTyped();
     watchUse();
   },
   error: ({ error }, turn) => {
-    if (!turn && error?.code !== "response_cancel_not_active") panel.notify(error?.message ?? "The server reported an error.");
+    if (!turn && !HARMLESS.has(error?.code)) panel.notify(error?.message ?? "The server reported an error.");
   },
 };
+
+// A race that the page lost, and the last word of a session at its time limit: the next one opens by itself.
+const HARMLESS = new Set(["response_cancel_not_active", "session_expired"]);
+
+/** What was said, for screen readers, if the user wants that beside the voice. */
+function read(text) {
+  if (settings.read === "on") panel.announce(text);
+}
 
 /** When the voice ended: the server names the sample, the silence it waited for is known, and we know when we sent it. */
 function voiceEnded(event, now) {
@@ -149,27 +183,31 @@ microphone.addEventListener("frame", ({ detail: { buffer, rms } }) => {
   sentAt = performance.now();
 });
 
-microphone.addEventListener("lost", () => {
-  stopTalking();
-  panel.notify("The microphone was disconnected.");
-});
+/** A device that was unplugged is replaced by another, if there is one. */
+microphone.addEventListener("lost", () => startTalking("The microphone was disconnected; another one is used now."));
 
-async function startTalking() {
-  $("talk").disabled = true;
+async function startTalking(remark) {
+  if (starting) return;
+  starting = true;
   panel.hideNotice();
   panel.showPhase("Allow the microphone in your browser…");
   try {
+    if (unavailable()) throw new MicrophoneError(unavailable());
     await speaker.open();
     await microphone.start(speaker.context, settings.device);
     live = true;
     mute(false);
     connection.open();
+    stayAwake(true);
+    panel.announce("Microphone on.");
+    if (remark) panel.notify(remark);
+    else if (microphone.cancelsEcho === false) panel.notify(ECHO);
     await showDevices();
   } catch (error) {
     microphoneOff();
     panel.notify(error instanceof MicrophoneError ? error.message : `Sound could not be started (${error.message}).`);
   }
-  $("talk").disabled = false;
+  starting = false;
 }
 
 function stopTalking() {
@@ -180,6 +218,8 @@ function stopTalking() {
 
 function microphoneOff() {
   microphone.stop();
+  stayAwake(false);
+  if (live) panel.announce("Microphone off.");
   live = false;
   panel.showLevel(0);
   show();
@@ -213,9 +253,10 @@ function stopAnswer() {
   return interrupt();
 }
 
+/** Asks in writing; false where there is no connection to ask over, and the user has been told. */
 async function ask(text) {
   await speaker.open();
-  if (!(await connected())) return;
+  if (!(await connected())) return false;
   await stopAnswer();
   const id = `item_${crypto.getRandomValues(new Uint32Array(2)).join("")}`;
   const content = [{ type: "input_text", text }];
@@ -224,6 +265,7 @@ async function ask(text) {
   questionWaits = true;
   if (!responding) answerTyped();
   show();
+  return true;
 }
 
 function answerTyped() {
@@ -245,22 +287,30 @@ function connected() {
   });
 }
 
-speaker.addEventListener("started", ({ detail: { id } }) => {
-  const turn = conversation.heard(id, performance.now());
-  if (turn) turnList.draw(turn);
-});
+for (const type of ["started", "progress", "finished"]) {
+  speaker.addEventListener(type, ({ detail: { id, played = 0, rms } }) => {
+    const turn = conversation.heard(id, (1000 * played) / WIRE_RATE_HZ, performance.now());
+    if (turn) turnList.draw(turn);
+    if (rms !== undefined) panel.showOutputLevel(rms);
+  });
+}
 
 for (const type of ["started", "progress", "finished", "flushed", "underrun"]) speaker.addEventListener(type, show);
+
+speaker.addEventListener("paused", () => {
+  panel.notify("The system has paused the sound of this page.", { label: "Go on", act: () => speaker.open() });
+});
 
 // ---- What the user sees and does ----
 
 function show() {
-  $("stop").hidden = !responding && !speaker.busy;
+  panel.keepFocus(() => ($("stop").hidden = !responding && !speaker.busy));
   $("welcome").hidden = conversation.turns.length > 0;
-  panel.showMicrophone({ live, muted });
+  panel.showMicrophone({ live, muted, sounding: speaker.busy });
   panel.showPhase(phase());
   const { playedSamples, underruns, context } = speaker;
-  panel.showDetails({ sentSamples, playedSamples, underruns, outputHz: context?.sampleRate, sessionId: session?.id });
+  const { cancelsEcho } = microphone;
+  panel.showDetails({ sentSamples, playedSamples, underruns, outputHz: context?.sampleRate, sessionId: session?.id, cancelsEcho });
 }
 
 function phase() {
@@ -273,27 +323,39 @@ function phase() {
 }
 
 async function showDevices() {
-  panel.offerMicrophones(await listMicrophones(), settings.device);
+  panel.offerDevices("device", await listDevices("audioinput"), settings.device);
+  panel.offerDevices("loudspeaker", await listDevices("audiooutput"), settings.loudspeaker);
+}
+
+function openSettings(focus) {
+  show();
+  showDevices();
+  $("settings").showModal();
+  if (focus) $(focus).select();
 }
 
 $("talk").addEventListener("click", () => (live ? stopTalking() : startTalking()));
 $("mute").addEventListener("click", () => mute(!muted));
 $("stop").addEventListener("click", stopAnswer);
-$("notice").querySelector("button").addEventListener("click", panel.hideNotice);
-$("open-settings").addEventListener("click", () => {
-  showDevices();
-  $("settings").showModal();
-});
+$("notice").querySelector(".dismiss").addEventListener("click", () => panel.hideNotice());
+$("open-settings").addEventListener("click", () => openSettings());
 
-$("ask").addEventListener("submit", (event) => {
+$("ask").addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = $("text").value.trim();
   if (!text) return;
   $("text").value = "";
-  ask(text);
+  if (!(await ask(text))) $("text").value ||= text;
 });
 
+// Timings that unfold below the edge come into view.
+$("turns").addEventListener("toggle", ({ target }) => target.open && target.scrollIntoView({ block: "nearest" }), true);
+
 $("examples").addEventListener("click", ({ target }) => target.matches("button") && ask(target.textContent));
+
+$("turns").addEventListener("click", ({ target }) => {
+  if (target.matches(".again")) ask(target.closest(".turn").querySelector(".question .words").textContent);
+});
 
 $("reply-language").addEventListener("change", ({ target }) => {
   saveSetting(settings, "replyLanguage", target.value);
@@ -304,6 +366,13 @@ $("device").addEventListener("change", async ({ target }) => {
   saveSetting(settings, "device", target.value);
   if (live) await startTalking();
 });
+
+$("loudspeaker").addEventListener("change", ({ target }) => {
+  saveSetting(settings, "loudspeaker", target.value);
+  speaker.use(target.value);
+});
+
+$("announce-on").addEventListener("change", ({ target }) => saveSetting(settings, "read", target.checked ? "on" : "off"));
 
 $("voice").addEventListener("change", ({ target }) => {
   saveSetting(settings, "voice", target.value);
@@ -323,6 +392,9 @@ document.addEventListener("keydown", ({ key }) => {
 navigator.mediaDevices?.addEventListener("devicechange", showDevices);
 
 $("key").value = settings.key;
+$("announce-on").checked = settings.read === "on";
+$("loudspeaker-row").hidden = !Speaker.choosable;
+speaker.use(settings.loudspeaker);
 for (const radio of $("reply-language").querySelectorAll("input")) radio.checked = radio.value === settings.replyLanguage;
 show();
 prepare();

@@ -6,8 +6,9 @@ const STABLE_MS = 5_000;
 const MAX_BUFFERED_BYTES = 512 * 1024; // about 8 s of speech: the network has stalled
 
 /**
- * Events: `state` (detail: {state, close?: {code, reason, opened}}), `message` (detail: a server event).
- * States: idle → connecting → open → (waiting → connecting …) → idle. `open` means `session.created` has come.
+ * Events: `state` (detail: {state, close?: {code, reason, opened}, retryMs?}), `message` (detail: a server event).
+ * States: idle → connecting → open → (waiting → connecting …) → idle. `open` means `session.created` has come; `waiting`
+ * lasts `retryMs`, or until `open()` is called or the device is online again.
  */
 export class Connection extends EventTarget {
   constructor(address) {
@@ -69,9 +70,9 @@ export class Connection extends EventTarget {
     const wasStable = opened && performance.now() - this.openedAt > STABLE_MS;
     this.failures = wasStable ? 0 : this.failures + 1;
     const delay = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.max(0, this.failures - 1));
-    const retryMs = delay * (0.5 + Math.random() / 2);
+    const retryMs = delay * (0.5 + Math.random() / 2); // so that not all pages come back in the same moment
     this.timer = setTimeout(() => this.connect(), retryMs);
-    this.enter("waiting", { close: { ...close, opened } });
+    this.enter("waiting", { close: { ...close, opened }, retryMs });
   }
 
   drop() {

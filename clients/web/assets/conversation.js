@@ -21,14 +21,25 @@ class Turn {
     this.itemId = itemId;
     this.question = question;
     this.questionDone = typed;
-    this.answer = "";
+    this.pieces = []; // of the answer's text, {text, fromMs}: spoken by the audio that comes behind it
     this.responseId = null;
     this.answerItemId = null;
     this.status = typed ? "asked" : "listening"; // → asked → answering → done | interrupted | failed
     this.failure = "";
     this.audioMs = 0; // received
-    this.heardMs = null; // of an interrupted answer
+    this.audioOver = false; // no more of it will come
+    this.heardMs = 0; // played
     this.marks = {};
+  }
+
+  get answer() {
+    return this.pieces.map(({ text }) => text).join("");
+  }
+
+  say(text) {
+    const last = this.pieces.at(-1);
+    if (last?.fromMs === this.audioMs) last.text += text;
+    else this.pieces.push({ text, fromMs: this.audioMs });
   }
 
   mark(name, atMs) {
@@ -60,12 +71,20 @@ class Turn {
     return stages;
   }
 
-  /** The part of the answer that was heard: all of it, or what an interruption let through, to the word as far as can be told. */
+  /**
+   * The words that were heard so far. Within a piece they are taken to come at an even pace; a piece whose audio is not
+   * complete has no pace yet, and waits for its end. An answer without audio is there to be read.
+   */
   get heardAnswer() {
-    if (this.heardMs === null || this.heardMs >= this.audioMs) return this.answer;
-    const end = Math.round((this.answer.length * this.heardMs) / this.audioMs);
-    const wordEnd = this.answer.lastIndexOf(" ", end);
-    return this.answer.slice(0, this.answer.includes(" ") ? Math.max(0, wordEnd) : end);
+    if (!this.audioMs) return this.over && this.status !== "interrupted" ? this.answer : "";
+    const closed = this.audioOver || this.over;
+    let heard = "";
+    this.pieces.forEach(({ text, fromMs }, n) => {
+      const toMs = this.pieces[n + 1]?.fromMs ?? (closed ? this.audioMs : Infinity);
+      if (toMs <= this.heardMs + 1) heard += text;
+      else if (fromMs < this.heardMs) heard += wholeWords(text, (this.heardMs - fromMs) / (toMs - fromMs));
+    });
+    return heard;
   }
 
   get over() {
@@ -101,9 +120,9 @@ export class Conversation {
 
   /** What was said so far, as events that tell it to a new session. */
   replay() {
-    const messages = this.turns.slice(-REPLAYED_TURNS).flatMap(({ question, heardAnswer }) => [
+    const messages = this.turns.slice(-REPLAYED_TURNS).flatMap(({ question, answer, heardAnswer, status }) => [
       { role: "user", content: [{ type: "input_text", text: question }] },
-      { role: "assistant", content: [{ type: "output_text", text: heardAnswer }] },
+      { role: "assistant", content: [{ type: "output_text", text: status === "interrupted" ? heardAnswer : answer }] },
     ]);
     return messages
       .filter(({ content }) => content[0].text.trim())
@@ -112,18 +131,20 @@ export class Conversation {
 
   /** The user cut the answer off after `heardMs` of it. */
   interrupt(answerItemId, heardMs) {
-    const turn = this.turns.find((one) => one.answerItemId === answerItemId);
+    const turn = this.ofAnswer(answerItemId);
     if (!turn) return null;
     turn.status = "interrupted";
     turn.heardMs = heardMs;
     return turn;
   }
 
-  /** The first sound of an answer left the loudspeaker. */
-  heard(answerItemId, atMs) {
-    const turn = this.turns.find((one) => one.answerItemId === answerItemId);
-    turn?.mark("heard", atMs);
-    return turn ?? null;
+  /** `heardMs` of an answer have left the loudspeaker; 0 with the first sound, at `atMs`. */
+  heard(answerItemId, heardMs, atMs) {
+    const turn = this.ofAnswer(answerItemId);
+    if (!turn) return null;
+    turn.mark("heard", atMs);
+    if (turn.status !== "interrupted") turn.heardMs = heardMs;
+    return turn;
   }
 
   /** Takes a server event and returns the turn it changed, or null. `voiceEndedMs`: of `speech_stopped`, on the same clock. */
@@ -140,6 +161,10 @@ export class Conversation {
 
   ofItem(id) {
     return this.turns.find((turn) => turn.itemId === id);
+  }
+
+  ofAnswer(itemId) {
+    return this.turns.find((turn) => turn.answerItemId === itemId);
   }
 
   ofResponse(id) {
@@ -213,6 +238,12 @@ const HANDLERS = {
     return turn;
   },
 
+  "response.output_audio.done": (talk, { response_id }) => {
+    const turn = talk.ofResponse(response_id);
+    if (turn) turn.audioOver = true;
+    return turn;
+  },
+
   error: (talk, { error }) => {
     // An error before the response began can only mean that the question was refused.
     const turn = talk.turns.find((one) => one.status === "asked");
@@ -238,6 +269,15 @@ function answerText(talk, { response_id, delta }, atMs) {
   const turn = talk.ofResponse(response_id);
   if (!turn || turn.status !== "answering") return null;
   turn.mark("text", atMs);
-  turn.answer += delta;
+  turn.say(delta);
   return turn;
 }
+
+/** The first `share` of a text, back to the end of a word (Chinese: a character). */
+function wholeWords(text, share) {
+  let end = Math.floor(text.length * share);
+  while (end > 0 && end < text.length && IN_WORD.test(text[end - 1]) && IN_WORD.test(text[end])) end -= 1;
+  return text.slice(0, end);
+}
+
+const IN_WORD = /[^\s\u2e80-\uffff]/; // neighbours of this kind belong together: all but space and scripts without it

@@ -37,27 +37,31 @@ export class Microphone extends EventTarget {
     this.stream = this.source = this.node = this.own = null;
   }
 
-  get deviceId() {
-    return this.stream?.getAudioTracks()[0]?.getSettings().deviceId ?? null;
+  /** Whether the browser takes the answer out of what the microphone hears; undefined where it does not say. */
+  get cancelsEcho() {
+    return this.stream?.getAudioTracks()[0]?.getSettings().echoCancellation;
   }
 }
 
-/** Microphones by name; names are empty until permission was given. */
-export async function listMicrophones() {
+/** Why there can be no microphone, in words for the user; null when there may be one. */
+export function unavailable() {
+  if (navigator.mediaDevices?.getUserMedia) return null;
+  return globalThis.isSecureContext
+    ? "This browser gives pages no access to a microphone. You can still type."
+    : "This page is not secure, so the browser gives it neither microphone nor sound. Open it over https, or on the server itself as http://localhost. Here you can type and read.";
+}
+
+/** Devices of a kind ("audioinput", "audiooutput"); none until permission was given, because they have no names before. */
+export async function listDevices(kind) {
   const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
-  return devices.filter(({ kind, deviceId }) => kind === "audioinput" && deviceId !== "");
+  return devices.filter((device) => device.kind === kind && !["", "default"].includes(device.deviceId));
 }
 
 export class MicrophoneError extends Error {}
 
 async function capture(deviceId) {
-  if (!navigator.mediaDevices?.getUserMedia) {
-    throw new MicrophoneError(
-      globalThis.isSecureContext
-        ? "This browser gives pages no access to a microphone. You can still type."
-        : "Browsers give the microphone only to secure pages. Open this page over https, or on the server itself as http://localhost.",
-    );
-  }
+  const why = unavailable();
+  if (why) throw new MicrophoneError(why);
   try {
     return await request(deviceId);
   } catch (error) {

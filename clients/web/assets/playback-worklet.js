@@ -16,6 +16,7 @@ class Playback extends AudioWorkletProcessor {
     this.fade = 1;
     this.starved = false;
     this.unreported = 0;
+    this.energy = 0;
     this.port.onmessage = ({ data }) => this[data.type](data);
   }
 
@@ -90,6 +91,7 @@ class Playback extends AudioWorkletProcessor {
     for (let i = 0; i < count; i++) {
       this.fade = Math.min(1, this.fade + 1 / FADE_IN_SAMPLES);
       output[at + i] = chunk[item.offset + i] * this.fade;
+      this.energy += output[at + i] * output[at + i];
     }
     if (count) this.last = output[at + count - 1];
     item.offset += count;
@@ -106,8 +108,9 @@ class Playback extends AudioWorkletProcessor {
     this.unreported += samples;
     const [item] = this.items;
     if (!item || this.unreported < REPORT_S * sampleRate) return;
-    this.unreported = 0;
-    this.port.postMessage({ type: "progress", id: item.id, played: played(item), queuedS: item.queued / sampleRate });
+    const rms = Math.sqrt(this.energy / this.unreported);
+    this.unreported = this.energy = 0;
+    this.port.postMessage({ type: "progress", id: item.id, played: played(item), rms });
   }
 }
 

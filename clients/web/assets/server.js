@@ -1,36 +1,67 @@
-// Where the server is, what it serves, and what to tell the user when it does not answer.
+// Where the server is, what it serves, and what to tell the user when it does not let us in.
 
 /** Address and subprotocols of the realtime socket. Browsers can send a key to a socket only as a subprotocol. */
 export function realtimeAddress(model, key) {
-  const url = new URL("v1/realtime", location.href);
+  const url = realtimeUrl(model);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  url.hash = "";
-  url.search = "";
-  if (model) url.searchParams.set("model", model);
   return { url, protocols: key ? ["realtime", `openai-insecure-api-key.${key}`] : ["realtime"] };
 }
 
-/** {model} as the server describes it, or {problem, passing} in words for the user; passing: it may go away by itself. */
+/** The model as the server describes it, or null when it does not say. */
 export async function servedModel(key) {
-  let response;
   try {
-    response = await fetch("v1/models", { headers: key ? { Authorization: `Bearer ${key}` } : {} });
+    const response = await fetch("v1/models", { headers: authorization(key) });
+    return response.ok ? ((await response.json()).data?.[0] ?? null) : null;
   } catch {
-    return { problem: "The server does not answer.", passing: true };
+    return null;
   }
-  if (response.status === 401 || response.status === 403) {
-    const wrong = "The server does not accept this API key. Change it in the settings.";
-    return { problem: key ? wrong : "The server asks for an API key. Enter it in the settings." };
-  }
-  const models = response.ok ? ((await response.json()).data ?? []) : [];
-  return models.length ? { model: models[0] } : { problem: "The server is still loading its model.", passing: true };
 }
 
-/** Why a socket closed, in words for the user; `served`: what `servedModel` found out after that. */
-export function whyClosed({ code, reason, opened }, { problem }) {
-  if (code === 0) return reason;
-  if (problem) return problem;
-  if (reason) return `The connection was closed: ${reason}.`;
-  // A refused handshake tells a page nothing. The server is up and knows us, so it must be full.
-  return opened ? "The connection was lost." : "The server has no place for another conversation at the moment.";
+/**
+ * Why the server lets us not in, as {text, passing, key}, or null if it does. A page does not learn why its socket was
+ * refused; the same address without an upgrade says so. `passing`: it may go away by itself; `key`: the key is the matter.
+ */
+export async function refusal(model, key) {
+  let response;
+  try {
+    response = await fetch(realtimeUrl(model), { headers: authorization(key) });
+  } catch {
+    return { text: "The server does not answer.", passing: true };
+  }
+  if (response.status === 426) return null;
+  const { code, message } = await errorOf(response);
+  return {
+    text: REFUSALS[code] ?? message ?? `The server refused the conversation (HTTP ${response.status}).`,
+    passing: response.status >= 500 || response.status === 429,
+    key: response.status === 401 || response.status === 403,
+  };
+}
+
+const REFUSALS = {
+  missing_api_key: "The server asks for an API key.",
+  invalid_api_key: "The server does not accept this API key.",
+  at_capacity: "All places of this server are taken.",
+  model_loading: "The server is still loading its model.",
+  model_failed: "The server could not load its model.",
+  engine_unavailable: "A part of the server has failed and is being restarted.",
+};
+
+function realtimeUrl(model) {
+  const url = new URL("v1/realtime", location.href);
+  url.hash = "";
+  url.search = "";
+  if (model) url.searchParams.set("model", model);
+  return url;
+}
+
+function authorization(key) {
+  return key ? { Authorization: `Bearer ${key}` } : {};
+}
+
+async function errorOf(response) {
+  try {
+    return (await response.json()).error ?? {};
+  } catch {
+    return {};
+  }
 }

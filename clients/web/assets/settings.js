@@ -1,6 +1,6 @@
 // What the user chose. The key stays in this tab; the rest is kept for the next visit.
 
-const DEFAULTS = { device: "", voice: "", replyLanguage: "auto" };
+const DEFAULTS = { device: "", loudspeaker: "", voice: "", replyLanguage: "auto", read: "on" };
 
 /** Reads the settings; a key in the address (`#key=…`) is taken over and removed from it. */
 export function loadSettings() {

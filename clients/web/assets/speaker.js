@@ -2,31 +2,62 @@
 
 import { WIRE_RATE_HZ } from "./pcm.js";
 
-/** Events: `started` ({id}), `progress` ({id, played, queuedS}), `finished` ({id, played}), `underrun` ({id}). Samples at 24 kHz. */
+/**
+ * Events: `started` ({id}), `progress` ({id, played, rms}), `finished` ({id, played}), `underrun` ({id}), samples at 24 kHz;
+ * `paused` when the system took the audio output away, until `open` is called again.
+ */
 export class Speaker extends EventTarget {
   constructor() {
     super();
     this.context = null;
+    this.deviceId = "";
     this.played = new Map();
     this.underruns = 0;
     this.flushed = [];
   }
 
+  /** Whether there can be sound: pages that are not secure have no audio worklets. */
+  static get possible() {
+    return "audioWorklet" in AudioContext.prototype;
+  }
+
   /** Opens the audio output. Call it from a click or key press: browsers forbid sound before that. */
   async open() {
+    if (!Speaker.possible) return;
     if (!this.context) {
       this.context = createContext();
       await this.context.audioWorklet.addModule(new URL("playback-worklet.js", import.meta.url));
       this.node = new AudioWorkletNode(this.context, "playback", { numberOfInputs: 0, outputChannelCount: [1] });
       this.node.port.onmessage = ({ data }) => this.report(data);
       this.node.connect(this.context.destination);
+      this.context.addEventListener("statechange", () => {
+        if (this.context.state !== "running") this.dispatchEvent(new Event("paused"));
+      });
     }
+    await this.use(this.deviceId);
     await this.context.resume();
   }
 
+  /** Chooses the output device ("": the system's), also before `open`. A device that is gone falls back to the system's. */
+  async use(deviceId) {
+    this.deviceId = deviceId;
+    if (!Speaker.choosable || !this.context || this.context.sinkId === deviceId) return;
+    try {
+      await this.context.setSinkId(deviceId);
+    } catch {
+      if (this.context.sinkId !== "") await this.context.setSinkId("");
+    }
+  }
+
+  /** Whether this browser lets a page choose where it plays. */
+  static get choosable() {
+    return "setSinkId" in AudioContext.prototype;
+  }
+
   push(id, pcm) {
+    if (!this.node) return;
     this.current = id;
-    this.node?.port.postMessage({ type: "push", id, pcm }, [pcm.buffer]);
+    this.node.port.postMessage({ type: "push", id, pcm }, [pcm.buffer]);
   }
 
   end(id) {

@@ -20,6 +20,7 @@ export class TurnList {
     const { answer, heardAnswer } = turn;
     write(article.querySelector(".answer .words"), heardAnswer);
     write(article.querySelector(".answer .unheard"), answer.slice(heardAnswer.length));
+    article.querySelector(".cut").hidden = turn.status !== "interrupted" || heardAnswer === answer;
     note(article.querySelector(".note"), turn);
     timing(article.querySelector(".timing"), turn);
     if (follow) this.scroller.scrollTop = this.scroller.scrollHeight;
@@ -60,13 +61,14 @@ function write(element, text) {
   element.lang = CHINESE.test(text) ? "zh" : "en";
 }
 
-function note(element, { status, failure, heardMs }) {
+function note(element, { status, failure, heardMs, question }) {
   const text =
     status === "failed" ? failure || "The answer failed."
     : status === "interrupted" && heardMs ? `Interrupted after ${seconds(heardMs)}`
     : status === "interrupted" ? "Interrupted"
     : "";
-  element.textContent = text;
+  element.querySelector("span").textContent = text;
+  element.querySelector(".again").hidden = status !== "failed" || !question;
   element.hidden = !text;
 }
 
@@ -79,8 +81,8 @@ function timing(details, turn) {
   latency.dataset.ms = Math.round(latencyMs);
   const toFirstSound = stages.filter(({ name }) => name !== "rest");
   details.querySelector(".strip").replaceChildren(...toFirstSound.map((stage) => bar(stage, latencyMs)));
-  const wholeMs = Math.max(...stages.map(({ startMs, durationMs }) => startMs + durationMs), 1);
-  details.querySelector(".stages").replaceChildren(...stages.map((stage) => row(stage, wholeMs)));
+  details.querySelector(".stages").replaceChildren(...stages.map((stage) => row(stage, latencyMs)));
+  details.querySelector(".axis .end").textContent = seconds(latencyMs);
 }
 
 function bar({ name, durationMs }, wholeMs) {
@@ -90,19 +92,25 @@ function bar({ name, durationMs }, wholeMs) {
   return element;
 }
 
-function row(stage, wholeMs) {
+/** A stage on a scale that ends with the first sound; what comes after it is only said. */
+function row(stage, latencyMs) {
   const item = document.createElement("li");
-  const label = document.createElement("span");
-  label.textContent = stage.label;
-  const track = document.createElement("span");
-  track.className = "track";
-  track.style.setProperty("--start", stage.startMs / wholeMs);
-  track.append(bar(stage, wholeMs));
-  const value = document.createElement("span");
-  value.className = "value";
-  value.textContent = `${Math.round(stage.durationMs)} ms`;
-  item.append(label, track, value);
+  item.className = stage.name;
+  const track = bar(stage, latencyMs);
+  track.style.setProperty("--start", stage.startMs / latencyMs);
+  item.append(span("", stage.label), span("track", track), span("value", duration(stage.durationMs)));
   return item;
+}
+
+function duration(ms) {
+  return ms < 10_000 ? `${Math.round(ms)} ms` : seconds(ms);
+}
+
+function span(className, content) {
+  const element = document.createElement("span");
+  element.className = className;
+  element.append(content);
+  return element;
 }
 
 export function seconds(ms) {

@@ -39,6 +39,7 @@ class Script:
     answer_s: float = 1.2
     stage_s: float = 0.06
     key: str | None = None
+    full: bool = False
     received: list[dict[str, Any]] = field(default_factory=list)
     appended_samples: int = 0
     connections: int = 0
@@ -65,7 +66,7 @@ class _Session:
         self.item: str | None = None
         self.count = 0
         self.response: asyncio.Task[None] | None = None
-        self.language = "auto"
+        self.spoken = True
 
     async def send(self, kind: str, **fields: Any) -> None:
         self.count += 1
@@ -90,6 +91,7 @@ class _Session:
     async def obey(self, event: dict[str, Any], described: dict[str, Any]) -> None:
         match event["type"]:
             case "session.update":
+                self.spoken = event["session"].get("output_modalities") != ["text"]
                 await self.send("session.updated", session=described)
             case "conversation.item.create":
                 await self.send("conversation.item.added", item=event["item"])
@@ -146,15 +148,17 @@ class _Session:
                 await self.send(f"{kind}.delta", item_id=item, content_index=0, delta=word + " ")
             await self.send(f"{kind}.completed", item_id=item, content_index=0, transcript=script.transcript)
         await asyncio.sleep(2 * script.stage_s)
-        words, chunks = script.answer.split(" "), list(_tone(script.answer_s))
+        words, chunks = script.answer.split(" "), list(_tone(script.answer_s if self.spoken else 0))
+        text = "output_audio_transcript" if self.spoken else "output_text"
         for i in range(max(len(words), len(chunks))):
             if i < len(words):
                 space = " " if i + 1 < len(words) else ""
-                await self.send("response.output_audio_transcript.delta", **at, delta=words[i] + space)
+                await self.send(f"response.{text}.delta", **at, delta=words[i] + space)
             await asyncio.sleep(script.stage_s / 2)
             if i < len(chunks):
                 await self.send("response.output_audio.delta", **at, delta=base64.b64encode(chunks[i]).decode())
-        await self.send("response.output_audio.done", **at)
+        if self.spoken:
+            await self.send("response.output_audio.done", **at)
         await self.send("response.done", response={"id": response, "status": "completed"})
 
 
@@ -174,12 +178,19 @@ def app_of(script: Script) -> FastAPI:
             return JSONResponse({"error": {"code": "missing_api_key"}}, 401)
         return {"data": [{"id": "cslm-mini", "voices": ["anna"], "languages": ["en", "zh"]}]}
 
+    @app.get("/v1/realtime")
+    async def why_not(request: Request) -> Any:
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if script.key and key != script.key:
+            return JSONResponse({"error": {"code": "invalid_api_key" if key else "missing_api_key"}}, 401)
+        return JSONResponse({"error": {"code": "at_capacity"}}, 503) if script.full else JSONResponse({}, 426)
+
     @app.websocket("/v1/realtime")
     async def realtime(socket: WebSocket) -> None:
         script.connections += 1
         script.loop = asyncio.get_running_loop()
         script.protocols = socket.headers.get("sec-websocket-protocol", "").replace(" ", "").split(",")
-        if script.key and f"openai-insecure-api-key.{script.key}" not in script.protocols:
+        if script.full or (script.key and f"openai-insecure-api-key.{script.key}" not in script.protocols):
             await socket.close(1008)
             return
         await socket.accept(subprotocol="realtime")

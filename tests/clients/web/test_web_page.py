@@ -107,7 +107,7 @@ def test_speaking_interrupts_the_answer(url: str, script: Script, tmp_path: Path
         assert number(page, "played-samples") == played
         first, second = page.locator(".turn").nth(0), page.locator(".turn").nth(1)
         expect(first.locator(".note")).to_contain_text("Interrupted after")
-        heard, unheard = first.locator(".words").nth(1).inner_text(), first.locator(".unheard").inner_text()
+        heard, unheard = first.locator(".words").nth(1).text_content(), first.locator(".unheard").text_content()
         assert heard + unheard == script.answer
         assert unheard
         expect(second.locator(".answer .words")).to_have_text(script.answer)
@@ -232,7 +232,7 @@ def test_everything_has_a_name(url: str) -> None:
         for line in (
             'link "Skip to the question box"',
             'button "Start talking"',
-            "status: Microphone off",
+            "paragraph: Microphone off",
             'group "Answer in"',
             'radio "Auto" [checked]',
             'textbox "Type a question"',
