@@ -57,6 +57,7 @@ CLIENTS = {
     "openai": Client("python", HERE / "programs" / "openai_sdk.py"),
     "openai-agents": Client("javascript", HERE / "javascript" / "openai_agents.mjs"),
     "pipecat": Client("python", HERE / "programs" / "pipecat_pipeline.py"),
+    "livekit": Client("python", HERE / "programs" / "livekit_realtime.py"),
 }
 
 
@@ -80,7 +81,7 @@ async def hold(client: Client, server: str, folder: Path) -> Held:
             str(_write_task(folder, wires)),
             stdout=stack.enter_context(out.open("wb")),
             stderr=stack.enter_context(complaints.open("wb")),
-            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            env=_environment(),
         )
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -90,6 +91,11 @@ async def hold(client: Client, server: str, folder: Path) -> Held:
             await process.wait()
     lines = [json.loads(line) for line in out.read_text().splitlines() if line.startswith('{"scenario"')]
     return Held({line.pop("scenario"): line for line in lines}, wires, process.returncode, complaints.read_text())
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours to import, and nobody's account at OpenAI."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHONPATH", "OPENAI_"))}
 
 
 def _write_task(folder: Path, wires: dict[str, Wire]) -> Path:

@@ -90,7 +90,7 @@ def test_nothing_that_a_client_sends_is_refused(held: Held, scenario: str) -> No
 
 @pytest.mark.parametrize("scenario", ["defaults", "server_vad"])
 def test_the_server_hears_the_end_of_a_turn_and_answers(held: Held, scenario: str) -> None:
-    """As each package is configured by itself, which for one of them means `semantic_vad`, and with `server_vad`."""
+    """As each package is configured by itself, which for two of them means `semantic_vad`, and with `server_vad`."""
     saw = seen(held, scenario)
     is_heard(saw)
     assert saw["heard"].strip()
