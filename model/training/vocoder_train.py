@@ -183,11 +183,14 @@ class Trainer:
         self.path.with_suffix(".part").rename(self.path)
 
 
-def _statistics(items: list[Item], work: Path) -> tuple[Tensor, Tensor]:
-    """Mean and scale of each mel band, fixed at the first call."""
+def _statistics(items: list[Item], work: Path, start: Path | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and scale of each mel band, fixed at the first call; those of the vocoder to begin with, where there is one."""
     path = work / "statistics.pt"
     work.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
+    if not path.exists() and start is not None:
+        weights = load_file(start / "vocoder.safetensors")
+        torch.save((weights["generator.mel_mean"].float(), weights["generator.mel_scale"].float()), path)
+    elif not path.exists():
         mel = torch.cat([i.mel for i in items])
         torch.save((mel.mean(0), mel.std(0)), path)
     mean, scale = torch.load(path, weights_only=True)
@@ -240,7 +243,7 @@ def train_acoustics(speech: Path, work: Path, *, minutes: float, start: Path | N
     from tqdm import tqdm
 
     items = load(speech)
-    mean, scale = _statistics(items, work)
+    mean, scale = _statistics(items, work, start)
     valid, items = items[:24], items[24:]
     model = acoustic_model()
     if start is not None:
@@ -317,7 +320,7 @@ def train_generator(
     from tqdm import tqdm
 
     items = [i for i in load(speech) if VOICES[i.voice] in _GAIN]
-    mean, scale = _statistics(items, work)
+    mean, scale = _statistics(items, work, start)
     inputs = [torch.cat([(i.mel - mean) / scale, i.pitch[:, None], i.voiced[:, None]], dim=1) for i in items]
     if predicted:
         said = predict(work, items)
