@@ -53,12 +53,12 @@ class Paused:
     at_sample: int
 
 
-def patience_ms(finished: float, *, pause_ms: int, longest_ms: int) -> int:
-    """Silence to wait for in all when a turn is over with probability `finished`: from `pause_ms` to `longest_ms`.
+def patience_ms(finished: float, *, shortest_ms: int, longest_ms: int) -> int:
+    """Silence to wait for in all when a turn is over with probability `finished`: from `shortest_ms` to `longest_ms`.
 
     Squared, so that a model that is nearly sure need not be quite sure to be believed.
     """
-    return round(pause_ms + (longest_ms - pause_ms) * (1 - finished) ** 2)
+    return round(shortest_ms + (longest_ms - shortest_ms) * (1 - finished) ** 2)
 
 
 class Endpointer:

@@ -65,6 +65,11 @@ class SemanticVad(Strict):
     interrupt_response: bool = True
 
     @property
+    def shortest_wait_ms(self) -> int:
+        """Silence that there must be however sure the model is: it judges by sound alone, and is sure too often."""
+        return {"low": 800, "medium": 500, "auto": 500, "high": 300}[self.eagerness]
+
+    @property
     def longest_wait_ms(self) -> int:
         """Silence that ends a turn although the model thinks that it goes on."""
         return {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}[self.eagerness]

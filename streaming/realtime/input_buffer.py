@@ -186,8 +186,8 @@ class InputBuffer:
         except Exception:
             log.exception("end-of-turn model failed")  # silence will end the turn
             return
-        longest_ms = detection.longest_wait_ms
-        listener.wait(patience_ms(finished, pause_ms=SEMANTIC_PAUSE_MS, longest_ms=longest_ms))
+        shortest_ms, longest_ms = detection.shortest_wait_ms, detection.longest_wait_ms
+        listener.wait(patience_ms(finished, shortest_ms=shortest_ms, longest_ms=longest_ms))
 
     def _listen_anew(self) -> None:
         detection = self._config.turn_detection
