@@ -16,7 +16,8 @@ and for your own data or a larger model (docs/training.md):
     plot        curves
 
 `python -m model.training STAGE -h` tells a stage's own options. `all` needs `--sources`, a directory with `kokoro.onnx`, `voices/`,
-`whisper-base/model.bin` and hsk-sentences-audio's `sentences.json`; it writes into `--work` and `--bundle`.
+`whisper-base/model.bin`, hsk-sentences-audio's `sentences.json` and, if more English shall be heard, chitchat-dataset's `chats.json`; it
+writes into `--work` and `--bundle`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from model.training.worlds import SENTENCES_VARIABLE
+from model.training.worlds import CHAT_VARIABLE, SENTENCES_VARIABLE
 
 STAGES = {
     "synth": "model.training.synth",
@@ -58,12 +59,13 @@ def plan(sources: Path, work: Path, bundle: Path) -> list[list[str]]:
         ["encoder", "trunk", "--whisper", f"{sources}/whisper-base/model.bin", "--out", f"{bundle}/encoder"],
         ["encoder", "features", "--speech", speech, *encoder, "--out", features],
         ["encoder", "train", "--features", features, *encoder, "--work", f"{work}/encoder", "--minutes", "36"],
-        ["vocoder", "acoustics", "--speech", speech, "--work", f"{work}/vocoder", "--minutes", "15"],
+        ["vocoder", "acoustics", "--speech", speech, "--work", f"{work}/vocoder", "--minutes", "51"],
         ["vocoder", "generator", "--speech", speech, "--work", f"{work}/vocoder", "--minutes", "60", "--predicted"],
+        ["vocoder", "joint", "--speech", speech, "--work", f"{work}/vocoder", "--minutes", "37"],
         ["vocoder", "export", "--work", f"{work}/vocoder", "--out", f"{bundle}/vocoder"],
         ["confusions", "--features", features, *encoder, "--out", f"{work}/confusions.json"],
         ["text", "--bundle", f"{bundle}", "--out", documents, "--confusions", f"{work}/confusions.json"],
-        ["lm", "--bundle", f"{bundle}", "--data", documents, "--work", f"{work}/lm-run", "--minutes", "93"],
+        ["lm", "--bundle", f"{bundle}", "--data", documents, "--work", f"{work}/lm-run", "--minutes", "185"],
     ]
 
 
@@ -75,6 +77,8 @@ def run_all(arguments: list[str]) -> None:
     parser.add_argument("--bundle", type=Path, default=Path("model/bundles/cslm-mini"))
     args = parser.parse_args(arguments)
     environment = os.environ | {SENTENCES_VARIABLE: str(args.sources / "sentences.json")}
+    if (args.sources / "chats.json").exists():
+        environment[CHAT_VARIABLE] = str(args.sources / "chats.json")
     for command in plan(args.sources, args.work, args.bundle):
         subprocess.run([sys.executable, "-m", "model.training", *command], check=True, env=environment)
 
