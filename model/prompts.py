@@ -125,7 +125,7 @@ class Prompts:
         pieces: list[Piece] = [self._plain.token(profile.tokens.bos)] * shape.bos_count
         if options.instructions and profile.supports_instructions and shape.system_turn:
             pieces += self._filled(shape.system_turn, "{content}", [options.instructions])
-        for exchange in history[len(history) - profile.history_turns :] if profile.history_turns else ():
+        for exchange in history[-profile.history_turns :] if profile.history_turns else ():
             pieces += self._filled(shape.user_turn, "{content}", [exchange.question])
             pieces += self._filled(shape.assistant_turn, "{content}", [exchange.answer])
         pieces += self._filled(shape.user_turn, "{content}", self._filled(wording, "{input}", content))

@@ -151,7 +151,7 @@ def _writer(asked: ChatRequest, model: ServedModel) -> AudioWriter | None:
 
 def _told(talk: Dialogue, model: ServedModel) -> list[tuple[Said, str]]:
     """The earlier turns that the model is told."""
-    return list(talk.earlier[len(talk.earlier) - model.history_turns :]) if model.history_turns else []
+    return list(talk.earlier[-model.history_turns :]) if model.history_turns else []
 
 
 def _recordings(talk: Dialogue, model: ServedModel) -> dict[str, Pcm]:

@@ -12,12 +12,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, WebSocket, WebSocketDisconnect
-from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
 from starlette.websockets import WebSocketState
 
 from server import openapi
-from server.errors import UpgradeRequired
+from server.errors import UpgradeRequired, error_response
 from server.gateway import Gateway, gateway_of, realtime_settings
 from server.realtime_sessions import session_limits, session_model, session_observer
 from server.runtime import ServedModel
@@ -58,12 +57,12 @@ async def realtime(socket: WebSocket) -> None:
             config=_first_settings(settings, socket.query_params.get("intent")),
         )
 
-    await _admit(socket, opened)
+    await _admit(socket, opened, in_beta=speaks_beta(socket))
 
 
 @router.websocket("/v1/realtime/translations")
 async def translations(socket: WebSocket) -> None:
-    """Translation sessions of the OpenAI Realtime protocol."""
+    """Translation sessions of the OpenAI Realtime protocol; the beta had none, so its dialect is not spoken here."""
 
     def opened(gateway: Gateway, model: ServedModel, settings: dict[str, Any] | None, send: Send) -> Session:
         if settings is not None and settings["type"] != "translation":
@@ -95,17 +94,17 @@ def _wrong_secret(have: str, need: str) -> InvalidRequest:
 Open = Callable[[Gateway, ServedModel, dict[str, Any] | None, Send], Session]
 
 
-async def _admit(socket: WebSocket, opened: Open) -> None:
+async def _admit(socket: WebSocket, opened: Open, *, in_beta: bool = False) -> None:
     gateway: Gateway = socket.app.state.gateway
     try:
         settings = realtime_settings(socket)
         model = _wanted_model(gateway, socket.query_params.get("model"), socket.query_params.get("call_id"))
         async with gateway.admission.slot("realtime"):
-            send = _sender(socket, gateway.settings.write_timeout_s)
-            await _serve(socket, opened(gateway, model, settings, send))
+            send = _sender(socket, gateway.settings.write_timeout_s, in_beta=in_beta)
+            await _serve(socket, opened(gateway, model, settings, send), in_beta=in_beta)
     except SpeechServerError as error:
         gateway.metrics.error(error.code)
-        await socket.send_denial_response(JSONResponse({"error": error.body()}, error.status))
+        await socket.send_denial_response(error_response(error))
 
 
 @router.get(
@@ -150,11 +149,11 @@ def _offered(socket: WebSocket) -> list[str]:
     return offered
 
 
-async def _serve(socket: WebSocket, session: Session) -> None:
+async def _serve(socket: WebSocket, session: Session, *, in_beta: bool) -> None:
     await socket.accept(subprotocol="realtime" if "realtime" in _offered(socket) else None)
     messages = _messages(socket)
     try:
-        await session.run(beta.received(messages) if speaks_beta(socket) else messages)
+        await session.run(beta.received(messages) if in_beta else messages)
     except Exception:
         log.exception("session %s failed", session.id)
         await _close(socket, 1011, "internal error")
@@ -175,9 +174,9 @@ async def _messages(socket: WebSocket) -> AsyncIterator[str | bytes]:
         yield text if text is not None else message["bytes"]
 
 
-def _sender(socket: WebSocket, timeout_s: float) -> Send:
+def _sender(socket: WebSocket, timeout_s: float, *, in_beta: bool) -> Send:
     """The way out, in the dialect of the client."""
-    if not speaks_beta(socket):
+    if not in_beta:
         return lambda event: _send(socket, event, timeout_s)
 
     async def send(event: Event) -> None:

@@ -12,6 +12,7 @@ from server import openapi
 from server.gateway import Gateway, authorised
 from server.models import the_model
 from server.realtime_sessions import described_session, described_translation
+from server.uploads import read_whole
 from streaming.realtime.config import AnyConfig, SessionConfig
 from streaming.realtime.messages import json_object
 from streaming.realtime.shapes import Strict, described
@@ -69,7 +70,7 @@ _TRANSLATION = openapi.route(
     "/client_secrets", summary="A short-lived key for realtime sessions, for browsers", openapi_extra=_CONVERSATION
 )
 async def client_secrets(request: Request, gateway: Known) -> dict[str, Any]:
-    wanted = await _parsed(SecretRequest, request)
+    wanted = await _parsed(SecretRequest, request, gateway)
     model = the_model(gateway, getattr(wanted.session, "model", None))
     session = wanted.session.model_dump(exclude_unset=True)
     return _made(gateway, wanted.expires_after, session, described_session(gateway, model, wanted.session))
@@ -81,14 +82,14 @@ async def client_secrets(request: Request, gateway: Known) -> dict[str, Any]:
     openapi_extra=_TRANSLATION,
 )
 async def translation_client_secrets(request: Request, gateway: Known) -> dict[str, Any]:
-    wanted = await _parsed(TranslationSecretRequest, request)
+    wanted = await _parsed(TranslationSecretRequest, request, gateway)
     model = the_model(gateway, wanted.session.model)
     session = wanted.session.model_dump(exclude_unset=True) | {"type": "translation"}
     return _made(gateway, wanted.expires_after, session, described_translation(gateway, model, wanted.session))
 
 
-async def _parsed(shape: type[S], request: Request) -> S:
-    body = await request.body()
+async def _parsed(shape: type[S], request: Request, gateway: Gateway) -> S:
+    body = await read_whole(request, gateway.settings)
     data = json_object(body.decode("utf-8", "replace")) if body.strip() else {}
     try:
         return shape.model_validate(data)

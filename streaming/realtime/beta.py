@@ -48,11 +48,11 @@ async def received(messages: AsyncIterator[str | bytes]) -> AsyncIterator[str | 
     """Messages of a beta client, as the session takes them."""
     async for message in messages:
         try:
-            event = json_object(message)
-        except ClientEventError:
+            translated = json.dumps(from_client(json_object(message)))
+        except (ClientEventError, AttributeError, TypeError):
             yield message  # the session says what is wrong with it
         else:
-            yield json.dumps(from_client(event))
+            yield translated
 
 
 def from_client(event: dict[str, Any]) -> dict[str, Any]:

@@ -106,8 +106,10 @@ class InputBuffer:
                 code="audio_too_long",
                 param="audio",
             )
-        async for event in self._listen(pcm):
-            yield event
+        for start in range(0, pcm.size, MODEL_RATE_HZ):
+            async for event in self._listen(pcm[start : start + MODEL_RATE_HZ]):
+                yield event
+            await asyncio.sleep(0)  # a message may hold minutes, and voice activity computes right here
 
     async def complete(self) -> None:
         """Bring in what is still held back, before a commit by the client. Raises InvalidRequest if that is too little."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from streaming.audio import MODEL_RATE_HZ, Resampler, WireFormat
 from streaming.errors import InvalidRequest
@@ -14,6 +16,44 @@ from streaming.realtime.hearing import Hearing
 from streaming.realtime.limits import SessionLimits
 from streaming.stages import Pcm, SpeechEncoder
 
+MAX_RECORDINGS = 8
+"""Recordings of a session that may be on their way through the encoder."""
+
+_PIECE_SAMPLES = MODEL_RATE_HZ // 2  # what the encoder does in one go, while live speech waits
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording in an item, 16 kHz, and who will hear it."""
+
+    pcm: Pcm
+    hearing: Hearing
+
+
+class Recordings:
+    """Recordings of items on their way through the encoder, which live speech shares: in pieces, and not too many at once."""
+
+    def __init__(self) -> None:
+        self._encoding: set[asyncio.Task[None]] = set()
+        self.tasks: asyncio.TaskGroup | None = None
+
+    def check_room(self, recordings: Sequence[Recording]) -> None:
+        """Raises InvalidRequest (`too_many_recordings`) where these cannot be encoded, too."""
+        if recordings and len(self._encoding) + len(recordings) > MAX_RECORDINGS:
+            raise InvalidRequest(
+                f"{len(self._encoding)} recordings of items are being encoded, and {len(recordings)} more would exceed "
+                f"{MAX_RECORDINGS}; send fewer at once, or wait",
+                code="too_many_recordings",
+            )
+
+    def encode(self, recordings: Sequence[Recording]) -> None:
+        """Begin to encode them."""
+        assert self.tasks is not None, "the session is not running"
+        for recording in recordings:
+            task = self.tasks.create_task(_encode(recording), name="encoder")
+            self._encoding.add(task)
+            task.add_done_callback(self._encoding.discard)
+
 
 def item_of(
     shape: msg.ClientItem,
@@ -21,9 +61,9 @@ def item_of(
     encoder: SpeechEncoder,
     wire: WireFormat,
     limits: SessionLimits,
-    tasks: asyncio.TaskGroup,
+    recordings: list[Recording],
 ) -> Item:
-    """The item; a recording in it, in the format `wire`, begins to be encoded in `tasks`. `param`: where `shape` came from.
+    """The item; a recording in it, in the format `wire`, joins `recordings`, to be encoded. `param`: where `shape` came from.
 
     Raises InvalidRequest.
     """
@@ -40,7 +80,7 @@ def item_of(
             pcm = _recording(part, wire, limits, f"{param}.content.{at}.audio")
             item.spoken, item.text = True, part.transcript or ""
             item.hearing = Hearing(encoder)
-            tasks.create_task(_encode(item.hearing, pcm), name="encoder")
+            recordings.append(Recording(pcm, item.hearing))
     return item
 
 
@@ -58,10 +98,12 @@ def _recording(part: msg.InputAudio, wire: WireFormat, limits: SessionLimits, pa
     return pcm
 
 
-async def _encode(hearing: Hearing, pcm: Pcm) -> None:
+async def _encode(recording: Recording) -> None:
+    pcm, hearing = recording.pcm, recording.hearing
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(hearing.run())
-        await hearing.feed(pcm)
+        for start in range(0, pcm.size, _PIECE_SAMPLES):
+            await hearing.feed(pcm[start : start + _PIECE_SAMPLES])
         await hearing.close()
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from streaming.audio import MODEL_RATE_HZ
@@ -34,7 +35,7 @@ from streaming.realtime.config import (
 from streaming.realtime.conversation import Conversation, Item, ItemIdTaken, new_id
 from streaming.realtime.hearing import Hearing
 from streaming.realtime.input_buffer import Heard, InputBuffer
-from streaming.realtime.items import from_base64, item_of
+from streaming.realtime.items import Recording, Recordings, from_base64, item_of
 from streaming.realtime.limits import Observer, Outcome, SessionLimits, SessionModel
 from streaming.realtime.outbox import Outbox, Send
 from streaming.realtime.response import ResponseWriter
@@ -91,9 +92,9 @@ class RealtimeSession:
         self._responses = Responses(model, self._outbox, observer, limits, self._answered)
         self._captions = Captions(model.stages, self._outbox, observer)
         self._captioned: _Captioned | None = None
+        self._recordings = Recordings()
         self._handling = asyncio.Lock()
         self._idle = Timer(self._nobody_speaks)
-        self._tasks: asyncio.TaskGroup
         self._config: AnyConfig = _defaults(model, config)
         self._input = InputBuffer(model.stages, limits, self._config.audio.input, self._hearing_began)
         if config is not None:
@@ -102,9 +103,10 @@ class RealtimeSession:
     async def run(self, received: AsyncIterator[str | bytes]) -> None:
         """Until `received` ends, or the session's time is over. What is still running then is cancelled."""
         try:
-            async with asyncio.TaskGroup() as self._tasks:
-                self._input.tasks = self._responses.tasks = self._idle.tasks = self._tasks
-                self._tasks.create_task(self._expire(), name="expiry")
+            async with asyncio.TaskGroup() as tasks:
+                self._input.tasks = self._responses.tasks = self._idle.tasks = tasks
+                self._captions.tasks = self._recordings.tasks = tasks
+                tasks.create_task(self._expire(), name="expiry")
                 await self._outbox.send({"type": "session.created", "session": self.public()})
                 async for message in received:
                     async with self._handling:
@@ -263,6 +265,7 @@ class RealtimeSession:
         await self._add(item)
         if captioned:
             captioned.committed.set()
+            await self._captions.catch_up()
 
     async def _nobody_speaks(self) -> None:
         """The user has been silent for `idle_timeout_ms` after an answer: the silence is what is answered."""
@@ -296,7 +299,7 @@ class RealtimeSession:
         if isinstance(self._config, TranscriptionConfig):
             item, committed = _recorded(item_id, hearing), asyncio.Event()
             following = self._captions.follow(item, self._config.audio.input.transcription, committed)
-            self._captioned = _Captioned(item, committed, self._tasks.create_task(following, name="captions"))
+            self._captioned = _Captioned(item, committed, following)
 
     def _forget_captions(self) -> None:
         if self._captioned is not None:
@@ -308,11 +311,15 @@ class RealtimeSession:
     async def _create_item(self, event: msg.ItemCreate) -> None:
         if event.item.id == self._input.item_id:
             raise ItemIdTaken(f"{event.item.id} is what the user is saying")
-        await self._add(self._make_item(event.item, "item"), after=event.previous_item_id)
+        recordings: list[Recording] = []
+        item = self._make_item(recordings, event.item, "item")
+        self._recordings.check_room(recordings)
+        await self._add(item, after=event.previous_item_id)
+        self._recordings.encode(recordings)
 
-    def _make_item(self, shape: msg.ClientItem, param: str) -> Item:
+    def _make_item(self, recordings: list[Recording], shape: msg.ClientItem, param: str) -> Item:
         wire = wire_of(self._config.audio.input.format)
-        return item_of(shape, param, self._model.stages.encoder, wire, self._limits, self._tasks)
+        return item_of(shape, param, self._model.stages.encoder, wire, self._limits, recordings)
 
     async def _add(self, item: Item, after: str | None = None) -> None:
         previous = self._conversation.add(item, after)
@@ -342,12 +349,16 @@ class RealtimeSession:
         if isinstance(self._config, TranscriptionConfig):
             raise _wrong_type("a transcription session writes down what it hears and answers nothing")
         self._responses.check_room(apart=params.conversation == "none")
-        request = request_for(params, self._config, self._model, self._conversation, self._make_item)
+        recordings: list[Recording] = []
+        new_item = partial(self._make_item, recordings)
+        request = request_for(params, self._config, self._model, self._conversation, new_item)
+        self._recordings.check_room(recordings)
         self._idle.stop()
         if request.conversation_id is not None:
             previous = self._conversation.add(request.answer)
             request = replace(request, previous_item_id=previous)
         await self._responses.start(request)
+        self._recordings.encode(recordings)
 
     def _answered(self, writer: ResponseWriter, report: TurnReport) -> None:
         timeout_ms = _idle_timeout_ms(self._config.audio.input)

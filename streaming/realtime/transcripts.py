@@ -55,20 +55,41 @@ _UNITS_PER_LOOK = {"minimal": 4, "low": 8, "medium": 12, "high": 24, "xhigh": 0}
 """New units after which live captions look again, by `delay`; about twelve units are a second. 0: only at the end."""
 
 
+_LOOKS_AT_ONCE = 2  # one for what is being said, one for what was said before
+_MOST_FOLLOWED = 4
+
+
 class Captions:
     """Transcribes recordings with the language model alone, while they are spoken.
 
     Until a recording is complete its beginning is transcribed again and again, and what two looks in a row agree on is told
     (LocalAgreement, Liu et al. 2020, arXiv 2005.11185). What was told is never taken back: `completed` has the last word.
+
+    Two looks run at a time. Whoever sends speech faster than it can be written down waits in `catch_up`.
     """
 
     def __init__(self, stages: Stages, outbox: Outbox, observer: Observer) -> None:
         self._stages = stages
         self._outbox = outbox
         self._observer = observer
+        self._looks = asyncio.Semaphore(_LOOKS_AT_ONCE)
+        self._following: set[asyncio.Task[None]] = set()
+        self.tasks: asyncio.TaskGroup | None = None
 
-    async def follow(self, item: Item, config: Transcription | None, committed: asyncio.Event) -> None:
+    def follow(self, item: Item, config: Transcription | None, committed: asyncio.Event) -> asyncio.Task[None]:
         """Caption `item` until its recording has ended, then, once the client knows the item, tell how it went."""
+        assert self.tasks is not None, "the session is not running"
+        task = self.tasks.create_task(self._follow(item, config, committed), name="captions")
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+        return task
+
+    async def catch_up(self) -> None:
+        """Wait while too many recordings are not yet written down."""
+        while len(self._following) >= _MOST_FOLLOWED:
+            await asyncio.wait(self._following, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _follow(self, item: Item, config: Transcription | None, committed: asyncio.Event) -> None:
         text, failure = "", None
         try:
             text = await self._transcribed(item, config)
@@ -104,6 +125,10 @@ class Captions:
             before = now
 
     async def _look(self, units: AsyncIterator[list[int]], *, final: bool = False) -> str:
+        async with self._looks:
+            return await self._transcript(units, final=final)
+
+    async def _transcript(self, units: AsyncIterator[list[int]], *, final: bool) -> str:
         options = TurnOptions(task="transcribe", speak=False, temperature=0.0)
         turn = Turn(self._stages, Question(units=units), options, _ignore)
         outcome: Outcome = "failed"

@@ -124,6 +124,13 @@ def test_history_is_told_as_far_as_the_bundle_allows() -> None:
     assert written.index("second") < written.index("third")
 
 
+def test_a_history_shorter_than_the_bundle_allows_is_told_whole() -> None:
+    prompts = Prompts(BUNDLE.profile.model_copy(update={"history_turns": 6}), BUNDLE.lm)
+    history = [Exchange(f"question {n}", f"answer {n}") for n in range(5)]
+    written = names(prompts.text_prompt("last", TurnOptions(reply_language="en"), history))
+    assert all(f"question {n}<" in written and f"answer {n}<" in written for n in range(5))
+
+
 READ = TurnOptions(task="read")
 
 

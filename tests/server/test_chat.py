@@ -142,6 +142,15 @@ async def test_the_past_is_told_in_words_and_spoken_answers_by_their_id() -> Non
     assert told == [("What is two plus three?", TEXT), ("And then?", "Then that.")]
 
 
+@pytest.mark.parametrize(("turns", "told"), [(5, range(5)), (6, range(6)), (7, range(1, 7))])
+async def test_as_many_earlier_turns_as_the_model_takes(turns: int, told: range) -> None:
+    prompts = FakePrompts()
+    past = [(user(f"q{n}"), {"role": "assistant", "content": f"a{n}"}) for n in range(turns)]
+    async with sdk(history_turns=6, prompts=prompts) as (client, _):
+        await ask(client, *(message for turn in past for message in turn), user("Last?"))
+    assert [exchange.question for exchange in prompts.histories[-1]] == [f"q{n}" for n in told]
+
+
 async def test_a_model_without_memory_is_not_made_to_listen_to_the_past() -> None:
     lm = FakeLM()
     async with sdk(lm=lm) as (client, _):

@@ -99,6 +99,13 @@ async def test_refused(body: Any, code: str, param: str | None) -> None:
         assert (400 <= answer.status_code < 500, error["code"], error["param"]) == (True, code, param)
 
 
+async def test_a_body_over_the_limit_is_refused() -> None:
+    async with serving(max_body_bytes=2000) as front:
+        for route in (ROUTE, "/v1/realtime/translations/client_secrets"):
+            answer = await front.client.post(route, json={"session": {"type": "realtime", "instructions": "x" * 2000}})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
 def test_forged_damaged_and_late() -> None:
     ours, theirs = ClientSecrets(KEY), ClientSecrets("another")
     late = int(time.time()) + 60

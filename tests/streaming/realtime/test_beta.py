@@ -156,3 +156,24 @@ async def test_what_nobody_knows_is_refused_by_its_own_name(connect: Connect) ->
     assert (await peer.until("error"))["error"]["code"] == "invalid_json"
     peer.raw(json.dumps({"type": "conversation.item.create", "item": 7}))
     assert (await peer.until("error"))["error"]["param"] == "item"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "session.update", "session": {"audio": "x", "voice": "alloy"}},
+        {"type": "session.update", "session": {"audio": {"input": [1]}, "turn_detection": None}},
+        {
+            "type": "conversation.item.create",
+            "item": {"type": "message", "role": "assistant", "content": [{"type": [], "text": "x"}]},
+        },
+    ],
+)
+async def test_what_cannot_be_translated_is_refused_and_the_session_goes_on(
+    connect: Connect, event: dict[str, Any]
+) -> None:
+    peer = connect()
+    peer.raw(json.dumps(event))
+    assert (await peer.until("error"))["error"]["type"] == "invalid_request_error"
+    peer.type_text("Hello?")
+    await peer.until("conversation.item.created")

@@ -13,6 +13,8 @@ import pytest
 
 from streaming.audio import WireFormat
 from streaming.errors import EngineUnavailable
+from streaming.realtime.config import AudioInput
+from streaming.realtime.input_buffer import InputBuffer
 from streaming.realtime.session import SessionLimits
 from streaming.stages import Pcm, UnitCut
 from streaming.turn import Exchange
@@ -29,6 +31,7 @@ from tests.fakes import (
     FakePrompts,
     FakeVoiceActivity,
     answer_ids,
+    fake_stages,
     text_ids,
 )
 from tests.streaming.realtime.peer import Peer, silence, tone
@@ -319,6 +322,91 @@ async def test_a_recording_as_an_item(connect: Connect) -> None:
     await peer.until("response.done")
     assert encoder.calls == 1
     assert SPEECH_START in lm.prompts[0]
+
+
+class Pieces(FakeEncoder):
+    """Keeps the lengths of what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    async def encode(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
+        async def noted() -> AsyncIterator[Pcm]:
+            async for pcm in audio:
+                self.sizes.append(pcm.size)
+                yield pcm
+
+        async for units in super().encode(noted()):
+            yield units
+
+
+def recorded(ms: int, **item: Any) -> dict[str, Any]:
+    audio = base64.b64encode(WireFormat().encode(tone(ms))).decode()
+    return {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": audio}], **item}
+
+
+async def test_a_recording_lets_live_speech_into_the_encoder_every_half_second(connect: Connect) -> None:
+    encoder = Pieces()
+    peer = connect(encoder=encoder)
+    peer.send("conversation.item.create", item=recorded(1700))
+    await peer.until("conversation.item.done")
+    await peer.settled()
+    assert encoder.sizes == [8000, 8000, 8000, 3200]
+
+
+async def test_a_recording_that_is_refused_is_not_encoded(connect: Connect) -> None:
+    encoder = FakeEncoder()
+    peer = connect(encoder=encoder)
+    peer.type_text("Hello?", id="item_1")
+    peer.send("conversation.item.create", item=recorded(400, id="item_1"))
+    assert (await error_of(peer))[0] == "item_create_duplicate_item_id"
+    peer.send("response.create", response={"input": [recorded(400), {"type": "item_reference", "id": "item_2"}]})
+    assert (await error_of(peer))[0] == "item_retrieve_invalid_item_id"
+    await peer.settled()
+    assert encoder.calls == 0
+
+
+async def test_recordings_do_not_pile_up_before_the_encoder(connect: Connect) -> None:
+    encoder = FakeEncoder(hang=True)
+    peer = connect(encoder=encoder)
+    for _ in range(8):
+        peer.send("conversation.item.create", item=recorded(400))
+        await peer.until("conversation.item.done")
+    peer.send("conversation.item.create", item=recorded(400))
+    assert (await error_of(peer))[0] == "too_many_recordings"
+    peer.send("response.create", response={"conversation": "none", "input": [recorded(400)]})
+    assert (await error_of(peer))[0] == "too_many_recordings"
+    peer.type_text("Hello?")
+    await peer.until("conversation.item.done")
+    assert encoder.calls == 8
+
+
+async def test_room_for_recordings_comes_back(connect: Connect) -> None:
+    peer = connect()
+    for _ in range(9):
+        peer.send("conversation.item.create", item=recorded(400))
+        await peer.until("conversation.item.done")
+        await peer.settled()
+    assert not peer.all("error")
+
+
+async def test_a_long_message_lets_others_run() -> None:
+    others = 0
+
+    async def other() -> None:
+        nonlocal others
+        while True:
+            others += 1
+            await asyncio.sleep(0)
+
+    buffer = InputBuffer(fake_stages(), SessionLimits(), AudioInput())
+    running = asyncio.create_task(other())
+    async for _ in buffer.feed(WireFormat().encode(silence(10_000))):
+        raise AssertionError("nobody spoke")
+    running.cancel()
+    assert buffer.clock_ms in range(9_900, 10_001)
+    assert others >= 9
 
 
 # Interruptions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from streaming.realtime.session import SessionLimits
@@ -168,6 +168,41 @@ async def test_what_is_cleared_is_not_written_down(connect: Connect) -> None:
     await peer.until("input_audio_buffer.cleared")
     await peer.settled()
     assert not peer.all(f"{HEARD}.completed")
+
+
+class Held(FakeLM):
+    """Says nothing before `open` is set; `most`: how many waited for it at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = asyncio.Event()
+        self.waiting = self.most = 0
+
+    async def generate(self, prompt: Any, sampling: Any) -> AsyncGenerator[list[int]]:
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        try:
+            await self.open.wait()
+            async for ids in super().generate(prompt, sampling):
+                yield ids
+        finally:
+            self.waiting -= 1
+
+
+async def test_speech_faster_than_it_can_be_written_down_is_held_back(connect: Connect) -> None:
+    lm = Held()
+    peer = connect(lm=lm)
+    await becomes(peer, transcribing())
+    for _ in range(7):
+        peer.say(tone(400))
+        peer.say(silence(600))
+    await peer.settled()
+    assert len(peer.all("input_audio_buffer.committed")) == 4
+    assert lm.most == 2
+    lm.open.set()
+    for _ in range(7):
+        await peer.until(f"{HEARD}.completed")
+    assert lm.most == 2
 
 
 async def test_a_transcription_that_fails(connect: Connect) -> None:
