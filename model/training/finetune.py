@@ -172,6 +172,8 @@ def train(plan: Plan, shards: Sequence[Path], out: Path) -> Path:
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)))
     finished = out / "lm"
     model.config.use_cache = True
+    if trainer.is_fsdp_enabled:  # checkpoints are sharded; so set, save_model would write no weights and not say so
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
     trainer.save_model(str(finished))
     if trainer.is_world_process_zero():
         finish(Path(plan.model), finished)
