@@ -10,7 +10,7 @@ from pathlib import Path
 
 from model.bundle import Bundle
 from model.kinds import ENCODERS, PROMPTS, VOCODERS, kind_of
-from model.sources import Lock
+from model.sources import LOCK, Lock
 from streaming.errors import BundleError, SpeechServerError
 from streaming.turn import TurnOptions
 
@@ -60,7 +60,7 @@ def preflight(bundle: Bundle) -> None:
 
 
 def _looks(bundle: Bundle) -> Iterator[tuple[str, Callable[[], str]]]:
-    if Lock.load(bundle.directory) is not None:
+    if (bundle.directory / LOCK).is_file():
         yield "files", partial(_look_at_files, bundle)
     yield "control tokens", partial(_look_at_tokens, bundle)
     yield "templates", partial(_look_at_templates, bundle)

@@ -154,14 +154,13 @@ def _accept(part: Path, to: Path, file: SourceFile, target: Path, lock: Lock) ->
             part.unlink()
         if sha256 in file.mistaken:
             raise BundleError(f"{file.path} is {file.mistaken[sha256]}", code="wrong_tokenizer", param=name)
-        told = (
-            "when it was first pulled"
+        told, newer = (
+            ("when it was first pulled it was", ", or `cslm pull --update` to take a newer revision on purpose")
             if known
-            else "by the package s3tokenizer 0.3.0 and by this bundle's sources.json"
+            else (f"according to this bundle's {SOURCES} it is", "")  # which --update does not change
         )
         raise BundleError(
-            f"{file.path} has the SHA-256 {sha256}; {told} it was {expected}. It is damaged or of another revision: get it "
-            "again, or `cslm pull --update` to take a newer revision on purpose",
+            f"{file.path} has the SHA-256 {sha256}; {told} {expected}. It is damaged or of another revision: get it again{newer}",
             code="checksum_mismatch",
             param=name,
         )

@@ -30,9 +30,10 @@ _BYTES = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`vocabulary`: rows of the embedding; `positions`: longest context; `kv_bytes_per_token`: in 16-bit precision.
+    """`vocabulary`: rows of the embedding; `positions`: longest context; `kv_bytes_per_token`: in 16-bit precision;
+    `unquantized_bytes`: of `bytes`, those of embedding and output layer, which quantizing while loading leaves as they are.
 
-    The last two are 0 where they are known for Llamas alone and this is none.
+    Positions and bytes per token are 0 where they are known for Llamas alone and this is none.
     """
 
     architecture: str
@@ -41,19 +42,20 @@ class Layout:
     vocabulary: int
     positions: int = 0
     kv_bytes_per_token: int = 0
+    unquantized_bytes: int = 0
 
 
 def look_at_weights(directory: Path) -> Layout:
     """Raises BundleError: `bundle_file_missing`, `bundle_file_truncated`, `bundle_invalid` naming the file or the tensor."""
     config = _read(directory / "config.json")
-    shapes, size = _tensors(directory)
+    shapes, size, unquantized = _tensors(directory)
     parameters = sum(math.prod(shape) for shape in shapes.values())
     embeddings = [shape[0] for name, shape in shapes.items() if name.endswith(_EMBEDDINGS)]
     if not embeddings:
         raise BundleError(f"{directory} has no embedding among its {len(shapes)} tensors")
     architecture = (config.get("architectures") or ["unknown"])[0]
     if architecture != "LlamaForCausalLM":
-        return Layout(architecture, parameters, size, embeddings[0])
+        return Layout(architecture, parameters, size, embeddings[0], unquantized_bytes=unquantized)
     try:
         wanted = {} if config.get("quantization_config") else _wanted(config)
         heads = config.get("num_key_value_heads") or config["num_attention_heads"]
@@ -65,7 +67,7 @@ def look_at_weights(directory: Path) -> Layout:
         if shapes.get(name) != shape:
             found = shapes.get(name, "missing")
             raise BundleError(f"{directory}: {name} is {found}, config.json expects {shape}", param=name)
-    return Layout(architecture, parameters, size, embeddings[0], positions, per_token)
+    return Layout(architecture, parameters, size, embeddings[0], positions, per_token, unquantized)
 
 
 def check_gpu_memory(
@@ -76,7 +78,8 @@ def check_gpu_memory(
     `share`: of a GPU's memory, for the language model. Activations and CUDA graphs are taken as 1.5 GB.
     """
     halved = quantization == "fp8" and layout.bytes >= 2 * layout.parameters
-    weights = layout.bytes / (2 if halved else 1) / gpus
+    linear = layout.bytes - layout.unquantized_bytes
+    weights = (layout.unquantized_bytes + linear / (2 if halved else 1)) / gpus
     needed = weights + layout.kv_bytes_per_token * context / gpus + 1.5e9
     if needed > gpu_bytes * share:
         raise BundleError(
@@ -96,15 +99,15 @@ def _read(path: Path) -> dict[str, Any]:
         raise BundleError(f"{path} is not JSON: {error}", param=path.name) from None
 
 
-def _tensors(directory: Path) -> tuple[dict[str, list[int]], int]:
-    """Shapes by name, and bytes in all."""
+def _tensors(directory: Path) -> tuple[dict[str, list[int]], int, int]:
+    """Shapes by name, bytes in all, and bytes of embedding and output layer."""
     index = directory / "model.safetensors.index.json"
     names = sorted(set(_read(index)["weight_map"].values())) if index.is_file() else []
     paths = [directory / name for name in names] or sorted(directory.glob("*.safetensors"))
     if not paths:
         raise BundleError(f"{directory} holds no *.safetensors", code="bundle_file_missing", param="*.safetensors")
     shapes: dict[str, list[int]] = {}
-    size = 0
+    size = unquantized = 0
     for path in paths:
         if not path.is_file():
             raise BundleError(f"{path} is missing", code="bundle_file_missing", param=path.name)
@@ -113,12 +116,14 @@ def _tensors(directory: Path) -> tuple[dict[str, list[int]], int]:
                 for name in weights.keys():  # noqa: SIM118 - not a dict
                     part = weights.get_slice(name)
                     shapes[name] = list(part.get_shape())
-                    size += math.prod(shapes[name]) * _BYTES.get(part.get_dtype(), 2)
+                    taken = math.prod(shapes[name]) * _BYTES.get(part.get_dtype(), 2)
+                    size += taken
+                    unquantized += taken if name.endswith((*_EMBEDDINGS, "lm_head.weight")) else 0
         except SafetensorError as error:
             raise BundleError(
                 f"{path} is cut short or no safetensors file: {error}", code="bundle_file_truncated", param=path.name
             ) from error
-    return shapes, size
+    return shapes, size, unquantized
 
 
 def _head_width(config: dict[str, Any]) -> int:

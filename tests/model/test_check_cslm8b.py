@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from model.bundle import Bundle
-from model.check import Finding, _finding, _look_at_chat_template, preflight
+from model.check import Finding, _finding, _look_at_chat_template, check, preflight
 from model.lm.layout import Layout, check_gpu_memory, look_at_weights
 from model.s3.network import S3Config
 from model.s3.weights import ONNX, SAFETENSORS
@@ -18,7 +18,8 @@ from streaming.errors import BundleError
 from tests.released.language_model import CHAT_TEMPLATE, write_tokenizer
 from tests.released.speech_tokenizer import random_network, write_onnx
 
-LLAMA_8B = Layout("LlamaForCausalLM", 8_063_000_000, 16_126_000_000, 132_356, 131_072, 131_072)
+EMBEDDINGS = 2 * 132_356 * 4096 * 2  # bytes, with the output layer
+LLAMA_8B = Layout("LlamaForCausalLM", 8_063_000_000, 16_126_000_000, 132_356, 131_072, 131_072, EMBEDDINGS)
 
 
 @pytest.fixture
@@ -54,6 +55,8 @@ def test_a_sound_bundle_passes(small_cslm8b: Path) -> None:
     layout = look_at_weights(small_cslm8b / "lm")
     assert (layout.vocabulary, layout.positions) == (132_356, 131_072)
     assert layout.bytes == 2 * layout.parameters
+    width = json.loads((small_cslm8b / "lm" / "config.json").read_text(encoding="utf-8"))["hidden_size"]
+    assert layout.unquantized_bytes == 2 * 2 * 132_356 * width
     assert layout.kv_bytes_per_token == 2 * 2 * 2 * 1 * 64
 
 
@@ -131,4 +134,17 @@ def test_memory_of_gpus(gpu_gb: int, gpus: int, quantization: str | None, fits: 
     with pytest.raises(BundleError) as caught:
         look(LLAMA_8B)
     assert caught.value.code == "gpu_memory_short"
-    return look(replace(LLAMA_8B, bytes=1_000_000))
+    return look(replace(LLAMA_8B, bytes=1_000_000, unquantized_bytes=0))
+
+
+def test_fp8_leaves_embedding_and_output_layer_as_they_are() -> None:
+    with pytest.raises(BundleError, match=r"needs 11\.7 GB"):  # 9.1 of weights, 1.1 of cache, 1.5
+        check_gpu_memory(LLAMA_8B, gpu_bytes=8 << 30, share=0.8, gpus=1, context=8192, quantization="fp8")
+
+
+def test_a_damaged_lock_is_a_finding(bundle: Path) -> None:
+    (bundle / "bundle.lock.json").write_text("{", encoding="utf-8")
+    report = check(bundle)
+    wrong = {finding.what: finding for finding in report.findings if not finding.ok}
+    assert "bundle.lock.json cannot be read" in wrong["files"].detail
+    assert len(report.findings) > 3

@@ -105,7 +105,9 @@ def test_a_file_that_is_other_than_it_was_is_refused(place: Place) -> None:
     place.pull()
     (place.target / "vocoder" / "flow.pt").unlink()
     place.hub.files[SPEECH]["flow.pt"] = b"flaw"
-    assert "flow.pt" in place.refused("checksum_mismatch")
+    message = place.refused("checksum_mismatch")
+    assert "flow.pt" in message
+    assert "--update" in message
 
 
 def test_a_transfer_that_breaks_is_continued_where_it_broke(place: Place) -> None:
@@ -187,6 +189,7 @@ def test_the_released_tokenizer_has_a_known_checksum(place: Place, tmp_path: Pat
         pull("cslm-8b", tmp_path / "strict", PullOptions(endpoint=place.hub.url), print)
     assert caught.value.code == "checksum_mismatch"
     assert "56285ddd" in caught.value.message
+    assert "--update" not in caught.value.message  # it is sources.json that says so, and that stays
 
 
 def test_damage_after_the_pull_is_found(place: Place) -> None:
