@@ -11,9 +11,7 @@ import argparse
 from pathlib import Path
 
 from model.evaluation.judge import Judge
-from model.evaluation.scores import distance, error_rate, words
-
-__all__ = ["Judge", "distance", "error_rate", "words"]
+from model.evaluation.scores import error_rate
 
 
 def main() -> None:

@@ -1,17 +1,16 @@
-"""The tokenizer as a stage: any split, many sessions, cancellation, and guesses while the speech goes on."""
+"""The tokenizer as a stage: any split, many sessions, cancellation."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
 import numpy as np
 import pytest
 
-from model.s3.stage import S3Stage, Speculation
+from model.s3.stage import S3Stage
 from model.s3.windows import merged
-from streaming.stability import StabilityRule
 from streaming.stages import Pcm
 from tests.released.speech_tokenizer import random_network
 
@@ -90,42 +89,3 @@ async def test_a_failure_reaches_its_speech_and_the_next_is_heard(
         with pytest.raises(RuntimeError, match="out of memory"):
             await units(stage, sound(1.0))
     assert await units(stage, sound(1.0))
-
-
-async def test_guesses_never_change_the_units_and_wrong_ones_are_counted() -> None:
-    pcm = sound(6.0)
-    quiet, told = S3Stage(NETWORK), list[list[int]]()
-    stage = S3Stage(NETWORK, speculation=Speculation(0.25, StabilityRule(repeats=1, edge_frames=0)))
-
-    async def slowly() -> AsyncIterator[Pcm]:
-        async for piece in pieces(pcm):
-            yield piece
-            while stage._busy:
-                await asyncio.sleep(0.001)
-
-    try:
-        expected = await units(quiet, pcm)
-        async with aclosing(stage.encode(slowly(), told.append)) as encoded:
-            assert [unit async for piece in encoded for unit in piece] == expected
-    finally:
-        quiet.close()
-        stage.close()
-    assert told
-    counters = stage.counters
-    assert counters.looks >= 10
-    assert 0 < counters.frames_revised <= counters.frames_relied
-
-
-async def test_whole_speeches_go_before_looks_at_unfinished_ones() -> None:
-    stage, order = S3Stage(NETWORK, batch=1), list[str]()
-    try:
-        first = stage.submit(sound(1.0), whole=True)
-        for name, whole in (("look", False), ("whole", True)):
-            stage.submit(sound(0.5), whole=whole).add_done_callback(lambda _, name=name: order.append(name))
-        await first
-        async with asyncio.timeout(60):
-            while len(order) < 2:
-                await asyncio.sleep(0.001)
-    finally:
-        stage.close()
-    assert order == ["whole", "look"]

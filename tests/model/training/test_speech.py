@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from model.evaluation.scores import distance, error_rate, words
 from model.training import spoil
 from model.training.average import young_average
 from model.training.g2p import SIL, UNIT_ID, Phonetic
-from model.training.judge import distance, error_rate, words
 from model.training.synth import align
 from model.training.tokenizer_train import align_pairs, frame_labels, settle, unit_errors
 
