@@ -11,7 +11,7 @@ from pathlib import Path
 from deploy.capacity.hardware import GPUS
 from deploy.capacity.language_model import WEIGHT_BYTES, Timing
 from deploy.capacity.published import checks
-from deploy.capacity.simulate import Result, Talk, capacity, endpoint_delay_s, simulate
+from deploy.capacity.simulate import MERGED, Result, Talk, capacity, endpoint_delay_s, simulate
 from deploy.capacity.vocoder import BYTES, VocoderTiming
 from model.cosyvoice.windows import next_window
 
@@ -102,7 +102,7 @@ def first_audio_s(lm: Timing, vocoder: VocoderTiming, talk: Talk | None = None) 
     transcript, text and units of the first block, and that block."""
     talk, grid, rate = talk or Talk(), vocoder.config.grid, vocoder.config.frames_per_unit
     spread = next(n for n in range(10_000) if next_window(grid, rate, 0, n, ended=False) is not None)
-    units = round(spread * 0.87) + 2
+    units = round(spread * MERGED) + 2
     prompt = talk.prompt + talk.history + round(talk.question_s * talk.units_s)
     tokens = talk.transcript + talk.text + 3 + units
     window_s = vocoder.block_s(grid.ramp[0] + grid.ahead, grid.ramp[0])

@@ -30,11 +30,13 @@ from streaming.turn import AudioDelta, Question, Stages, Turn, TurnEvent, TurnOp
 QUESTION, ANSWER, SPEECH_START, SPEECH_END, STOP, TEXT, UNIT = 1, 2, 3, 4, 5, 10, 1000
 HIFT_BEHIND = 20
 """Frames of a block that HiFT holds back until it knows what follows (15 of its own, 5 for the pitch)."""
+MERGED = 0.87
+"""Units that are left of a frame each once repeats are merged (arXiv 2604.11096)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """What people say and hear. Units per second: 25 × 0.87 after merging; chunks as in the paper's sample (35 and 79 units).
+    """What people say and hear. Units per second: 25 × `MERGED`; chunks as in the paper's sample (35 and 79 units).
 
     `question_s`, `think_s`: mean, spread by half of it; `prompt`: tokens around the units, `history`: of earlier turns.
     """
@@ -46,7 +48,7 @@ class Talk:
     transcript: int = 12
     text: int = 9
     chunks: tuple[int, ...] = (35, 79, 57)
-    units_s: float = 21.75
+    units_s: float = 25 * MERGED
     turns: int = 3
 
 
@@ -162,7 +164,7 @@ class SimulatedWorker(VocoderWorker):
         config, found = self._timing.config, list[tuple[int, Window]]()
         for stream, _, _, final in cuts:
             units, block = self._states[stream]
-            known = round(units / 0.87) if final else max(0, round((units - 2) / 0.87))
+            known = round(units / MERGED) if final else max(0, round((units - 2) / MERGED))
             if block < 1_000_000 and start_of(config.grid, block) < 1_000_000:
                 window = next_window(config.grid, config.frames_per_unit, block, known, ended=final)
                 found += [] if window is None else [(stream, window)]
