@@ -12,7 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
-from transformers import AutoModelForCausalLM, TrainingArguments
+from accelerate import FullyShardedDataParallelPlugin
+from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
 from model.profile import Profile
 from model.prompts import Prompts
@@ -154,3 +155,21 @@ def test_the_configurations_are_the_trainers(path: Path, tmp_path: Path) -> None
     if path.stem in paper:
         assert (arguments.learning_rate, wanted.batch) == paper[path.stem]
         assert wanted.accumulation(24) * 24 == wanted.batch
+
+
+def test_weights_are_written_where_the_checkpoints_of_fsdp_are_sharded(
+    extended: Path, shard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No process group here: the trainer is only told, once it has trained, that it is one with the plugin of `fsdp.yaml`."""
+    trained = Trainer.train
+
+    def told(self: Trainer, *args: object, **named: object) -> object:
+        result = trained(self, *args, **named)  # type: ignore[arg-type]
+        plugin = FullyShardedDataParallelPlugin(fsdp_version=2, state_dict_type="SHARDED_STATE_DICT")
+        monkeypatch.setattr(self.accelerator.state, "fsdp_plugin", plugin, raising=False)
+        self.is_fsdp_enabled = True
+        return result
+
+    monkeypatch.setattr(Trainer, "train", told)
+    finished = train(plan(extended, max_steps=1), [shard], tmp_path)
+    assert len(AutoModelForCausalLM.from_pretrained(finished).state_dict()) > 3
