@@ -23,8 +23,10 @@ from streaming.audio import Resampler, WireFormat
 from streaming.errors import InvalidRequest
 from streaming.playout import Playout, Progress
 from streaming.realtime.conversation import new_id
+from streaming.realtime.messages import json_object
 from streaming.realtime.outbox import Event
 from streaming.realtime.session import RealtimeSession
+from streaming.realtime.shapes import ClientEventError
 from streaming.stages import Pcm
 
 log = logging.getLogger("cslm.calls")
@@ -34,6 +36,7 @@ CONNECT_S = 30.0
 _WAITING_S = 120.0
 _QUEUED = 512
 _UNOPENED = 64
+_APART = 64
 _UNREAD_BYTES = 8 * 1024 * 1024
 
 
@@ -53,8 +56,9 @@ class Call:
         self._unopened: deque[Event] = deque(maxlen=_UNOPENED)
         self._microphone: asyncio.Future[MediaStreamTrack] = asyncio.get_running_loop().create_future()
         self._connected, self._over = asyncio.Event(), asyncio.Event()
-        self._wire_in = self._wire_out = WireFormat()
-        self._to_playout = Resampler(self._wire_out.rate_hz, PLAYOUT_HZ)
+        self._wire_in = WireFormat()
+        self._spoken: dict[str, tuple[WireFormat, Resampler]] = {}  # by response under way: the format is its own
+        self._apart: deque[str] = deque(maxlen=_APART)  # responses whose items are not in the conversation
         self._interrupts = False
         self._peer.add_listener("track", self._on_track)
         self._peer.add_listener("datachannel", self._on_channel)
@@ -91,7 +95,8 @@ class Call:
             pass
 
     def hang_up(self) -> None:
-        """End the call."""
+        """End the call, also one that is not connected yet."""
+        self._connected.set()
         self._over.set()
 
     async def close(self) -> None:
@@ -115,8 +120,7 @@ class Call:
         if state == "connected":
             self._connected.set()
         elif state in ("failed", "closed"):
-            self._connected.set()
-            self._over.set()
+            self.hang_up()
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio" and not self._microphone.done():
@@ -162,13 +166,13 @@ class Call:
 
     def _is_clear(self, message: str | bytes) -> bool:
         """`output_audio_buffer.clear` is for the call, not for the session."""
-        if b"output_audio_buffer.clear" not in (message if isinstance(message, bytes) else message.encode()):
+        if isinstance(message, bytes) or "output_audio_buffer.clear" not in message:
             return False
         try:
-            event = json.loads(message)
-        except ValueError:
+            event = json_object(message)
+        except ClientEventError:  # which the session says to the client
             return False
-        if not isinstance(event, dict) or event.get("type") != "output_audio_buffer.clear":
+        if event.get("type") != "output_audio_buffer.clear":
             return False
         self._clear()
         return True
@@ -186,21 +190,28 @@ class Call:
             case "session.created" | "session.updated":
                 self._follow(event["session"])
             case "response.created":
-                self._to_playout = Resampler(self._wire_out.rate_hz, PLAYOUT_HZ)
+                self._begin(event["response"])
             case "input_audio_buffer.speech_started" if self._interrupts:
                 self._clear()
             case "response.done":
+                self._spoken.pop(event["response"]["id"], None)
                 self._playout.complete(event["response"]["id"])
 
+    def _begin(self, response: dict[str, Any]) -> None:
+        wire = _wire(response["audio"]["output"]["format"])
+        self._spoken[response["id"]] = wire, Resampler(wire.rate_hz, PLAYOUT_HZ)
+        if response["conversation_id"] is None:
+            self._apart.append(response["id"])
+
     async def _play(self, event: Event) -> None:
-        pcm = self._to_playout.push(self._wire_out.decode(base64.b64decode(event["delta"])))
+        wire, resampler = self._spoken[event["response_id"]]
+        pcm = resampler.push(wire.decode(base64.b64decode(event["delta"])))
         self._playout.push(event["response_id"], event["item_id"], pcm)
         await asyncio.sleep(max(0.0, self._playout.waiting_s - _WAITING_S))
 
     def _follow(self, session: dict[str, Any]) -> None:
-        """Know what the session hears, speaks and does when it is interrupted."""
+        """Know what the session hears and does when it is interrupted."""
         self._wire_in = _wire(session["audio"]["input"]["format"])
-        self._wire_out = _wire(session["audio"].get("output", {}).get("format") or {"type": "audio/pcm"})
         detection = session["audio"]["input"]["turn_detection"]
         self._interrupts = bool(detection and detection["interrupt_response"])
 
@@ -208,6 +219,8 @@ class Call:
         """Play nothing more; the conversation keeps what was played."""
         for cleared in self._playout.clear():
             self._tell_of_output("cleared", cleared.response_id)
+            if cleared.response_id in self._apart:
+                continue
             truncate = {
                 "type": "conversation.item.truncate",
                 "item_id": cleared.item_id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -26,7 +25,9 @@ from server.runtime import ServedModel
 from server.uploads import read_form, read_whole
 from streaming.errors import InvalidRequest, NotFound
 from streaming.realtime.config import AnyConfig, SessionConfig
+from streaming.realtime.messages import json_object
 from streaming.realtime.session import RealtimeSession
+from streaming.realtime.shapes import ClientEventError
 
 log = logging.getLogger("cslm.calls")
 router = APIRouter(prefix="/v1/realtime/calls")
@@ -139,8 +140,9 @@ class Calls:
 @router.post("", summary="Begin a WebRTC call", openapi_extra=_CREATE, response_class=Response, status_code=201)
 async def create(request: Request, gateway: Here, settings: Settings) -> Response:
     offer, config = await _asked(request, gateway)
-    if config is None and settings is not None:
-        config = _of_secret(settings)
+    if settings is not None:
+        of_secret = _of_secret(settings)
+        config = config or of_secret
     name = config.model if isinstance(config, SessionConfig) else None
     model = the_model(gateway, name or request.query_params.get("model"))
     call_id, answer = await gateway.calls.begin(gateway, model, offer, config)
@@ -176,9 +178,9 @@ def _of_secret(settings: dict[str, Any]) -> AnyConfig:
 
 def _config(text: str) -> AnyConfig:
     try:
-        fields: Any = json.loads(text)
-    except ValueError:
-        raise InvalidRequest("session is not JSON", param="session") from None
+        fields = json_object(text)
+    except ClientEventError:
+        raise InvalidRequest("session is not a JSON object", param="session") from None
     return validated(_Config, fields).root
 
 

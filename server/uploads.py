@@ -197,14 +197,24 @@ def once(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _nested(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Form fields as OpenAI's clients write them: `name[]` is one of a list, `name[key]` a member of an object."""
-    plain, fields = list[tuple[str, Any]](), dict[str, Any]()
+    """Form fields as OpenAI's clients write them: `name[]` is one of a list, `name[key]` a member of an object.
+
+    Raises InvalidRequest (`duplicate_parameter`) for what is given twice, or as both.
+    """
+    plain = list[tuple[str, Any]]()
+    lists, objects = dict[str, list[Any]](), dict[str, list[tuple[str, Any]]]()
     for key, value in items:
         name, bracket, member = key.removesuffix("]").partition("[")
         if not bracket:
             plain.append((key, value))
-        elif not member:
-            fields.setdefault(name, []).append(value)
+        elif member:
+            objects.setdefault(name, []).append((member, value))
         else:
-            fields[name] = once([*fields.get(name, {}).items(), (member, value)])
-    return once([*plain, *fields.items()])
+            lists.setdefault(name, []).append(value)
+    for name in lists.keys() & objects.keys():
+        raise InvalidRequest(
+            f"{name[:60]} is given both as a list, `[]`, and as an object, `[key]`",
+            code="duplicate_parameter",
+            param=name[:60],
+        )
+    return once([*plain, *lists.items(), *((name, once(members)) for name, members in objects.items())])

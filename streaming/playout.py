@@ -41,7 +41,10 @@ class Cleared:
 
 
 class Playout:
-    """Answers one behind the other, silence where there is nothing. Audio: float32 mono at `rate_hz`."""
+    """Answers one behind the other in the order in which they began, silence where there is nothing.
+
+    Audio: float32 mono at `rate_hz`.
+    """
 
     def __init__(self, rate_hz: int) -> None:
         self.rate_hz = rate_hz
@@ -57,10 +60,12 @@ class Playout:
         """Next audio of an answer. What comes of one that was cleared is dropped."""
         if response_id in self._dropped or not pcm.size:
             return
-        if not self._answers or self._answers[-1].response_id != response_id:
-            self._answers.append(_Spoken(response_id, item_id))
-        self._answers[-1].pieces.append(pcm)
-        self._answers[-1].waiting += pcm.size
+        answer = next((each for each in self._answers if each.response_id == response_id), None)
+        if answer is None:
+            answer = _Spoken(response_id, item_id)
+            self._answers.append(answer)
+        answer.pieces.append(pcm)
+        answer.waiting += pcm.size
 
     def complete(self, response_id: str) -> None:
         """No more audio of this answer follows."""

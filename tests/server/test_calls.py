@@ -14,7 +14,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeDecoder, FakeLM, fake_model
-from tests.server.conftest import Front, eventually, listening
+from tests.server.conftest import Front, eventually, listening, serving
 from tests.server.rtc_peer import Caller, calling
 
 CALLS = "/v1/realtime/calls"
@@ -296,3 +296,32 @@ async def test_a_caller_that_never_connects_is_given_up(monkeypatch: pytest.Monk
         assert answer.status_code == 201
         assert front.gateway.admission.active == 1
         await eventually(lambda: front.gateway.admission.active == 0)
+
+
+@pytest.mark.parametrize("session", ["{", "[]", "[" * 20_000], ids=["broken", "a list", "deep"])
+async def test_settings_that_are_no_json_object(session: str) -> None:
+    async with serving() as front:
+        answer = await front.client.post(CALLS, files={"sdp": (None, "v=0"), "session": (None, session)})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error["param"]) == (400, "invalid_value", "session")
+
+
+async def test_settings_given_as_a_list_and_as_an_object() -> None:
+    async with serving() as front:
+        for names in (("session[]", "session[type]"), ("session[type]", "session[]")):
+            answer = await front.client.post(CALLS, files=[(name, (None, "realtime")) for name in names])
+            error = answer.json()["error"]
+            assert (answer.status_code, error["code"], error["param"]) == (400, "duplicate_parameter", "session")
+
+
+@pytest.mark.parametrize("form", [{}, {"session": (None, '{"type": "realtime"}')}], ids=["alone", "with settings"])
+async def test_a_key_for_translations_opens_no_call(form: dict[str, Any]) -> None:
+    async with serving(api_key="secret") as front:
+        made = await front.client.post(
+            "/v1/realtime/translations/client_secrets",
+            json={"session": {"model": "fake", "audio": {"output": {"language": "zh"}}}},
+            headers={"Authorization": "Bearer secret"},
+        )
+        headers = {"Authorization": f"Bearer {made.json()['value']}"}
+        answer = await front.client.post(CALLS, files={"sdp": (None, "v=0"), **form}, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "wrong_session_type")

@@ -39,6 +39,18 @@ def test_the_next_answer_follows_without_a_gap() -> None:
     assert [each.kind for each in progress] == ["started", "stopped", "started", "stopped"]
 
 
+def test_answers_that_come_at_once_are_played_one_behind_the_other() -> None:
+    playout = Playout(RATE_HZ)
+    for piece in (1, 2):
+        playout.push("r1", "i1", counting(piece, 1))
+        playout.push("r2", "i2", counting(10 * piece, 1))
+    for response_id in ("r1", "r2"):
+        playout.complete(response_id)
+    frame, progress = playout.take(5)
+    assert frame.tolist() == [1, 2, 10, 20, 0]
+    assert progress == [Progress(kind, response_id) for response_id in ("r1", "r2") for kind in ("started", "stopped")]
+
+
 def test_what_is_cleared_is_played_no_more_even_what_is_still_to_come() -> None:
     playout = Playout(RATE_HZ)
     playout.push("r1", "i1", counting(1, 100))
