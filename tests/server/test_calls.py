@@ -57,18 +57,19 @@ async def test_a_spoken_question_is_answered_aloud() -> None:
         spoken_s = len(UNITS) * 960 / 24_000
         assert caller.spoken_s() == pytest.approx(spoken_s, abs=0.1)
         kinds = caller.kinds()
-        order = [
+        playing = ["response.content_part.added", "output_audio_buffer.started", "output_audio_buffer.stopped"]
+        written = [
             "session.created",
             "input_audio_buffer.speech_started",
             "input_audio_buffer.speech_stopped",
             "input_audio_buffer.committed",
             "response.created",
             "response.content_part.added",
-            "output_audio_buffer.started",
             "response.done",
             "output_audio_buffer.stopped",
         ]
-        assert [kinds.index(kind) for kind in order] == sorted(kinds.index(kind) for kind in order)
+        for order in (written, playing):  # of a short answer all may be written before the first of it is played
+            assert [kinds.index(kind) for kind in order] == sorted(kinds.index(kind) for kind in order)
         assert "response.output_audio.delta" not in kinds, "audio does not go over the data channel"
         transcript = "".join(event["delta"] for event in caller.of("response.output_audio_transcript.delta"))
         assert transcript == TEXT
