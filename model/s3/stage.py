@@ -64,12 +64,12 @@ class S3Stage:
         heard = [pcm async for pcm in audio]
         if not heard:
             return
-        codes = await self._submit(np.concatenate(heard))
+        codes = await self.submit(np.concatenate(heard))
         self.counters.speeches += 1
         if units := merged(codes):
             yield units
 
-    def _submit(self, pcm: Pcm) -> asyncio.Future[list[int]]:
+    def submit(self, pcm: Pcm) -> asyncio.Future[list[int]]:
         """Codes of `pcm`, 25 a second, unmerged. Cancelling the future takes it out of the queue."""
         job = _Job(pcm, asyncio.get_running_loop().create_future())
         self._waiting.append(job)

@@ -66,7 +66,7 @@ def write_codes(encoder: Path, manifest: Path, out: Path) -> None:
     stage = S3Stage(load_network(encoder))
 
     async def codes(audio: Path) -> list[int]:
-        return await stage.submit(read_recording(audio, 16_000), whole=True)
+        return await stage.submit(read_recording(audio, 16_000))
 
     with closing(stage), out.open("a", encoding="utf-8") as file:
         for row in read_manifest(manifest):
