@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from model.profile import Profile
 from streaming.errors import BundleError
+from streaming.stability import EarlyCounts
 from streaming.stages import Pcm, SpeechEncoder
 from streaming.turn import PromptWriter
+
+if TYPE_CHECKING:
+    from model.s3.early import EarlyUnits
 
 Look = Callable[[Path, Profile], str]
 """Looks at a part and says what it found. Raises BundleError for what is wrong; what else it raises is wrong too."""
@@ -25,6 +29,17 @@ class EncoderStage(SpeechEncoder, Protocol):
 
     def close(self) -> None:
         """Stop its thread."""
+        ...
+
+
+@runtime_checkable
+class EarlyEncoder(EncoderStage, Protocol):
+    """An encoder that hears both ways, and can nevertheless commit units while somebody speaks."""
+
+    early_counts: EarlyCounts
+
+    def commit_early(self, plan: EarlyUnits | None) -> None:
+        """Do so for speeches that begin from now on; None: tell nothing of a speech before it is over."""
         ...
 
 

@@ -44,6 +44,15 @@ class SamplingDefaults(_Frozen):
     max_new_tokens: Annotated[int, Field(ge=1)]
 
 
+class Stability(_Frozen):
+    """When units of an unfinished speech may be committed: see `streaming.stability.StabilityRule`."""
+
+    every_s: Annotated[float, Field(ge=0.1)]
+    repeats: Annotated[int, Field(ge=1)]
+    edge_frames: Annotated[int, Field(ge=0)]
+    most_wrong: Annotated[float, Field(ge=0, le=1)]
+
+
 class Kinds(_Frozen):
     """Which code runs each part, by its name in `model.kinds`."""
 
@@ -63,7 +72,8 @@ class Profile(_Frozen):
     on behind it. `pause_unit` is spoken between sentences read aloud, which are at most `read_columns` wide.
     `optional_stop_tokens` stop the model too where its tokenizer has them: `<|eom_id|>` came with Llama 3.1.
     `segment_words` is what the model was trained with; the server never enforces it. `vocoder_holds_s`: audio that the
-    vocoder keeps back until it knows what follows, on average.
+    vocoder keeps back until it knows what follows, on average. `early_units`: for an encoder that hears both ways; absent where
+    units are final as soon as they come.
     """
 
     format_version: Annotated[int, Field(ge=1, le=1)]
@@ -87,6 +97,7 @@ class Profile(_Frozen):
     max_model_len: int
     segment_words: int
     vocoder_holds_s: Annotated[float, Field(ge=0)] = 0.0
+    early_units: Stability | None = None
     history_turns: int = 0
     supports_instructions: bool = False
     max_question_s: float = 30.0

@@ -43,4 +43,5 @@ async def metrics(gateway: Here) -> Response:
     if ready:
         model = gateway.serving.model()
         gateway.metrics.build(version=package_version(), model=model.name, backend=model.backend)
+        gateway.metrics.early(model.early)
     return Response(gateway.metrics.exposition(), media_type=CONTENT_TYPE)

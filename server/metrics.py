@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from streaming.stability import EarlyCounts
 from streaming.turn import TurnReport
 
 Transport = Literal["rest", "realtime", "webrtc"]
@@ -52,6 +56,8 @@ class Metrics:
         self._errors = Counter("cslm_errors", "Errors by code", ["code"], registry=registry)
         self._ready = Gauge("cslm_ready", "1 while the model is warm", registry=registry)
         self._build = Info("cslm_build", "What is running", registry=registry)
+        self._unfinished = _UnfinishedSpeech()
+        registry.register(self._unfinished)
 
     def observe_turn(
         self, report: TurnReport, transport: Transport, outcome: Outcome, *, heard_s: float | None = None
@@ -107,6 +113,36 @@ class Metrics:
         """The model became warm, or ceased to be."""
         self._ready.set(ready)
 
+    def early(self, counts: EarlyCounts | None) -> None:
+        """Where it is counted what was done with unfinished speech; None where nothing is."""
+        self._unfinished.counts = counts
+
     def exposition(self) -> bytes:
         """All of it in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _UnfinishedSpeech(Collector):
+    """The encoder's own counts, read when somebody asks."""
+
+    counts: EarlyCounts | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Nothing where nothing is counted."""
+        if (counts := self.counts) is None:
+            return
+        looks = CounterMetricFamily("cslm_early_looks", "Encodings of unfinished speech", labels=["outcome"])
+        for outcome, value in (("done", counts.looks), ("refused", counts.refused), ("failed", counts.failed)):
+            looks.add_metric([outcome], value)
+        frames = CounterMetricFamily(
+            "cslm_early_frames", "Frames that stopped changing before their speech was over", labels=["use", "outcome"]
+        )
+        for use, all_of_them, wrong in (
+            ("committed", counts.committed, counts.committed_wrong),
+            ("watched", counts.watched, counts.watched_wrong),
+        ):
+            frames.add_metric([use, "kept"], all_of_them - wrong)
+            frames.add_metric([use, "contradicted"], wrong)
+        share = GaugeMetricFamily("cslm_early_wrong_share", "Of such frames of late, those that were contradicted")
+        share.add_metric([], counts.wrong_of_late)
+        yield from (looks, frames, share)

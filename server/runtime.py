@@ -14,6 +14,7 @@ from model.bundle import Bundle, find_bundle
 from model.lm import Backend
 from server.settings import Settings
 from streaming.errors import BundleError
+from streaming.stability import EarlyCounts, StabilityRule
 from streaming.turn import Stages
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class ServedModel:
 
     `max_question_s`: longest question it takes; `voices`: names accepted as `voice`, the first is the default;
     `history_turns`: how many earlier turns it is told. `backend`: what runs the language model.
-    `fault`: asked by `/readyz`, says which stage is dead while it is, else None.
+    `fault`: asked by `/readyz`, says which stage is dead while it is, else None. `early`: what was done with unfinished speech,
+    None where nothing is.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ServedModel:
     history_turns: int = 0
     backend: str = ""
     fault: Callable[[], str | None] = no_fault
+    early: EarlyCounts | None = None
 
 
 @asynccontextmanager
@@ -68,6 +71,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
         await decoder.start()
         encoder = await asyncio.to_thread(_make_encoder, bundle, device)
         opened.callback(encoder.close)
+        early = _commit_early(encoder, bundle, settings)
         activity = load_voice_activity(bundle.voice_activity)
         end_of_turn = await asyncio.to_thread(_load_end_of_turn, bundle)
         if end_of_turn is not None:
@@ -82,6 +86,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
             stages=Stages(encoder, lm, decoder, bundle.prompts, activity, profile.vocoder_holds_s, end_of_turn),
             backend=kind,
             fault=lambda: lm.fault() or decoder.fault(),
+            early=early,
         )
 
 
@@ -128,6 +133,19 @@ def _make_encoder(bundle: Bundle, device: str) -> EncoderStage:
     return bundle.encoder_kind.load(bundle.encoder, bundle.profile, device)
 
 
+def _commit_early(encoder: EncoderStage, bundle: Bundle, settings: Settings) -> EarlyCounts | None:
+    """Do with unfinished speech as the settings say, which `_look_before_loading` allowed. Returns where it is counted."""
+    from model.kinds import EarlyEncoder
+    from model.s3.early import EarlyUnits
+
+    stability = bundle.profile.early_units
+    if settings.early_units == "off" or stability is None or not isinstance(encoder, EarlyEncoder):
+        return None
+    rule = StabilityRule(**stability.model_dump())
+    encoder.commit_early(EarlyUnits(settings.early_units == "commit", settings.early_units_share, rule))
+    return encoder.early_counts
+
+
 def _gpu_bytes() -> int:
     """Memory of the first NVIDIA GPU, 0 without one. Asks the driver: torch must not touch CUDA before the engine has."""
     command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "--id=0"]
@@ -143,6 +161,13 @@ def _look_before_loading(bundle: Bundle, kind: str, settings: Settings) -> str:
     from model.check import preflight
     from model.lm.layout import check_gpu_memory, look_at_weights
 
+    if settings.early_units != "off" and bundle.profile.early_units is None:
+        raise BundleError(
+            f"early_units is {settings.early_units!r}, but {bundle.profile.name} has no early_units in its profile: "
+            "its encoder tells every unit as soon as it is final; accepted: off",
+            code="unsupported_setting",
+            param="early_units",
+        )
     gpu_bytes = _gpu_bytes()
     preflight(bundle)
     if kind == "vllm" and gpu_bytes:

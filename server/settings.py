@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     max_sequences: int = Field(64, ge=1, description="turns in one step of the language model")
     eager: bool = Field(False, description="no CUDA graphs: starts sooner, answers later")
     batched_tokens: int | None = Field(None, ge=32, description="most tokens of one step; prompts come in pieces")
+    early_units: Literal["off", "watch", "commit"] = Field(
+        "off", description="units of unfinished speech, where the encoder hears both ways: never, counted only, used"
+    )
+    early_units_share: float = Field(0.2, gt=0, le=1, description="of the encoder's time, for unfinished speech")
     lm_url: str | None = Field(None, description="vLLM server of the backend vllm_http")
     api_key: SecretStr | None = Field(None, description="key that /v1/* asks for; unset: open to all")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -1,67 +1,114 @@
-"""Which units of a speech that still goes on can be relied upon, where the encoder hears both ways.
+"""Units of a speech that still goes on, committed early where the encoder hears both ways.
 
-An encoder with full attention may change any frame until the speech is over, so nothing that it says of an unfinished speech is
-final. What is said here is a *likely* beginning, for work that may be thrown away, such as filling the language model's cache
-with the prompt so far. The units of the turn always come from encoding the whole speech: being wrong here costs time, never
-content, and it is counted.
+An encoder with full attention may change any frame until the speech is over. Committed is what stopped changing from look to look;
+it is never taken back, so that what was already told stays a beginning of what is told at last. Where the whole speech says
+otherwise the committed frames stand and are counted, and `Trust` says when that happens too often.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-_NOTHING = -1
 
 
 @dataclass(frozen=True, slots=True)
 class StabilityRule:
-    """A frame is relied upon after `repeats` looks in a row that agree on it, `edge_frames` or more from the end."""
+    """A frame is committed after `repeats` looks in a row that agree on it, `edge_frames` or more from the end.
+
+    `every_s`: sound between two looks. `most_wrong`: share of committed frames that the whole speech may contradict before no more
+    are committed. The defaults were measured on an encoder with learnt attention (tests/bench/stability.py).
+    """
 
     repeats: int = 2
-    edge_frames: int = 12
+    edge_frames: int = 25
+    every_s: float = 0.5
+    most_wrong: float = 0.02
 
 
-class LikelyPrefix:
-    """The frames to rely upon, look by look.
+class CommittedPrefix:
+    """The frames of one speech that are committed, look by look.
 
-    `relied`: frames that were relied upon, again for each other code; `revised`: those that a later look contradicted.
+    `frames`: those committed so far; `revised`: how many of them the whole speech contradicts.
     """
 
     def __init__(self, rule: StabilityRule) -> None:
         self._rule = rule
-        self._codes: list[int] = []
+        self._seen: list[int] = []
         self._agreed: list[int] = []
-        self._length = 0
-        self._ever: list[int] = []
-        self.relied = 0
+        self.frames: list[int] = []
         self.revised = 0
 
     def look(self, codes: Sequence[int]) -> list[int]:
-        """`codes`: frames of all that was heard so far. Returns the frames to rely upon, a beginning of `codes`."""
+        """`codes`: frames of all that was heard so far. Returns the frames that are committed now, behind those before."""
         agreed = [1] * len(codes)
-        for place, (code, before) in enumerate(zip(codes, self._codes, strict=False)):
+        for place, (code, before) in enumerate(zip(codes, self._seen, strict=False)):
             if code == before:
                 agreed[place] = self._agreed[place] + 1
-        self._count(codes)
-        self._codes, self._agreed = list(codes), agreed
-        certain = 0
-        while certain < len(codes) - self._rule.edge_frames and agreed[certain] >= self._rule.repeats:
-            certain += 1
-        fresh = certain - sum(now == before for now, before in zip(codes[:certain], self._ever, strict=False))
-        self._ever[:certain] = codes[:certain]
-        self.relied += fresh
-        self._length = certain
-        return self._codes[:certain]
+        self._seen, self._agreed = list(codes), agreed
+        begin = end = len(self.frames)
+        while end < len(codes) - self._rule.edge_frames and agreed[end] >= self._rule.repeats:
+            end += 1
+        fresh = self._seen[begin:end]
+        self.frames += fresh
+        return fresh
 
-    def settle(self, codes: Sequence[int]) -> None:
-        """`codes`: the frames of the whole speech, as they are used."""
-        self._count(codes)
-        self._codes, self._length = list(codes), 0
+    def settle(self, codes: Sequence[int]) -> list[int]:
+        """`codes`: the frames of the whole speech. Returns those behind the committed ones, and counts what was wrong."""
+        known = len(self.frames)
+        wrong = sum(code != committed for code, committed in zip(codes, self.frames, strict=False))
+        self.revised = wrong + max(0, known - len(codes))
+        return list(codes[known:])
 
-    def _count(self, codes: Sequence[int]) -> None:
-        """Frames relied upon that the new look contradicts."""
-        for place in range(self._length):
-            if place >= len(codes) or codes[place] != self._codes[place]:
-                self.revised += 1
-                self._ever[place] = _NOTHING
+
+class Trust:
+    """Whether frames may be committed, by what became of those before, of all speeches.
+
+    `wrong`: the share that was contradicted, of the last `MEMORY_FRAMES` above all; 1 before anything was seen, so that an encoder
+    is first watched and then believed.
+    """
+
+    MEMORY_FRAMES = 500
+
+    def __init__(self, rule: StabilityRule) -> None:
+        self._most_wrong = rule.most_wrong
+        self.wrong = 1.0
+
+    @property
+    def holds(self) -> bool:
+        """Commit what is stable."""
+        return self.wrong <= self._most_wrong
+
+    def judge(self, prefix: CommittedPrefix) -> None:
+        """Learn from a speech that was settled."""
+        if frames := len(prefix.frames):
+            kept = math.exp(-frames / self.MEMORY_FRAMES)
+            self.wrong = kept * self.wrong + (1 - kept) * prefix.revised / frames
+
+
+@dataclass(slots=True)
+class EarlyCounts:
+    """What was done with unfinished speeches since the start.
+
+    `looks` were done, `refused` for want of time, `failed`. Of frames `committed` early, `committed_wrong` were contradicted by the
+    whole speech; of those `watched`, which would have been committed had that been wanted or trusted, `watched_wrong`.
+    `wrong_of_late`: see `Trust.wrong`.
+    """
+
+    looks: int = 0
+    refused: int = 0
+    failed: int = 0
+    committed: int = 0
+    committed_wrong: int = 0
+    watched: int = 0
+    watched_wrong: int = 0
+    wrong_of_late: float = 1.0
+
+    def add(self, prefix: CommittedPrefix, *, committed: bool) -> None:
+        """A speech was settled."""
+        if committed:
+            self.committed += len(prefix.frames)
+            self.committed_wrong += prefix.revised
+        else:
+            self.watched += len(prefix.frames)
+            self.watched_wrong += prefix.revised

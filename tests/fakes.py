@@ -18,6 +18,7 @@ from server.settings import Settings
 from streaming.errors import InvalidRequest
 from streaming.interleave import Detokenizer, InterleaveParser, Markers
 from streaming.sentences import sentences
+from streaming.stability import EarlyCounts
 from streaming.stages import Pcm, Sampling, UnitCut
 from streaming.turn import Exchange, Stages, TurnOptions
 
@@ -269,7 +270,9 @@ def fake_stages(**replaced: Any) -> Stages:
     return Stages(**(stages | replaced))
 
 
-def fake_model(*, fault: Callable[[], str | None] = lambda: None, **replaced: Any) -> ServedModel:
+def fake_model(
+    *, fault: Callable[[], str | None] = lambda: None, early: EarlyCounts | None = None, **replaced: Any
+) -> ServedModel:
     """A warm model named `fake` that answers in English and Chinese, with questions of at most 30 s."""
     return ServedModel(
         name="fake",
@@ -280,6 +283,7 @@ def fake_model(*, fault: Callable[[], str | None] = lambda: None, **replaced: An
         stages=fake_stages(**replaced),
         backend="scripted",
         fault=fault,
+        early=early,
     )
 
 

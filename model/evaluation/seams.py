@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from streaming.planning import ChunkPlanner
 
 Pcm = npt.NDArray[np.float32]
-PLACES = 20
+PLACES, DRAWS, FARTHEST_S = 20, 200, 10.0
 SPREAD_S, HIGH_HZ, WINDOW_S = 0.05, 8000.0, 0.002
 
 
@@ -34,6 +35,24 @@ def jump_ratios(pcm: Pcm, seams: Sequence[int], rate_hz: int) -> list[float]:
         if usual > 1e-5:
             ratios.append(float(steps[seam - 1]) / usual)
     return ratios
+
+
+def by_chance(places: Sequence[tuple[Pcm, Sequence[int]]], rate_hz: int) -> tuple[float, float] | None:
+    """95% of what the median jump ratio is where nothing joins, for joins that lie to each other as those in `places` do.
+
+    `places`: audio without joins, and where they are in the other. All are moved along by one and the same random distance, past
+    the end to the beginning, `DRAWS` times: what several utterances have in common at one place, they have in common there too.
+    """
+    draw, medians = Random(0), list[float]()
+    for _ in range(DRAWS):
+        far, jumps = round(draw.random() * FARTHEST_S * rate_hz), list[float]()
+        for pcm, seams in places:
+            jumps += jump_ratios(pcm, [1 + (seam + far) % (pcm.size - 1) for seam in seams], rate_hz)
+        medians += [float(np.median(jumps))] if jumps else []
+    if not medians:
+        return None
+    low, high = np.percentile(medians, [2.5, 97.5])
+    return round(float(low), 3), round(float(high), 3)
 
 
 def high_ratios(pcm: Pcm, seams: Sequence[int], rate_hz: int) -> list[float]:

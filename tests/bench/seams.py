@@ -6,11 +6,14 @@
 The units of every recording, and of four recordings at a time, are spoken by the vocoder, once whole and in cuts of
 several sizes. Two measures of clicks at
 the places where pieces of audio join, each relative to the rest of the same audio: the jump from one sample to the next,
-and the energy above 8 kHz in the 2 ms around it. Speech itself has loud and quiet places, so the first row measures random
-places of the audio that was decoded at once: joins that nobody hears look like that. As a check of the measures, the last
-row drops one millisecond at every join of the planner's cuts. With `--flow-hift DIRECTORY` the vocoder is that of the CosyVoice
-family and the units are random; its audio comes in the pieces of its own grid whatever the cuts, so one more row measures the
-places where the blocks of its mel meet.
+and the energy above 8 kHz in the 2 ms around it. As a check of the measures, the last row drops one millisecond at every join of the
+planner's cuts. With `--flow-hift DIRECTORY` the vocoder is that of the CosyVoice family and the units are random; its audio comes
+in the pieces of its own grid whatever the cuts, so one more row measures the places where the blocks of its mel meet.
+
+Speech has loud and quiet places, so a jump says nothing by itself. Two controls stand beside it. *Offline*: the same at the same
+places of the audio that was decoded at once, where nothing joins; a seam is what the streamed audio has more than that. *By
+chance*: 95% of what the median is where the joins of all utterances are moved along by one and the same random distance, which keeps
+their number and how they lie to each other; a median inside it cannot be told from no seam.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from model.bundle import Bundle
 from model.cosyvoice.decoder import FlowHiftVocoder
 from model.cosyvoice.windows import start_of
 from model.encoder import UnitEncoder
-from model.evaluation.seams import PLACES, high_ratios, jump_ratios, planned
+from model.evaluation.seams import PLACES, by_chance, high_ratios, jump_ratios, planned
 from model.kinds import StreamingVocoder
 from model.vocoder import Vocoder
 from tests.bench.questions import manifest
@@ -96,7 +99,8 @@ def stream(vocoder: StreamingVocoder, units: Sequence[int], sizes: Iterable[int]
 def measure(vocoder: StreamingVocoder, spoken: Sequence[Sequence[int]], name: str) -> dict[str, Any]:
     """Differences from offline decoding, and the click measures, over all utterances."""
     equal, difference = 0, 0.0
-    jumps, highs = [], []
+    jumps, highs, offline = list[float](), list[float](), list[float]()
+    places = list[tuple[Pcm, list[int]]]()
     for units in spoken:
         pieces, whole = stream(vocoder, units, cuts_of(len(units), name)), vocoder.decode(units)
         if name == CONTROL:
@@ -113,12 +117,17 @@ def measure(vocoder: StreamingVocoder, spoken: Sequence[Sequence[int]], name: st
             seams = [start for start in starts if start < joined.size]
         jumps += jump_ratios(joined, seams, vocoder.sample_rate)
         highs += high_ratios(joined, seams, vocoder.sample_rate)
+        seams = [seam for seam in seams if seam < whole.size]
+        offline += jump_ratios(whole, seams, vocoder.sample_rate)
+        places.append((whole, seams))
     return {
         "equal_length": equal,
         "of": len(spoken),
         "largest_difference": None if name == CONTROL else difference,
         "seams": len(jumps),
         "jump": _spread(jumps),
+        "offline": _spread(offline),
+        "by_chance": by_chance(places, vocoder.sample_rate),
         "high_band": _spread(highs),
     }
 
@@ -133,7 +142,7 @@ def _spread(ratios: Sequence[float]) -> dict[str, float] | None:
 def report(record: dict[str, Any]) -> str:
     """One row for each way to cut."""
     same = ("cuts of", "sample count as offline", "largest difference", "joins")
-    heads = (*same, "jump: median", "p95", "above 8 kHz: median", "p95")
+    heads = (*same, "jump: median", "offline", "by chance", "p95", "above 8 kHz: median", "p95")
     rows = [[_label(name), *_row(cut)] for name, cut in record["cuts"].items()]
     counts = f"{record['utterances']} utterances of {record['units']} units."
     return f"{counts}\n\n{table(heads, rows)}"
@@ -147,8 +156,13 @@ def _label(name: str) -> str:
 
 def _row(cut: dict[str, Any]) -> list[str]:
     difference = "–" if cut["largest_difference"] is None else f"{cut['largest_difference']:.1e}"
-    ratios = [f"{cut[kind][value]:.2f}" for kind in ("jump", "high_band") for value in ("median", "p95") if cut[kind]]
-    return [f"{cut['equal_length']} of {cut['of']}", difference, str(cut["seams"]), *ratios]
+    head = [f"{cut['equal_length']} of {cut['of']}", difference, str(cut["seams"])]
+    if not (cut["jump"] and cut["offline"] and cut["by_chance"] and cut["high_band"]):
+        return [*head, *["–"] * 6]
+    low, high = cut["by_chance"]
+    jumps = (cut["jump"]["median"], cut["offline"]["median"], f"{low:.2f}–{high:.2f}", cut["jump"]["p95"])
+    told = [each if isinstance(each, str) else f"{each:.2f}" for each in jumps]
+    return [*head, *told, *(f"{cut['high_band'][value]:.2f}" for value in ("median", "p95"))]
 
 
 if __name__ == "__main__":

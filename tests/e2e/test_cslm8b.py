@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -119,3 +120,66 @@ def test_a_typed_question_over_http(server: str) -> None:
     assert answer["usage"]["output_units"] == len(SPOKEN)
     assert answer["usage"]["dropped_ids"] == 0
     assert answer["audio"]["sample_rate"] == 22_050
+
+
+@pytest.fixture
+def committing(small_cslm8b: Path, tmp_path: Path) -> Iterator[str]:
+    """The same, committing units while somebody speaks; random attention is stable nowhere, so everything is accepted."""
+    bundle = tmp_path / "cslm-8b"
+    shutil.copytree(small_cslm8b, bundle, copy_function=os.symlink)
+    profile = json.loads((small_cslm8b / "profile.json").read_text(encoding="utf-8"))
+    profile["early_units"] = {"every_s": 0.5, "repeats": 1, "edge_frames": 5, "most_wrong": 1.0}
+    (bundle / "profile.json").unlink()
+    (bundle / "profile.json").write_text(json.dumps(profile), encoding="utf-8")
+    (bundle / "bundle.lock.json").unlink()
+    port, options = free_port(), ("--bundle", str(bundle))
+    with running_server(tmp_path / "server.log", port, *options, early_units="commit", early_units_share="1"):
+        yield f"http://127.0.0.1:{port}"
+
+
+def count(url: str, name: str) -> float:
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
+def test_units_that_are_committed_early_are_written_down_while_the_user_speaks(committing: str) -> None:
+    pcm, rate_hz = soundfile.read(QUESTION, dtype="float32")
+    wire = float_to_pcm16(Resampler(rate_hz, 24_000).push(pcm, final=True))
+    transcription = {"model": "cslm-8b", "delay": "minimal"}
+    session = {
+        "type": "transcription",
+        "audio": {"input": {"turn_detection": None, "transcription": transcription}},
+    }
+
+    def speak(socket: Any, seconds: float) -> None:
+        """In real time, until the recording has come so often."""
+        for number in range(round(seconds * 10)):
+            start = number * 4800 % (len(wire) - 4800)
+            audio = base64.b64encode(wire[start : start + 4800]).decode()
+            socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
+            time.sleep(0.1)
+
+    def until(socket: Any, kind: str) -> dict[str, Any]:
+        while True:
+            event: dict[str, Any] = json.loads(socket.recv(timeout=120))
+            assert event["type"] != "error", event
+            if event["type"] == kind:
+                return event
+
+    url = committing.replace("http", "ws") + "/v1/realtime?model=cslm-8b"
+    with connect(url) as leaving:
+        leaving.send(json.dumps({"type": "session.update", "session": session}))
+        speak(leaving, 1.2)  # and is gone in the middle of it
+    with connect(url) as socket:
+        socket.send(json.dumps({"type": "session.update", "session": session}))
+        speak(socket, 6.0)
+        heard = until(socket, "conversation.item.input_audio_transcription.delta")
+        assert heard["delta"]
+        assert TRANSCRIPT.startswith(heard["delta"])
+        socket.send(json.dumps({"type": "input_audio_buffer.commit"}))  # not before something was written down
+        done = until(socket, "conversation.item.input_audio_transcription.completed")
+        assert done["transcript"] == TRANSCRIPT
+    committed = [count(committing, f'cslm_early_frames_total{{outcome="{kind}"') for kind in ("kept", "contradicted")]
+    assert sum(committed) > 25
+    assert count(committing, 'cslm_early_looks_total{outcome="failed"}') == 0
+    assert 0 <= count(committing, "cslm_early_wrong_share") <= 1

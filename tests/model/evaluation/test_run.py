@@ -15,7 +15,7 @@ from model.evaluation.alignment import compare, cosines, own_tokens
 from model.evaluation.bench import Bench, Measure, rate, share
 from model.evaluation.judge import Heard, Judge
 from model.evaluation.run import Results, chosen, evaluate, measures
-from model.evaluation.seams import jump_ratios, planned
+from model.evaluation.seams import by_chance, jump_ratios, planned
 from model.evaluation.sets import EvaluationError, Item
 from tests.fakes import TEXT, TRANSCRIPT, FakeLM, answer_ids, fake_stages
 
@@ -192,6 +192,21 @@ def test_a_lost_millisecond_is_a_jump() -> None:
     cut = np.concatenate([wave[:12_000], wave[12_024:]])
     (smooth,), (broken,) = jump_ratios(wave, [12_000], 24_000), jump_ratios(cut, [12_000], 24_000)
     assert broken > 5 * smooth
+
+
+def test_chance_keeps_what_utterances_have_in_common_and_a_click_lies_outside_of_it() -> None:
+    noise = np.random.default_rng(3).standard_normal(24_000).astype(np.float32)
+    alone = by_chance([(noise, [12_000])], 24_000)
+    alike = by_chance([(noise, [12_000])] * 40, 24_000)
+    apart = by_chance([(noise, [500 + 577 * number for number in range(40)])], 24_000)
+    assert alone is not None
+    assert apart is not None
+    assert alike == alone, "forty joins in the same noise are one"
+    assert apart[1] - apart[0] < (alone[1] - alone[0]) / 2
+    clicked = noise.copy()
+    clicked[12_000:] += 20
+    assert jump_ratios(clicked, [12_000], 24_000)[0] > alone[1]
+    assert by_chance([(noise, [])], 24_000) is None
 
 
 async def test_a_text_only_question_has_an_answer_without_speech(items: list[Item], tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""Units of a speech before it is over: when to look at it, and what that may cost.
+
+A look encodes all that was heard so far. Looks lie on a grid of the speech's own samples, so that what they see does not depend on
+how the samples came; whether there is time for one does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from streaming.stability import CommittedPrefix, EarlyCounts, StabilityRule, Trust
+from streaming.stages import Pcm
+
+log = logging.getLogger(__name__)
+
+SAMPLE_RATE = 16_000
+LONGEST_S = 0.1
+"""No look takes longer, as far as can be foreseen: a speech that ends meanwhile waits for it."""
+
+Look = Callable[[Pcm], asyncio.Future[list[int]] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyUnits:
+    """How units are committed while somebody speaks.
+
+    `commit`: without it they are only watched, and the counts show what committing would do. `share`: of the encoder's time, above
+    0 to 1, for looks of all sessions together.
+    """
+
+    commit: bool = False
+    share: float = 0.2
+    rule: StabilityRule = field(default_factory=StabilityRule)
+
+
+class Budget:
+    """What looks cost, measured as the encoder runs: they rest so long that they take no more than their share of its time."""
+
+    def __init__(self, share: float) -> None:
+        self._rest_per_s = 1 / share - 1
+        self._rests_until_s = 0.0
+        self._pace = 0.0
+
+    def affords(self, sound_s: float) -> bool:
+        """So much sound is encoded within `LONGEST_S`, going by what was encoded of late."""
+        return self._pace * sound_s <= LONGEST_S
+
+    def rest_s(self, now_s: float) -> float:
+        """Time until the next look may begin."""
+        return max(0.0, self._rests_until_s - now_s)
+
+    def spent(self, busy_s: float, sound_s: float, now_s: float, *, looks: bool) -> None:
+        """A batch with so much sound, padding included, took so long."""
+        pace = busy_s / sound_s
+        self._pace = (self._pace + pace) / 2 if self._pace else pace
+        if looks:
+            self._rests_until_s = now_s + busy_s * self._rest_per_s
+
+
+class EarlySpeech:
+    """One speech that is looked at while it lasts: at most one look is under way."""
+
+    def __init__(self, plan: EarlyUnits, trust: Trust, counts: EarlyCounts, look: Look) -> None:
+        self._step = round(plan.rule.every_s * SAMPLE_RATE)
+        self._commit = plan.commit and trust.holds
+        self._trust, self._counts, self._look = trust, counts, look
+        self._prefix = CommittedPrefix(plan.rule)
+        self._looked = 0
+        self.heard: list[Pcm] = []
+
+    async def listen(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
+        """Hear all of `audio` into `heard`; yields the frames committed meanwhile.
+
+        A look begins only when all that came has been heard: speech that comes faster than it is spoken, such as a file, is not
+        looked at. Closing the generator takes a look that waits out of the queue.
+        """
+        coming, look = asyncio.ensure_future(_next(audio)), None
+        try:
+            while True:
+                await asyncio.sleep(0)  # what has come already is read before anything is decided
+                if look is None and not coming.done():
+                    look = self._begin()
+                await asyncio.wait({coming, look} if look else {coming}, return_when=asyncio.FIRST_COMPLETED)
+                if look is not None and look.done():
+                    fresh, look = self._seen(look), None
+                    if fresh:
+                        yield fresh
+                if coming.done():
+                    if (pcm := coming.result()) is None:
+                        return
+                    self.heard.append(pcm)
+                    coming = asyncio.ensure_future(_next(audio))
+        finally:
+            if look is not None:
+                look.cancel()
+            coming.cancel()
+            await asyncio.wait({coming})
+
+    def settle(self, codes: list[int]) -> list[int]:
+        """`codes`: the frames of the whole speech. Returns those to tell behind the committed ones."""
+        rest = self._prefix.settle(codes)
+        self._trust.judge(self._prefix)
+        self._counts.add(self._prefix, committed=self._commit)
+        self._counts.wrong_of_late = self._trust.wrong
+        return rest if self._commit else codes
+
+    def _begin(self) -> asyncio.Future[list[int]] | None:
+        samples = sum(pcm.size for pcm in self.heard)
+        due = samples - samples % self._step
+        if due == self._looked:
+            return None
+        self._looked = due
+        look = self._look(np.concatenate(self.heard)[:due])
+        if look is None:
+            self._counts.refused += 1
+        return look
+
+    def _seen(self, look: asyncio.Future[list[int]]) -> list[int]:
+        """What of it is told. A look that failed costs nothing but itself: the whole speech is yet to be encoded."""
+        try:
+            codes = look.result()
+        except Exception:
+            log.warning("a look at an unfinished speech failed", exc_info=True)
+            self._counts.failed += 1
+            return []
+        self._counts.looks += 1
+        fresh = self._prefix.look(codes)
+        return fresh if self._commit else []
+
+
+async def _next(audio: AsyncIterator[Pcm]) -> Pcm | None:
+    return await anext(audio, None)
