@@ -57,6 +57,8 @@ def preflight(bundle: Bundle) -> None:
     if bundle.profile.kinds.encoder == "s3":
         for look in bundle.encoder_kind.looks.values():
             look(bundle.encoder, bundle.profile)
+    if (glance := bundle.vocoder_kind.glance) is not None:
+        glance(bundle.vocoder, bundle.profile)
 
 
 def _looks(bundle: Bundle) -> Iterator[tuple[str, Callable[[], str]]]:

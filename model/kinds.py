@@ -80,10 +80,11 @@ class EncoderKind:
 
 @dataclass(frozen=True, slots=True)
 class VocoderKind:
-    """`load(directory, device)`; `looks`: what `cslm check` looks at, by name."""
+    """`load(directory, device)`; `looks`: what `cslm check` looks at, by name; `glance`: what `cslm serve` looks at first."""
 
     load: Callable[[Path, str], StreamingVocoder]
     looks: Mapping[str, Look]
+    glance: Look | None = None
 
 
 PromptFormat = Callable[[Profile, Path], PromptWriter]
@@ -162,23 +163,31 @@ def _load_flow_hift(directory: Path, device: str) -> StreamingVocoder:
     return FlowHiftVocoder.load(directory, device)
 
 
+def _glance_at_flow_hift(directory: Path, profile: Profile) -> str:
+    from model.cosyvoice.decoder import look
+
+    config, voices = look(directory)
+    if config.sample_rate != profile.output_sample_rate_hz:
+        raise BundleError(
+            f"the vocoder speaks {config.sample_rate} Hz, the profile says {profile.output_sample_rate_hz}"
+        )
+    if config.flow.n_units != profile.n_units:
+        raise BundleError(f"the vocoder has {config.flow.n_units} units, the profile {profile.n_units}")
+    strangers = [voice for voice in profile.voices if voice not in voices]
+    if strangers:
+        raise BundleError(f"the voice {strangers[0]!r} has no embedding; there are: {', '.join(voices)}")
+    return f"voices {', '.join(voices)}"
+
+
 def _look_at_flow_hift(directory: Path, profile: Profile) -> str:
     from model.cosyvoice.decoder import FlowHiftVocoder
 
+    voices = _glance_at_flow_hift(directory, profile)
     vocoder = FlowHiftVocoder.load(directory)
-    if vocoder.sample_rate != profile.output_sample_rate_hz:
-        raise BundleError(
-            f"the vocoder speaks {vocoder.sample_rate} Hz, the profile says {profile.output_sample_rate_hz}"
-        )
-    if vocoder.config.flow.n_units != profile.n_units:
-        raise BundleError(f"the vocoder has {vocoder.config.flow.n_units} units, the profile {profile.n_units}")
-    strangers = [voice for voice in profile.voices if voice not in vocoder.voices]
-    if strangers:
-        raise BundleError(f"the voice {strangers[0]!r} has no embedding; there are: {', '.join(vocoder.voices)}")
     pcm = vocoder.decode(list(range(min(8, profile.n_units))))
     return (
         f"eight units give {pcm.size / vocoder.sample_rate:.2f} s at {vocoder.sample_rate} Hz; {vocoder.timing}; "
-        f"voices {', '.join(vocoder.voices)}"
+        f"{voices}"
     )
 
 
@@ -194,7 +203,7 @@ ENCODERS: dict[str, EncoderKind] = {
 }
 VOCODERS: dict[str, VocoderKind] = {
     "source_filter": VocoderKind(_load_source_filter, {"vocoder": _look_at_source_filter}),
-    "flow_hift": VocoderKind(_load_flow_hift, {"vocoder": _look_at_flow_hift}),
+    "flow_hift": VocoderKind(_load_flow_hift, {"vocoder": _look_at_flow_hift}, glance=_glance_at_flow_hift),
 }
 PROMPTS: dict[str, PromptFormat] = {
     "interleaved": _interleaved,

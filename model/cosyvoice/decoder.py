@@ -17,7 +17,7 @@ from model.cosyvoice.config import VocoderConfig, load_config
 from model.cosyvoice.durations import DurationPredictor
 from model.cosyvoice.flow import Flow
 from model.cosyvoice.hift import Hift
-from model.cosyvoice.weights import load_into, load_speakers
+from model.cosyvoice.weights import check_layout, load_into, load_speakers
 from model.cosyvoice.windows import Window, next_window, places
 from streaming.errors import InvalidRequest
 from streaming.stages import Pcm
@@ -25,6 +25,23 @@ from streaming.stages import Pcm
 NOISE_FRAMES = 1 << 13  # 95 s
 PITCH_STEPS = 8  # per Hz: inaudibly fine, and rounding errors, other in each batch, do not add up in the phase
 _T = TypeVar("_T")
+
+
+def look(directory: Path) -> tuple[VocoderConfig, tuple[str, ...]]:
+    """Sizes and voices of the vocoder in `directory`, its weights looked at but not read. Raises as `FlowHiftVocoder.load`."""
+    config = load_config(directory)
+    with torch.device("meta"):
+        flow, hift = Flow(config.flow), Hift(config.hift, config.sample_rate)
+    check_layout(flow, directory / "flow.pt")
+    check_layout(hift, directory / "hift.pt")
+    durations.load(directory, config.flow.n_units)
+    return config, tuple(_speakers(directory, config))
+
+
+def _speakers(directory: Path, config: VocoderConfig) -> dict[str, Tensor]:
+    if config.speakers is None:
+        return {"default": torch.zeros(config.flow.speaker_width)}
+    return load_speakers(directory / config.speakers, config.flow.speaker_width)
 
 
 @dataclass(slots=True)
@@ -96,10 +113,8 @@ class FlowHiftVocoder:
         hift = Hift(config.hift, config.sample_rate)
         load_into(flow, directory / "flow.pt")
         load_into(hift, directory / "hift.pt")
-        speakers = {"default": torch.zeros(config.flow.speaker_width)}
-        if config.speakers is not None:
-            speakers = load_speakers(directory / config.speakers, config.flow.speaker_width)
-        return cls(config, flow, hift, speakers, durations.load(directory, config.flow.n_units), device)
+        predictor = durations.load(directory, config.flow.n_units)
+        return cls(config, flow, hift, _speakers(directory, config), predictor, device)
 
     @property
     def timing(self) -> str:

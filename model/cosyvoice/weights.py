@@ -17,14 +17,19 @@ _NORMED = re.compile(r"(?P<layer>.+)\.(?:weight_(?P<old>[gv])|parametrizations\.
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What `torch.save` wrote, without running code from it. Raises BundleError naming the file."""
+    """What `torch.save` wrote, without running code from it; tensors are read when they are used.
+
+    Raises BundleError naming the file: `bundle_file_missing`, `bundle_file_truncated`, `bundle_invalid`.
+    """
+    if not path.is_file():
+        raise BundleError(f"{path} is missing", code="bundle_file_missing", param=path.name)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise BundleError(f"{path} is missing", code="bundle_missing") from None
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BundleError(f"{path} cannot be read, it may be incomplete: {reason}") from error
+        raise BundleError(
+            f"{path} cannot be read, it may be incomplete: {reason}", code="bundle_file_truncated", param=path.name
+        ) from error
     if not isinstance(found, dict):
         raise BundleError(f"{path} holds a {type(found).__name__}; accepted: a dictionary of tensors")
     return found
@@ -36,9 +41,21 @@ def load_into(module: nn.Module, path: Path) -> None:
     Weight normalisation, in its old and its new spelling, is folded into plain weights; `generator.` before the names of a
     HiFT that was trained as part of a GAN is taken off.
     """
-    state = {name.removeprefix("generator."): value for name, value in read(path).items() if isinstance(value, Tensor)}
-    state = fold_weight_norm(state)
-    wanted = module.state_dict()
+    state = _of_layout(module, path, _tensors(path))
+    module.load_state_dict({name: value.float() for name, value in state.items()})
+
+
+def check_layout(module: nn.Module, path: Path) -> None:
+    """The same look without filling anything: names and shapes alone are read. `module` may be on the meta device."""
+    _of_layout(module, path, {name: value.to("meta") for name, value in _tensors(path).items()})
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    return {name.removeprefix("generator."): value for name, value in read(path).items() if isinstance(value, Tensor)}
+
+
+def _of_layout(module: nn.Module, path: Path, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    state, wanted = fold_weight_norm(state), module.state_dict()
     problems = [f"{name} is missing" for name in wanted if name not in state]
     problems += [f"{name} is unknown" for name in state if name not in wanted]
     problems += [
@@ -49,7 +66,7 @@ def load_into(module: nn.Module, path: Path) -> None:
     if problems:
         more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise BundleError(f"{path} is not of this model's layout: {'; '.join(problems[:3])}{more}")
-    module.load_state_dict({name: value.float() for name, value in state.items()})
+    return state
 
 
 def fold_weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:

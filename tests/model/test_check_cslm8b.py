@@ -76,6 +76,20 @@ def test_shards_missing_and_cut_short(bundle: Path) -> None:
     assert "model-00002" in refused(bundle).message
 
 
+def test_a_vocoder_that_could_not_be_loaded_is_told_before_the_language_model_is(bundle: Path) -> None:
+    flow = own(bundle / "vocoder" / "flow.pt")
+    whole = flow.read_bytes()
+    flow.write_bytes(whole[:-100])
+    assert (refused(bundle).code, refused(bundle).param) == ("bundle_file_truncated", "flow.pt")
+    flow.write_bytes((bundle / "vocoder" / "hift.pt").read_bytes())
+    assert "flow.pt is not of this model's layout" in refused(bundle).message
+    flow.unlink()
+    assert (refused(bundle).code, refused(bundle).param) == ("bundle_file_missing", "flow.pt")
+    flow.write_bytes(whole)
+    rewrite(bundle / "profile.json", voices=["nobody"])
+    assert "'nobody' has no embedding" in refused(bundle).message
+
+
 def test_weights_of_another_layout(bundle: Path) -> None:
     rewrite(bundle / "lm" / "config.json", intermediate_size=512)
     assert refused(bundle).code == "bundle_invalid"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.cosyvoice.decoder import FlowHiftVocoder
+from model.cosyvoice.decoder import FlowHiftVocoder, look
 from model.cosyvoice.hift import Hift
 from model.cosyvoice.small import SMALL, unfold_weight_norm
 from model.cosyvoice.weights import fold_weight_norm
@@ -41,16 +41,19 @@ def test_folding_gives_the_weights_back() -> None:
 
 def test_a_missing_file_is_named(copy: Path) -> None:
     (copy / "hift.pt").unlink()
-    with pytest.raises(BundleError, match=r"hift\.pt is missing") as caught:
-        FlowHiftVocoder.load(copy)
-    assert caught.value.code == "bundle_missing"
+    for way in (FlowHiftVocoder.load, look):
+        with pytest.raises(BundleError, match=r"hift\.pt is missing") as caught:
+            way(copy)
+        assert (caught.value.code, caught.value.param) == ("bundle_file_missing", "hift.pt")
 
 
 @pytest.mark.parametrize("length", [0, 10, 5000])
 def test_a_truncated_file_is_named(copy: Path, length: int) -> None:
     (copy / "flow.pt").write_bytes((copy / "flow.pt").read_bytes()[:length])
-    with pytest.raises(BundleError, match=r"flow\.pt cannot be read"):
-        FlowHiftVocoder.load(copy)
+    for way in (FlowHiftVocoder.load, look):
+        with pytest.raises(BundleError, match=r"flow\.pt cannot be read") as caught:
+            way(copy)
+        assert caught.value.code == "bundle_file_truncated"
 
 
 def test_a_file_with_code_in_it_is_not_run(copy: Path) -> None:
@@ -74,8 +77,9 @@ def test_another_layout_is_named(copy: Path, harm: str) -> None:
     else:
         state[name] = torch.zeros(8, 4)
     torch.save(state, copy / "flow.pt")
-    with pytest.raises(BundleError, match=r"flow\.pt is not of this model's layout: encoder\.encoders"):
-        FlowHiftVocoder.load(copy)
+    for way in (FlowHiftVocoder.load, look):
+        with pytest.raises(BundleError, match=r"flow\.pt is not of this model's layout: encoder\.encoders"):
+            way(copy)
 
 
 def test_voices_without_an_embedding_are_named(copy: Path) -> None:
