@@ -35,7 +35,7 @@ from streaming.stages import Pcm
 from tests.bench.questions import manifest
 from tests.bench.results import BUNDLE, arguments, origin, table, write
 
-EVERY_S, REPEATS, EDGES_S = (0.5, 1.0), (1, 2, 3), (0.0, 0.5, 1.0)
+EVERY_S, REPEATS, EDGES_S = (0.5, 1.0), (1, 2, 3), (0.0, 0.24, 0.48, 1.0)
 MOST_S = 30
 Encode = Callable[[Pcm], list[int]]
 Looks = list[list[int]]
