@@ -77,7 +77,10 @@ class SpeechEncoder(Protocol):
     """Speech to merged units."""
 
     def encode(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
-        """`audio`: float32 mono at 16 kHz, any split. Yields units as soon as they are final; the same for any split."""
+        """`audio`: float32 mono at 16 kHz, any split. Yields units as soon as they are final; the same for any split.
+
+        One that hears both ways may commit units before it can be sure (`streaming.stability`): they stand.
+        """
         ...
 
 

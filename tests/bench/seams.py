@@ -63,7 +63,8 @@ def main() -> None:
     spoken += [[unit for each in spoken[at : at + 4] for unit in each] for at in range(0, len(spoken), 4)]
     record: dict[str, Any] = {"origin": origin(options.bundle), "utterances": len(spoken)}
     record["units"] = sum(map(len, spoken))
-    record["cuts"] = {name: measure(vocoder, spoken, name) for name in (RANDOM, *map(str, SIZES), "planner", CONTROL)}
+    said = [(units, vocoder.decode(units)) for units in spoken]
+    record["cuts"] = {name: measure(vocoder, said, name) for name in (RANDOM, *map(str, SIZES), "planner", CONTROL)}
     write(options.out, "seams", record, report(record))
 
 
@@ -73,7 +74,9 @@ def measure_flow_hift(weights: Path, out: Path) -> None:
     spoken = draw.randint(0, vocoder.config.flow.n_units, (8, 150)).tolist()
     record: dict[str, Any] = {"origin": origin(weights), "utterances": len(spoken), "units": 8 * 150}
     names = (RANDOM, BLOCKS, *map(str, SIZES), "planner", CONTROL)
-    record["cuts"] = {name: measure(vocoder, spoken, name) for name in names}
+    said = [(units, vocoder.decode(units)) for units in spoken]
+    record["alike"] = alike([whole for _, whole in said])
+    record["cuts"] = {name: measure(vocoder, said, name) for name in names}
     write(out, "seams_flow_hift", record, report(record))
 
 
@@ -96,13 +99,20 @@ def stream(vocoder: StreamingVocoder, units: Sequence[int], sizes: Iterable[int]
     return [piece for piece in pieces if piece.size]
 
 
-def measure(vocoder: StreamingVocoder, spoken: Sequence[Sequence[int]], name: str) -> dict[str, Any]:
-    """Differences from offline decoding, and the click measures, over all utterances."""
+def alike(audio: Sequence[Pcm]) -> float:
+    """Mean correlation of two of them, sample by sample: 0 where they have nothing in common, 1 where they are the same."""
+    least = min(pcm.size for pcm in audio)
+    between = np.corrcoef(np.stack([pcm[:least] for pcm in audio]))
+    return round(float(between[np.triu_indices(len(audio), 1)].mean()), 3)
+
+
+def measure(vocoder: StreamingVocoder, said: Sequence[tuple[Sequence[int], Pcm]], name: str) -> dict[str, Any]:
+    """Differences from offline decoding, and the click measures, over all utterances: units, and their audio decoded at once."""
     equal, difference = 0, 0.0
     jumps, highs, offline = list[float](), list[float](), list[float]()
     places = list[tuple[Pcm, list[int]]]()
-    for units in spoken:
-        pieces, whole = stream(vocoder, units, cuts_of(len(units), name)), vocoder.decode(units)
+    for units, whole in said:
+        pieces = stream(vocoder, units, cuts_of(len(units), name))
         if name == CONTROL:
             pieces = [piece[: -vocoder.sample_rate // 1000] for piece in pieces[:-1]] + pieces[-1:]
         joined = np.concatenate(pieces)
@@ -122,7 +132,7 @@ def measure(vocoder: StreamingVocoder, spoken: Sequence[Sequence[int]], name: st
         places.append((whole, seams))
     return {
         "equal_length": equal,
-        "of": len(spoken),
+        "of": len(said),
         "largest_difference": None if name == CONTROL else difference,
         "seams": len(jumps),
         "jump": _spread(jumps),
@@ -145,6 +155,8 @@ def report(record: dict[str, Any]) -> str:
     heads = (*same, "jump: median", "offline", "by chance", "p95", "above 8 kHz: median", "p95")
     rows = [[_label(name), *_row(cut)] for name, cut in record["cuts"].items()]
     counts = f"{record['utterances']} utterances of {record['units']} units."
+    if "alike" in record:
+        counts += f" Two of them, of other units, correlate sample by sample with {record['alike']:.2f}."
     return f"{counts}\n\n{table(heads, rows)}"
 
 

@@ -4,7 +4,7 @@
 
 Both read the weights of the same ONNX file and are given the same spectrograms, one speech at a time. Told is processor time, which other
 work on the machine hardly touches: the median of five rounds in which each runs once. What 4 speeches take PyTorch in one batch is measured
-too: on a CPU they gain nothing by it.
+too.
 """
 
 from __future__ import annotations
