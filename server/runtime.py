@@ -159,7 +159,7 @@ def _gpu_bytes() -> int:
 def _look_before_loading(bundle: Bundle, kind: str, settings: Settings) -> str:
     """The device for encoder and vocoder. Raises BundleError for what would fail later and less clearly."""
     from model.check import preflight
-    from model.lm.layout import check_gpu_memory, look_at_weights
+    from model.lm.layout import check_gpu_memory, check_memory_beside, look_at_weights
 
     if settings.early_units != "off" and bundle.profile.early_units is None:
         raise BundleError(
@@ -179,7 +179,10 @@ def _look_before_loading(bundle: Bundle, kind: str, settings: Settings) -> str:
             context=bundle.profile.max_model_len,
             quantization=settings.quantization,
         )
-    return choose_device(settings.device, gpu=gpu_bytes > 0)
+    device = choose_device(settings.device, gpu=gpu_bytes > 0)
+    if kind == "vllm" and device in ("cuda", "cuda:0"):
+        check_memory_beside([bundle.encoder, bundle.vocoder], gpu_bytes=gpu_bytes, share=settings.gpu_memory_share)
+    return device
 
 
 def choose_device(wanted: str, *, gpu: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,26 @@ def check_gpu_memory(
             "CSLM_TENSOR_PARALLEL over several, or a greater CSLM_GPU_MEMORY_SHARE",
             code="gpu_memory_short",
         )
+
+
+def check_memory_beside(directories: Sequence[Path], *, gpu_bytes: int, share: float) -> None:
+    """Raises BundleError (`gpu_memory_short`) where speech tokenizer and vocoder cannot fit into what `share` leaves of the GPU.
+
+    Their weights are counted as they lie in `directories`, activations and CUDA's own context as 1 GB.
+    """
+    needed, left = 1e9 + sum(map(_weight_bytes, directories)), (1 - share) * gpu_bytes
+    if needed > left:
+        raise BundleError(
+            f"speech tokenizer and vocoder need {needed / 1e9:.1f} GB of the GPU, a CSLM_GPU_MEMORY_SHARE of {share:g} leaves them "
+            f"{left / 1e9:.1f}. A smaller share, or CSLM_DEVICE=cpu, or another GPU: CSLM_DEVICE=cuda:1",
+            code="gpu_memory_short",
+        )
+
+
+def _weight_bytes(directory: Path) -> int:
+    """Of the tensors' files; of an ONNX file where there are none: it stays beside what was converted from it."""
+    found = [path for kind in ("*.safetensors", "*.pt") for path in directory.glob(kind)] or [*directory.glob("*.onnx")]
+    return sum(path.stat().st_size for path in found)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from model.bundle import Bundle
 from model.check import Finding, _finding, _look_at_chat_template, check, preflight
-from model.lm.layout import Layout, check_gpu_memory, look_at_weights
+from model.lm.layout import Layout, check_gpu_memory, check_memory_beside, look_at_weights
 from model.s3.network import S3Config
 from model.s3.weights import ONNX, SAFETENSORS
 from streaming.errors import BundleError
@@ -149,6 +149,23 @@ def test_memory_of_gpus(gpu_gb: int, gpus: int, quantization: str | None, fits: 
         look(LLAMA_8B)
     assert caught.value.code == "gpu_memory_short"
     return look(replace(LLAMA_8B, bytes=1_000_000, unquantized_bytes=0))
+
+
+def test_memory_beside_the_language_model(tmp_path: Path) -> None:
+    (tmp_path / "encoder").mkdir()
+    for name, size in (("s3.safetensors", 500_000_000), ("speech_tokenizer_v1.onnx", 520_000_000)):
+        with (tmp_path / "encoder" / name).open("wb") as file:
+            file.truncate(size)  # sparse
+    parts = [tmp_path / "encoder", tmp_path / "vocoder"]
+    check_memory_beside(parts, gpu_bytes=24 << 30, share=0.9)
+    with pytest.raises(
+        BundleError, match=r"need 1\.5 GB of the GPU, a CSLM_GPU_MEMORY_SHARE of 0\.95 leaves them 1\.3"
+    ) as caught:
+        check_memory_beside(parts, gpu_bytes=24 << 30, share=0.95)
+    assert caught.value.code == "gpu_memory_short"
+    (tmp_path / "encoder" / "s3.safetensors").unlink()
+    with pytest.raises(BundleError, match=r"1\.5 GB"):
+        check_memory_beside(parts, gpu_bytes=24 << 30, share=1.0)
 
 
 def test_fp8_leaves_embedding_and_output_layer_as_they_are() -> None:
