@@ -54,7 +54,7 @@ def preflight(bundle: Bundle) -> None:
     _look_at_tokens(bundle)
     _look_at_templates(bundle)
     _look_at_lm(bundle)
-    if bundle.profile.kinds.encoder == "s3":
+    if bundle.encoder_kind.quick:
         for look in bundle.encoder_kind.looks.values():
             look(bundle.encoder, bundle.profile)
     if (glance := bundle.vocoder_kind.glance) is not None:

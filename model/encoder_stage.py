@@ -1,19 +1,35 @@
-"""The unit encoder as an async stage."""
+"""An encoder that hears block by block as an async stage."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
 
-from model.encoder import UnitEncoder
 from streaming.stages import Pcm
+
+
+class BlockEncoder(Protocol):
+    """Samples at 16 kHz to units, as soon as they are final. All of a speech is in its state: one encoder serves many."""
+
+    def open(self) -> Any:
+        """The state of a fresh speech."""
+        ...
+
+    def push(self, state: Any, pcm: Pcm) -> list[int]:
+        """Units that are final with these samples."""
+        ...
+
+    def finish(self, state: Any) -> list[int]:
+        """Units of the rest."""
+        ...
 
 
 class EncoderStage:
     """Runs the encoder of all sessions on one thread, off the event loop; torch leaves the interpreter lock while it computes."""
 
-    def __init__(self, encoder: UnitEncoder) -> None:
+    def __init__(self, encoder: BlockEncoder) -> None:
         self._encoder = encoder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
 

@@ -72,10 +72,13 @@ class StreamingVocoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EncoderKind:
-    """`load(directory, profile, device)`; `looks`: what `cslm check` looks at, by name."""
+    """`load(directory, profile, device)`; `looks`: what `cslm check` looks at, by name; `quick`: they leave the weights unread,
+    so that `cslm serve` looks before it loads.
+    """
 
     load: Callable[[Path, Profile, str], EncoderStage]
     looks: Mapping[str, Look]
+    quick: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,25 @@ def _look_at_s3(directory: Path, profile: Profile) -> str:
     )
 
 
+def _load_whisper_vq(directory: Path, profile: Profile, device: str) -> EncoderStage:
+    from model.encoder_stage import EncoderStage as Stage
+    from model.whisper_vq import WhisperVq
+
+    return Stage(WhisperVq.load(directory, device))
+
+
+def _look_at_whisper_vq(directory: Path, profile: Profile) -> str:
+    from model.whisper_vq import describe
+
+    config = describe(directory)
+    if config.n_units != profile.n_units:
+        raise BundleError(f"the encoder has {config.n_units} units, the profile {profile.n_units}")
+    return (
+        f"{config.n_units} units of {config.n_mels} mel bands at {50 / config.pooled:g} a second, {config.layers} layers of "
+        f"{config.width}, in blocks of {config.block / 50:g} s"
+    )
+
+
 def _load_source_filter(directory: Path, device: str) -> StreamingVocoder:
     from model.vocoder import Vocoder
 
@@ -199,7 +221,8 @@ def _interleaved(profile: Profile, lm_directory: Path) -> PromptWriter:
 
 ENCODERS: dict[str, EncoderKind] = {
     "whisper_ctc": EncoderKind(_load_whisper_ctc, {"encoder": _look_at_whisper_ctc}),
-    "s3": EncoderKind(_load_s3, {"encoder": _look_at_s3}),
+    "s3": EncoderKind(_load_s3, {"encoder": _look_at_s3}, quick=True),
+    "whisper_vq": EncoderKind(_load_whisper_vq, {"encoder": _look_at_whisper_vq}, quick=True),
 }
 VOCODERS: dict[str, VocoderKind] = {
     "source_filter": VocoderKind(_load_source_filter, {"vocoder": _look_at_source_filter}),
