@@ -11,11 +11,15 @@ from typing import Any, TypeVar
 from streaming.errors import BundleError
 
 DTYPES = ("float32", "bfloat16", "float16")
+STRETCHES = ("linear", "nearest")
 
 
 @dataclass(frozen=True, slots=True)
 class FlowConfig:
-    """Sizes of units → mel. `block_units`: units that see each other and all before them; None: all see all."""
+    """Sizes of units → mel. `block_units`: units that see each other and all before them; None: all see all.
+
+    `stretch`: how units become frames, between the nearest two or each as its own unit; `norm_eps`: of the layers over units.
+    """
 
     n_units: int = 4096
     unit_width: int = 512
@@ -25,6 +29,8 @@ class FlowConfig:
     feed: int = 2048
     layers: int = 6
     block_units: int | None = None
+    norm_eps: float = 1e-12
+    stretch: str = "linear"
     n_mels: int = 80
     regulator_layers: int = 4
     channels: tuple[int, int] = (256, 256)
@@ -34,6 +40,10 @@ class FlowConfig:
     head_width: int = 64
     steps: int = 10
     guidance: float = 0.7
+
+    def __post_init__(self) -> None:
+        if self.stretch not in STRETCHES:
+            raise ValueError(f"flow.stretch is {self.stretch!r}; accepted: {', '.join(STRETCHES)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ class FlowHiftVocoder:
         with torch.inference_mode():
             vectors = torch.stack(list(speakers.values())).to(self.device, self.flow.encoder_proj.weight.dtype)
             self._speakers = dict(zip(speakers, self.flow.speaker(vectors), strict=True))
+        self._nearest = config.flow.stretch == "nearest"
         self._steady_frames = config.grid.back + config.grid.block + config.grid.ahead
         self._compiled: Callable[..., Tensor] | None = None
         if config.compile:
@@ -122,7 +123,7 @@ class FlowHiftVocoder:
         if self.predictor is not None:
             return "durations are predicted"
         if not self.config.merged:
-            return "every unit lasts as long as it says"
+            return f"every unit lasts {self.config.fixed_frames / self.config.unit_rate_hz * 1000:.0f} ms"
         return f"no duration predictor: every unit lasts {self.config.fixed_frames / self.config.unit_rate_hz * 1000:.0f} ms"
 
     def open(self, voice: str | None = None) -> Stream:
@@ -174,8 +175,15 @@ class FlowHiftVocoder:
     def _window(self, stream: Stream) -> Window | None:
         if stream.finished:
             return None
-        rate, align = self.config.frames_per_unit, self.config.flow.block_units
-        window = next_window(self.config.grid, rate, stream.block, len(stream.spread), ended=stream.ended, align=align)
+        window = next_window(
+            self.config.grid,
+            self.config.frames_per_unit,
+            stream.block,
+            len(stream.spread),
+            ended=stream.ended,
+            align=self.config.flow.block_units,
+            nearest=self._nearest,
+        )
         stream.finished = stream.ended and window is None
         return window
 
@@ -188,7 +196,8 @@ class FlowHiftVocoder:
         if self._compiled is not None and group[0][1].shape[1] == self._steady_frames:
             group, estimator = [*group, *[group[-1]] * ((1 << (rows - 1).bit_length()) - rows)], self._compiled
         spread = [stream.spread[window.first_unit : window.last_unit] for stream, window in group]
-        where = np.stack([places(window, self.config.frames_per_unit) for _, window in group])
+        rate, nearest = self.config.frames_per_unit, self._nearest
+        where = np.stack([places(window, rate, nearest=nearest) for _, window in group])
         frames = np.stack([np.arange(window.low, window.high) % NOISE_FRAMES for _, window in group])
         noise = self._noise[:, torch.from_numpy(frames).to(self.device)].transpose(0, 1)
         prompt = torch.zeros_like(noise)

@@ -55,7 +55,7 @@ class _Layer(nn.Module):
         super().__init__()
         self.self_attn = RelativeAttention(config.width, config.heads)
         self.feed_forward = _Feed(config.width, config.feed)
-        self.norm_ff, self.norm_mha = nn.LayerNorm(config.width, eps=1e-12), nn.LayerNorm(config.width, eps=1e-12)
+        self.norm_ff, self.norm_mha = (nn.LayerNorm(config.width, eps=config.norm_eps) for _ in range(2))
 
     def forward(self, x: Tensor, distances: Tensor, visible: Tensor | None) -> Tensor:
         x = x + self.self_attn(self.norm_mha(x), distances, visible)

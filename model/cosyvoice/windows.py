@@ -10,6 +10,7 @@ Differs from CosyVoice: offline it sees the whole utterance at once, streamed it
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -45,19 +46,30 @@ def start_of(grid: Grid, number: int) -> int:
 
 
 def next_window(
-    grid: Grid, rate: Fraction, number: int, units: int, *, ended: bool, align: int | None = None
+    grid: Grid,
+    rate: Fraction,
+    number: int,
+    units: int,
+    *,
+    ended: bool,
+    align: int | None = None,
+    nearest: bool = False,
 ) -> Window | None:
     """The window of block `number`, or None while its units are not all known.
 
-    rate: frames of one unit; units: how many are known, before merging; align: a window starts at a multiple of so many units.
+    rate: frames of one unit; units: how many are known, before merging; align: a window holds whole blocks of so many units;
+    nearest: see `places`.
     """
     start, end = start_of(grid, number), start_of(grid, number + 1)
     low, high = max(0, start - grid.back), end + grid.ahead
     unit = max(0, int(place_of(low, rate)))
-    unit -= unit % (align or 1)
-    count = -(-(high - low) * rate.denominator // rate.numerator) + 1 + (align or 1)
-    if unit + count <= units:
-        return Window(number, unit, unit + count, low, high, start, end, final=False)
+    if align is None:
+        last = unit - (low - high) * rate.denominator // rate.numerator + 2  # as many wherever the window lies
+    else:
+        last = int((high - 1) / rate) + 1 if nearest else math.floor(place_of(high - 1, rate)) + 2
+        unit, last = unit - unit % align, -(-last // align) * align
+    if last <= units:
+        return Window(number, unit, last, low, high, start, end, final=False)
     total = units * rate.numerator // rate.denominator
     if not ended or start >= total:
         return None
@@ -69,7 +81,9 @@ def place_of(frame: int, rate: Fraction) -> Fraction:
     return Fraction(2 * frame + 1, 2) / rate - Fraction(1, 2)
 
 
-def places(window: Window, rate: Fraction) -> npt.NDArray[np.float64]:
-    """Where the window's frames lie, in units from the middle of its first unit: [T]."""
-    twice = 2 * np.arange(window.low, window.high, dtype=np.int64) + 1
-    return twice * rate.denominator / (2 * rate.numerator) - 0.5 - window.first_unit
+def places(window: Window, rate: Fraction, *, nearest: bool = False) -> npt.NDArray[np.float64]:
+    """Where the window's frames lie, in units from the middle of its first unit: [T]. `nearest`: each in the middle of its unit."""
+    frames = np.arange(window.low, window.high, dtype=np.int64)
+    if nearest:
+        return (frames * rate.denominator // rate.numerator - window.first_unit).astype(np.float64)
+    return (2 * frames + 1) * rate.denominator / (2 * rate.numerator) - 0.5 - window.first_unit

@@ -158,6 +158,7 @@ def test_a_grid_with_prompts_streams_exactly_too(weights: Path, prompt: bool) ->
     [
         ('{"flow": {"widht": 3}}', "flow.widht"),
         ('{"dtype": "int8"}', "dtype"),
+        ('{"flow": {"stretch": "cubic"}}', "flow.stretch"),
         ('{"grid": {"block": 0}}', "grid"),
         ('{"durations": "guessed"}', "durations"),
         ('{"mel_hop": 300}', "HiFT makes 256"),

@@ -96,27 +96,29 @@ def test_the_source_goes_on_where_it_stopped(vocoder: FlowHiftVocoder) -> None:
     units=st.integers(0, 300),
     align=st.sampled_from([None, 1, 10]),
     rate_hz=st.sampled_from([25.0, 12.5]),
+    nearest=st.booleans(),
 )
 @settings(max_examples=150, deadline=None)
 def test_windows_tile_the_stream_and_know_their_units(
-    ramp: list[int], block: int, back: int, ahead: int, units: int, align: int | None, rate_hz: float
+    ramp: list[int], block: int, back: int, ahead: int, units: int, align: int | None, rate_hz: float, nearest: bool
 ) -> None:
     grid, rate = Grid(tuple(ramp), block, back, ahead, 0), VocoderConfig(unit_rate_hz=rate_hz).frames_per_unit
     total, at, number = units * rate.numerator // rate.denominator, 0, 0
-    while (window := next_window(grid, rate, number, units, ended=True, align=align)) is not None:
+    while (window := next_window(grid, rate, number, units, ended=True, align=align, nearest=nearest)) is not None:
         assert (window.start, window.start) == (at, start_of(grid, number))
         assert window.low <= window.start < window.end <= window.high <= total
         assert 0 <= window.first_unit < window.last_unit <= units
         assert window.first_unit % (align or 1) == 0
-        where = places(window, rate)
+        where = places(window, rate, nearest=nearest)
         assert len(where) == window.high - window.low
-        assert where[-1] <= window.last_unit - window.first_unit - 0.5
+        assert where[-1] <= window.last_unit - window.first_unit - (1 if nearest else 0.5)
         assert window.final or where[-1] <= window.last_unit - window.first_unit - 1
+        assert window.final or window.last_unit % (align or 1) == 0
         assert window.first_unit == 0 or where[0] >= 0
-        earlier = next_window(grid, rate, number, window.last_unit - 1, ended=False, align=align)
+        earlier = next_window(grid, rate, number, window.last_unit - 1, ended=False, align=align, nearest=nearest)
         assert earlier is None or window.final
         if not window.final:
-            assert next_window(grid, rate, number, units, ended=False, align=align) == window
+            assert next_window(grid, rate, number, units, ended=False, align=align, nearest=nearest) == window
         at, number = window.end, number + 1
         if window.final:
             break
