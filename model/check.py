@@ -140,6 +140,8 @@ def _look_at_chat_template(bundle: Bundle) -> str:
     from transformers import AutoTokenizer
 
     profile = bundle.profile
+    if profile.kinds.prompts != "interleaved":
+        return "not looked at: the checkpoint's own rendering is code, which is not run"
     tokenizer = AutoTokenizer.from_pretrained(bundle.lm)
     if not tokenizer.chat_template:
         return "the checkpoint has none; the profile's is used"

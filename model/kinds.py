@@ -219,6 +219,12 @@ def _interleaved(profile: Profile, lm_directory: Path) -> PromptWriter:
     return Prompts(profile, lm_directory)
 
 
+def _alternating(profile: Profile, lm_directory: Path) -> PromptWriter:
+    from model.alternating import AlternatingPrompts
+
+    return AlternatingPrompts(profile, lm_directory)
+
+
 ENCODERS: dict[str, EncoderKind] = {
     "whisper_ctc": EncoderKind(_load_whisper_ctc, {"encoder": _look_at_whisper_ctc}),
     "s3": EncoderKind(_load_s3, {"encoder": _look_at_s3}, quick=True),
@@ -230,4 +236,5 @@ VOCODERS: dict[str, VocoderKind] = {
 }
 PROMPTS: dict[str, PromptFormat] = {
     "interleaved": _interleaved,
+    "alternating": _alternating,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,24 +15,31 @@ class _Frozen(BaseModel):
 
 
 class TokenNames(_Frozen):
-    """Names of the control tokens in the bundle's tokenizer; `unit` holds `{index}`."""
+    """Names of the control tokens in the bundle's tokenizer; `unit` holds `{index}`.
+
+    `bos`: what every prompt begins with, one or several; `question`, `answer`: absent where answers have no such marks.
+    """
 
     bos: str
-    question: str
-    answer: str
+    question: str | None = None
+    answer: str | None = None
     speech_start: str
     speech_end: str
     unit: str
 
 
 class PromptShape(_Frozen):
-    """Chat rendering: `{content}` stands for the message. `system_turn` is absent where the model knows none."""
+    """Chat rendering: `{content}` stands for the message. `system_turn` is absent where the model knows none.
+
+    `system`: what the system turn always says, before the asker's instructions, to a spoken and to a typed question.
+    """
 
     bos_count: Annotated[int, Field(ge=0)]
     user_turn: str
     assistant_turn: str
     generation_prompt: str
     system_turn: str | None = None
+    system: dict[Literal["speech", "text"], str] = {}
 
 
 class SamplingDefaults(_Frozen):

@@ -12,7 +12,7 @@ from tokenizers.decoders import DecodeStream
 from model.profile import Profile
 from model.text import PlainText
 from streaming.errors import BundleError, InvalidRequest
-from streaming.interleave import Detokenizer, InterleaveParser, Markers
+from streaming.interleave import AnswerParser, Detokenizer, InterleaveParser, Markers
 from streaming.sentences import sentences
 from streaming.stages import Sampling
 from streaming.turn import Exchange, Task, TurnOptions
@@ -21,11 +21,13 @@ Piece = str | int
 """Plain text, or the id of a control token."""
 
 _UNITS = -1
-_UNSAID: dict[Task, str] = {"translate": "translate speech", "read": "read text aloud"}
 
 
 class Prompts:
     """Writes prompts and reads answers. Only the bundle's templates may name control tokens; text of users never can."""
+
+    _unlearned: Mapping[Task, str] = {"translate": "translate speech", "read": "read text aloud"}
+    """What a model cannot do unless its profile has a wording for it."""
 
     def __init__(self, profile: Profile, lm_directory: Path) -> None:
         self._profile = profile
@@ -37,21 +39,25 @@ class Prompts:
         names = profile.tokens
         self._unit_ids = [self._id(names.unit.format(index=unit)) for unit in range(profile.n_units)]
         self._unit_of = {token: unit for unit, token in enumerate(self._unit_ids)}
+        known = [name for name in profile.optional_stop_tokens if name in self._plain.names()]
+        self._stop_ids = tuple(self._id(name) for name in (*profile.stop_tokens, *known))
+        self._enough = self._read_markers()
+        self._control = re.compile("|".join(re.escape(name) for name in self._template_tokens()))
+
+    def _read_markers(self) -> Mapping[Task, tuple[int, ...]]:
+        """Learn the ids by which answers are read. Returns those behind which, whatever the wording, a task needs nothing more."""
+        names = self._profile.tokens
+        if names.question is None or names.answer is None:
+            raise BundleError(
+                f"{self._profile.name}: interleaved answers have tokens.question and tokens.answer", param="tokens"
+            )
         self._markers = Markers(
             question=self._id(names.question),
             answer=self._id(names.answer),
             speech_start=self._id(names.speech_start),
             speech_end=self._id(names.speech_end),
         )
-        known = [name for name in profile.optional_stop_tokens if name in self._plain.names()]
-        self._stop_ids = tuple(self._id(name) for name in (*profile.stop_tokens, *known))
-        self._enough: dict[
-            Task, tuple[int, ...]
-        ] = {  # whatever the wording, nothing that the task needs comes behind these
-            "transcribe": (self._markers.answer,),
-            "read": (self._markers.speech_end,),
-        }
-        self._control = re.compile("|".join(re.escape(name) for name in self._template_tokens()))
+        return {"transcribe": (self._markers.answer,), "read": (self._markers.speech_end,)}
 
     def speech_prompt(
         self, options: TurnOptions, history: Sequence[Exchange], text: str = ""
@@ -72,7 +78,7 @@ class Prompts:
         if options.task not in self._profile.tasks:
             return []
         wording, names = self._wording(options), self._profile.tokens
-        return [self._id(n) for n in (names.question, names.answer, names.speech_start) if wording.endswith(n)]
+        return [self._id(n) for n in (names.question, names.answer, names.speech_start) if n and wording.endswith(n)]
 
     def sentences(self, text: str) -> list[str]:
         """What of `text` is read aloud at a time."""
@@ -80,8 +86,8 @@ class Prompts:
 
     def pause(self) -> list[int]:
         """Ids of the silence between two sentences read aloud; none where the bundle names no unit for it."""
-        unit = self._profile.pause_unit
-        return [] if unit is None else [self._markers.speech_start, self._unit_ids[unit], self._markers.speech_end]
+        unit, names = self._profile.pause_unit, self._profile.tokens
+        return [] if unit is None else [self._id(names.speech_start), self._unit_ids[unit], self._id(names.speech_end)]
 
     def unit_ids(self, units: Sequence[int]) -> list[int]:
         """Token ids of speech units."""
@@ -110,7 +116,7 @@ class Prompts:
             temperature, top_p, defaults.top_k, most, (*self._stop_ids, *self._enough.get(options.task, ()))
         )
 
-    def parser(self) -> InterleaveParser:
+    def parser(self) -> AnswerParser:
         """A parser for one answer."""
         return InterleaveParser(self._markers, self._unit_of, self._detokenizer)
 
@@ -122,23 +128,30 @@ class Prompts:
         profile, shape, wording = self._profile, self._profile.prompt, self._wording(options)
         if wording.startswith(profile.tokens.bos):
             return self._encoded(self._filled(wording, "{input}", content))
-        pieces: list[Piece] = [self._plain.token(profile.tokens.bos)] * shape.bos_count
-        if options.instructions and profile.supports_instructions and shape.system_turn:
-            pieces += self._filled(shape.system_turn, "{content}", [options.instructions])
-        for exchange in history[-profile.history_turns :] if profile.history_turns else ():
-            pieces += self._filled(shape.user_turn, "{content}", [exchange.question])
-            pieces += self._filled(shape.assistant_turn, "{content}", [exchange.answer])
+        pieces = self._pieces(profile.tokens.bos) * shape.bos_count
+        always = shape.system.get("speech" if _UNITS in content else "text", "")
+        instructions = options.instructions if profile.supports_instructions else ""
+        if shape.system_turn and (system := "\n".join(filter(None, (always, instructions)))):
+            pieces += self._filled(shape.system_turn, "{content}", [system])
+        told = [(asked, exchange.answer) for exchange in history if (asked := self._asked(exchange))]
+        for asked, answer in told[-profile.history_turns :] if profile.history_turns else ():
+            pieces += self._filled(shape.user_turn, "{content}", asked)
+            pieces += self._filled(shape.assistant_turn, "{content}", [answer])
         pieces += self._filled(shape.user_turn, "{content}", self._filled(wording, "{input}", content))
         pieces += self._pieces(shape.generation_prompt)
         return self._encoded(pieces)
+
+    def _asked(self, exchange: Exchange) -> list[Piece]:
+        """The question of an earlier turn; nothing where the model cannot be told it."""
+        return [exchange.question] if exchange.question else []
 
     def _wording(self, options: TurnOptions) -> str:
         task = self._profile.tasks.get(options.task)
         if task is not None:
             return self._task_wording(task, options)
-        if options.task in _UNSAID:
+        if options.task in self._unlearned:
             raise InvalidRequest(
-                f"{self._profile.name} has not learned to {_UNSAID[options.task]}",
+                f"{self._profile.name} has not learned to {self._unlearned[options.task]}",
                 code="unsupported_task",
                 param="task",
             )

@@ -170,9 +170,17 @@ def _accept(part: Path, to: Path, file: SourceFile, target: Path, lock: Lock) ->
 
 
 def _convert(target: Path, say: Say) -> None:
-    """The speech tokenizer from ONNX to safetensors. Refuses the one with another rate."""
-    from model.s3.weights import ONNX, SAFETENSORS, convert, describe
+    """What is read in another form than it is released in: a text tokenizer that is code, a speech tokenizer as ONNX.
 
+    Refuses the speech tokenizer with another rate.
+    """
+    from model.s3.weights import ONNX, SAFETENSORS, convert, describe
+    from model.text import TIKTOKEN, convert_tiktoken
+
+    if (target / "lm" / TIKTOKEN).is_file():
+        say(f"  {TIKTOKEN} becomes tokenizer.json")
+        with _disk(target / "lm"):
+            convert_tiktoken(target / "lm")
     source, made = target / "encoder" / ONNX, target / "encoder" / SAFETENSORS
     if source.is_file() and not (made.is_file() and made.stat().st_mtime >= source.stat().st_mtime):
         say(f"  {ONNX} becomes {SAFETENSORS}")

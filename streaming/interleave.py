@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Protocol
 
 Detokenizer = Callable[[int], str]
 """Text of the next id of one text stream; "" while a character is incomplete."""
@@ -47,7 +48,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class UnitsDelta:
-    """Next units of the answer's speech (SA), repeats merged."""
+    """Next units of the answer's speech (SA), as the decoder takes them: repeats merged where it foretells how long they last."""
 
     units: tuple[int, ...]
 
@@ -58,6 +59,23 @@ class SpeechChunkDone:
 
 
 LMEvent = TranscriptDelta | TranscriptDone | TextDelta | UnitsDelta | SpeechChunkDone
+
+
+class AnswerParser(Protocol):
+    """Token ids of one answer to events. Any split of the ids yields the same events, up to joining adjacent deltas.
+
+    `dropped` counts ids that had no place.
+    """
+
+    dropped: int
+
+    def feed(self, ids: Iterable[int]) -> list[LMEvent]:
+        """Events of the next ids, in order."""
+        ...
+
+    def finish(self) -> list[LMEvent]:
+        """End of the stream: close whatever is open."""
+        ...
 
 
 class _Part(Enum):

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from streaming.errors import EngineUnavailable
 from streaming.interleave import (
-    InterleaveParser,
+    AnswerParser,
     LMEvent,
     SpeechChunkDone,
     TextDelta,
@@ -63,10 +63,14 @@ class TurnOptions:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """An earlier turn, as text: what was asked, and of the answer what was heard."""
+    """An earlier turn, as text: what was asked, and of the answer what was heard.
+
+    `units`: of a spoken question that nobody has written down.
+    """
 
     question: str
     answer: str
+    units: tuple[int, ...] = ()
 
 
 class PromptWriter(Protocol):
@@ -105,7 +109,7 @@ class PromptWriter(Protocol):
         """The bundle's sampling with the asker's overrides; raises InvalidRequest where a value is out of range."""
         ...
 
-    def parser(self) -> InterleaveParser:
+    def parser(self) -> AnswerParser:
         """A parser for one answer."""
         ...
 
@@ -261,7 +265,7 @@ class Turn:
         self.report.lm_done_s = self._elapsed_s()
         await speech.put(None)
 
-    async def _generate(self, text: str, parser: InterleaveParser, speech: _SpeechQueue) -> None:
+    async def _generate(self, text: str, parser: AnswerParser, speech: _SpeechQueue) -> None:
         """One request to the language model: all of a question, or one sentence of a text to be read."""
         prompts, options = self._stages.prompts, self._options
         prompt = await self._prompt(text)

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from streaming.errors import BundleError
 
 _EMBEDDINGS = ("embed_tokens.weight", "word_embeddings.weight")
+_OUTPUTS = ("lm_head.weight", "output_layer.weight")
 _BYTES = {
     "F64": 8,
     "F32": 4,
@@ -34,7 +35,7 @@ class Layout:
     """`vocabulary`: rows of the embedding; `positions`: longest context; `kv_bytes_per_token`: in 16-bit precision;
     `unquantized_bytes`: of `bytes`, those of embedding and output layer, which quantizing while loading leaves as they are.
 
-    Positions and bytes per token are 0 where they are known for Llamas alone and this is none.
+    Positions and bytes per token are 0 where they are not known, as of other families than Llama and ChatGLM.
     """
 
     architecture: str
@@ -55,6 +56,16 @@ def look_at_weights(directory: Path) -> Layout:
     if not embeddings:
         raise BundleError(f"{directory} has no embedding among its {len(shapes)} tensors")
     architecture = (config.get("architectures") or ["unknown"])[0]
+    if config.get("model_type") == "chatglm":
+        return Layout(
+            architecture,
+            parameters,
+            size,
+            embeddings[0],
+            config.get("seq_length", 0),
+            _chatglm_bytes(config),
+            unquantized,
+        )
     if architecture != "LlamaForCausalLM":
         return Layout(architecture, parameters, size, embeddings[0], unquantized_bytes=unquantized)
     try:
@@ -139,12 +150,18 @@ def _tensors(directory: Path) -> tuple[dict[str, list[int]], int, int]:
                     shapes[name] = list(part.get_shape())
                     taken = math.prod(shapes[name]) * _BYTES.get(part.get_dtype(), 2)
                     size += taken
-                    unquantized += taken if name.endswith((*_EMBEDDINGS, "lm_head.weight")) else 0
+                    unquantized += taken if name.endswith((*_EMBEDDINGS, *_OUTPUTS)) else 0
         except SafetensorError as error:
             raise BundleError(
                 f"{path} is cut short or no safetensors file: {error}", code="bundle_file_truncated", param=path.name
             ) from error
     return shapes, size, unquantized
+
+
+def _chatglm_bytes(config: dict[str, Any]) -> int:
+    width = config.get("kv_channels") or config.get("hidden_size", 0) // config.get("num_attention_heads", 1)
+    layers = config.get("num_layers") or config.get("num_hidden_layers", 0)
+    return 2 * 2 * layers * config.get("multi_query_group_num", 0) * width
 
 
 def _head_width(config: dict[str, Any]) -> int:

@@ -22,7 +22,9 @@ class TransformersLanguageModel:
         from transformers import AutoModelForCausalLM
 
         try:
-            self._model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype or "auto").eval()
+            self._model: Any = AutoModelForCausalLM.from_pretrained(
+                directory, dtype=dtype or "auto", trust_remote_code=False
+            ).eval()
         except (OSError, ValueError) as error:
             raise BundleError(f"transformers cannot load {directory}: {error}") from error
         if torch.cuda.is_available():

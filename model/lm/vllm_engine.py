@@ -65,6 +65,7 @@ def engine_options(directory: Path, config: EngineConfig, *, on_cpu: bool) -> di
         "max_num_seqs": config.max_sequences,
         "dtype": config.dtype or _own_dtype(directory),
         "quantization": config.quantization,
+        "hf_overrides": _missing_length(directory, config.max_model_len),
         "enable_prefix_caching": True,
         "disable_log_stats": True,
     }
@@ -180,6 +181,14 @@ def _nothing(timeout: float | None = None) -> None:
 def _own_dtype(directory: Path) -> str:
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     return config.get("dtype") or config.get("torch_dtype") or "auto"
+
+
+def _missing_length(directory: Path, length: int) -> dict[str, int]:
+    """vLLM takes a ChatGLM that does not say for how many positions it was made as one of 2,048."""
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    if config.get("model_type") != "chatglm" or "seq_length" in config:
+        return {}
+    return {"seq_length": length, "max_position_embeddings": length}
 
 
 async def _single(ids: list[int]) -> AsyncIterator[list[int]]:

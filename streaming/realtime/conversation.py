@@ -192,15 +192,17 @@ class Conversation:
         return "\n".join(part for part in typed if part)
 
     def history(self, until: Item) -> list[Exchange]:
-        """Finished exchanges before `until`, oldest first."""
+        """Finished exchanges before `until`, oldest first. A recording of which no words are known is told by its units."""
         exchanges: list[Exchange] = []
-        question: list[str] = []
+        question, units = list[str](), tuple[int, ...]()
         for item in self._items[: self._items.index(until)]:
-            if item.role == "user":
-                question = [*question, item.said] if item.hearing is None else [item.said]
-            elif item.role == "assistant" and any(question) and item.text:
-                exchanges.append(Exchange("\n".join(filter(None, question)), item.text))
-                question = []
+            if item.role == "user" and item.hearing is None:
+                question = [*question, item.said]
+            elif item.role == "user" and item.hearing is not None:
+                question, units = [item.said], () if item.text else item.hearing.so_far
+            elif item.role == "assistant" and (any(question) or units) and item.text:
+                exchanges.append(Exchange("\n".join(filter(None, question)), item.text, units))
+                question, units = [], ()
         return exchanges
 
     def _index(self, item_id: str, code: str, param: str = "item_id") -> int:

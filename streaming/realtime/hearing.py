@@ -30,6 +30,11 @@ class Hearing:
         self._failure: SpeechServerError | None = None
         self.samples = 0
 
+    @property
+    def so_far(self) -> tuple[int, ...]:
+        """The units until now."""
+        return tuple(self._units)
+
     async def feed(self, pcm: Pcm) -> None:
         """Next audio at 16 kHz. Waits while the encoder is behind; after a failure audio is dropped."""
         self.samples += pcm.size
