@@ -24,3 +24,11 @@ def small_cslm8b(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.released.bundle import pulled
 
     return pulled(tmp_path_factory.mktemp("released"))
+
+
+@pytest.fixture(scope="session")
+def small_glm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """GLM-4-Voice in small, pulled: see `tests.released.glm`. Not to be changed."""
+    from tests.released.glm import pulled
+
+    return pulled(tmp_path_factory.mktemp("glm"))
