@@ -19,6 +19,7 @@ from streaming.realtime.session import SessionLimits
 from streaming.stages import Pcm, UnitCut
 from streaming.turn import Exchange
 from tests.fakes import (
+    ANSWER,
     SPEECH_END,
     SPEECH_START,
     TEXT,
@@ -33,6 +34,7 @@ from tests.fakes import (
     answer_ids,
     fake_stages,
     text_ids,
+    unit_ids,
 )
 from tests.streaming.realtime.peer import Peer, silence, tone
 
@@ -294,6 +296,20 @@ async def test_history_is_what_was_asked_heard_and_answered(connect: Connect) ->
         [Exchange(TRANSCRIPT, TEXT)],
         [Exchange(TRANSCRIPT, TEXT), Exchange("And six?", TEXT)],
     ]
+
+
+async def test_a_question_that_nobody_wrote_down_is_remembered_by_its_units(connect: Connect) -> None:
+    prompts, script = FakePrompts(), [ANSWER, *text_ids("It is five."), SPEECH_START, *unit_ids(range(20)), SPEECH_END]
+    peer = await manual(connect(prompts=prompts, lm=FakeLM(script)))
+    peer.say(QUESTION)
+    peer.send("input_audio_buffer.commit")
+    peer.send("response.create")
+    done = await peer.until("response.done")
+    await ask(peer, "And six?")
+    await peer.until("response.done")
+    (exchange,) = prompts.histories[1]
+    assert (exchange.question, exchange.answer) == ("", "It is five.")
+    assert len(exchange.units) == done["response"]["usage"]["input_token_details"]["audio_tokens"] > 0
 
 
 async def test_a_question_answered_twice_is_transcribed_once(connect: Connect) -> None:
