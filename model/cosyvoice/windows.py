@@ -66,7 +66,7 @@ def next_window(
     if align is None:
         last = unit - (low - high) * rate.denominator // rate.numerator + 2  # as many wherever the window lies
     else:
-        last = int((high - 1) / rate) + 1 if nearest else math.floor(place_of(high - 1, rate)) + 2
+        last = math.ceil(high / rate) if nearest else math.floor(place_of(high - 1, rate)) + 2
         unit, last = unit - unit % align, -(-last // align) * align
     if last <= units:
         return Window(number, unit, last, low, high, start, end, final=False)
