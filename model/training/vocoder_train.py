@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from model.training.average import young_average
-from model.training.g2p import ENGLISH_IDS, INVENTORY, SIL, UNIT_ID
+from model.training.g2p import ENGLISH_IDS
 from model.training.synth import ENGLISH_VOICE, MANDARIN_VOICE
+from model.training.vocoder_losses import Adversary, SpectralLoss
+from model.training.vocoder_speech import CONFIG, EDGE, GAIN, VOICES, Item, load
 from model.vocoder import (
     HOP,
     N_FFT,
@@ -39,95 +40,12 @@ from model.vocoder import (
     Acoustics,
     Generator,
     UnitEncoder,
-    VocoderConfig,
     harmonics,
-    mel_matrix,
     overlap_add,
     save_config,
     shape_sources,
     spread,
 )
-
-_EDGE = (N_FFT - HOP) // 2
-VOICES = (
-    *"af_alloy af_aoede af_bella af_heart af_jessica af_kore af_nicole af_nova af_river af_sarah af_sky am_adam".split(),
-    *"am_echo am_eric am_fenrir am_liam am_onyx am_puck am_santa bf_alice bf_isabella bf_lily bm_daniel bm_fable".split(),
-    *"bm_george bm_lewis zf_xiaobei zf_xiaoni zf_xiaoxiao zm_yunjian zm_yunxi zm_yunxia".split(),
-)
-_GAIN = {ENGLISH_VOICE: 1.35, MANDARIN_VOICE: 0.68}  # the teacher's two voices, brought to one loudness
-_EARLY, _LONGEST_LAST = 3, 16  # frames
-CONFIG = VocoderConfig(n_units=len(INVENTORY), silence_unit=UNIT_ID[SIL], acoustic_blocks=5)
-
-
-@dataclass(slots=True)
-class Item:
-    """One utterance: units [N], lengths [N] in frames, mel [T, n_mels] (log, not normalised), pitch [T] (normalised log), voiced [T], pcm [T * HOP]."""
-
-    units: Tensor
-    lengths: Tensor
-    mel: Tensor
-    pitch: Tensor
-    voiced: Tensor
-    pcm: Tensor
-    voice: int
-
-
-def load(speech: Path, *, limit: int = 10**9) -> list[Item]:
-    """Utterances, silence at both ends cut to what the vocoder will speak.
-
-    The teacher sounds `_EARLY` frames before its durations say so, and counts the silence after a sentence to the last unit.
-    """
-    items = []
-    matrix, window = mel_matrix(CONFIG), torch.hann_window(N_FFT)
-    for path in sorted(speech.glob("*.npz"))[:limit]:
-        data = np.load(path)
-        split, voice, _, _ = str(data["text"]).split("\t")
-        if split != "train" or voice not in VOICES:
-            continue
-        units, lengths = data["units"].astype(np.int64), 2 * data["frames"].astype(np.int64)
-        pcm, f0 = (
-            torch.from_numpy(data["pcm"].astype(np.float32) / 32768),
-            torch.from_numpy(data["f0"].astype(np.float32)),
-        )
-        excess = max(0, int(lengths[-2]) - _LONGEST_LAST)
-        lengths[-2], lengths[-1] = lengths[-2] - excess, lengths[-1] + excess
-        low = int(lengths[0]) - CONFIG.lead_frames - _EARLY
-        high = int(lengths.sum()) - int(lengths[-1]) + CONFIG.tail_frames - _EARLY
-        if low < 0 or lengths[-1] < CONFIG.tail_frames or high - low < 40:
-            continue
-        lengths[0], lengths[-1] = CONFIG.lead_frames, CONFIG.tail_frames
-        pcm, f0 = pcm[low * HOP : high * HOP], f0[low:high]
-        pcm = pcm * _GAIN.get(voice, 0.1 / float(pcm.std().clamp_min(0.02)))
-        voiced = (f0 > 50).float()
-        items.append(
-            Item(
-                torch.from_numpy(units),
-                torch.from_numpy(lengths),
-                log_mel(pcm, matrix, window),
-                _pitch(f0),
-                voiced,
-                pcm,
-                VOICES.index(voice),
-            )
-        )
-    return items
-
-
-def log_mel(pcm: Tensor, matrix: Tensor, window: Tensor) -> Tensor:
-    """[..., T] to [..., T / HOP, n_mels]: log of the mean magnitude in each band, frames centred on their hops."""
-    spectrum = torch.stft(
-        F.pad(pcm, (_EDGE, _EDGE)), N_FFT, HOP, window=window, center=False, return_complex=True
-    ).abs()
-    return torch.log((matrix @ spectrum).clamp_min(1e-4)).transpose(-1, -2)
-
-
-def _pitch(f0: Tensor) -> Tensor:
-    """Normalised log-pitch, straight lines across what is unvoiced: [T]."""
-    known = (f0 > 50).nonzero()[:, 0].numpy()
-    if not len(known):
-        return torch.zeros(len(f0))
-    log = np.interp(np.arange(len(f0)), known, np.log(f0.numpy()[known]))
-    return torch.from_numpy((log - PITCH_MEAN) / PITCH_SCALE).float()
 
 
 class Trainer:
@@ -319,7 +237,7 @@ def train_generator(
     """Acoustics to waveforms on random cuts; from the truth, or from what the acoustics predict (pitch and voicing stay true)."""
     from tqdm import tqdm
 
-    items = [i for i in load(speech) if VOICES[i.voice] in _GAIN]
+    items = [i for i in load(speech) if VOICES[i.voice] in GAIN]
     mean, scale = _statistics(items, work, start)
     inputs = [torch.cat([(i.mel - mean) / scale, i.pitch[:, None], i.voiced[:, None]], dim=1) for i in items]
     if predicted:
@@ -340,7 +258,7 @@ def train_generator(
         acoustics = torch.stack([_cut(inputs[i], a, frames) for i, a in zip(chosen, starts, strict=True)])
         truth = torch.stack([_cut(items[i].pcm, a * HOP, frames * HOP) for i, a in zip(chosen, starts, strict=True)])
         made = _waveform(generator.train(), acoustics, window)
-        truth = truth[:, _EDGE : _EDGE + made.shape[1]]
+        truth = truth[:, EDGE : EDGE + made.shape[1]]
         loss = loss_of(made, truth)
         shown = f"{loss.item():.3f}"
         if judge is not None:
@@ -356,7 +274,7 @@ def train_joint(speech: Path, work: Path, *, minutes: float, adversary: bool, ba
     """Units to waveforms on random cuts, the acoustics and the generator together."""
     from tqdm import tqdm
 
-    items = [i for i in load(speech) if VOICES[i.voice] in _GAIN]
+    items = [i for i in load(speech) if VOICES[i.voice] in GAIN]
     mean, scale = _statistics(items, work)
     both = nn.ModuleDict({"acoustic": acoustic_model(), "generator": Generator(CONFIG)})
     both["acoustic"].load_state_dict(_averaged(work / "acoustics.pt"))
@@ -374,7 +292,7 @@ def train_joint(speech: Path, work: Path, *, minutes: float, adversary: bool, ba
         )
         truth = torch.stack([_cut(i.pcm, a * HOP, frames * HOP) for i, a in zip(chosen, starts, strict=True)])
         made = _waveform(both["generator"].train(), acoustics, window)  # type: ignore[arg-type]
-        truth = truth[:, _EDGE : _EDGE + made.shape[1]]
+        truth = truth[:, EDGE : EDGE + made.shape[1]]
         loss = loss_of(made, truth)
         shown = f"{loss.item():.3f} mel {losses['mel'].item():.3f}"
         loss = loss + sum(losses.values(), torch.zeros(()))
@@ -393,63 +311,14 @@ def _cut(rows: Tensor, start: int, length: int) -> Tensor:
 
 
 def _waveform(generator: Generator, acoustics: Tensor, window: Tensor) -> Tensor:
-    """[B, T, n_mels + 2] to the samples that all windows cover: [B, (T - 3) * HOP], from sample `_EDGE` of the cut."""
+    """[B, T, n_mels + 2] to the samples that all windows cover: [B, (T - 3) * HOP], from sample `EDGE` of the cut."""
     pitch, voicing = torch.exp(acoustics[..., -2] * PITCH_SCALE + PITCH_MEAN), acoustics[..., -1]
     start = torch.rand(len(acoustics))
     harmonic, _ = harmonics(pitch, voicing, pitch[:, 0], voicing[:, 0], start, CONFIG.sample_rate)
-    harmonic = F.pad(harmonic, (_EDGE, _EDGE)).unfold(-1, N_FFT, HOP)
+    harmonic = F.pad(harmonic, (EDGE, EDGE)).unfold(-1, N_FFT, HOP)
     noise = torch.randn(len(acoustics), (acoustics.shape[1] - 1) * HOP + N_FFT).unfold(-1, N_FFT, HOP)
     pcm = overlap_add(shape_sources(harmonic, noise, generator(acoustics), window))
     return pcm[:, N_FFT - HOP : -(N_FFT - HOP)]
-
-
-class SpectralLoss(nn.Module):
-    """Spectral convergence and log-magnitude at several resolutions, and log-mel."""
-
-    def __init__(self, config: VocoderConfig, sizes: tuple[int, ...] = (256, 512, 1024, 2048)) -> None:
-        super().__init__()
-        self.sizes = sizes
-        self.windows = [torch.hann_window(n) for n in sizes]
-        self.mel, self.mel_window = mel_matrix(config), torch.hann_window(N_FFT)
-
-    def forward(self, made: Tensor, truth: Tensor) -> Tensor:
-        total = torch.zeros(())
-        for n, window in zip(self.sizes, self.windows, strict=True):
-            a, b = (
-                torch.stft(x, n, n // 4, window=window, return_complex=True).abs().clamp_min(1e-4)
-                for x in (made, truth)
-            )
-            total = total + torch.linalg.norm(b - a) / torch.linalg.norm(b) + (a.log() - b.log()).abs().mean()
-        mel = (log_mel(made, self.mel, self.mel_window) - log_mel(truth, self.mel, self.mel_window)).abs().mean()
-        return total / len(self.sizes) + 2 * mel
-
-
-class Adversary(nn.Module):
-    """Discriminators over log-magnitude spectrograms at three resolutions."""
-
-    def __init__(self, sizes: tuple[int, ...] = (512, 1024, 2048), width: int = 24) -> None:
-        super().__init__()
-        self.sizes = sizes
-        self.nets = nn.ModuleList(self._net(width) for _ in sizes)
-
-    @staticmethod
-    def _net(width: int) -> nn.ModuleList:
-        norm = nn.utils.parametrizations.weight_norm
-        shapes = [(1, (3, 9), (1, 2)), (width, (3, 9), (1, 2)), (width, (3, 9), (1, 2)), (width, (3, 3), (1, 1))]
-        convs = [norm(nn.Conv2d(c, width, k, s, padding=(k[0] // 2, k[1] // 2))) for c, k, s in shapes]
-        return nn.ModuleList([*convs, norm(nn.Conv2d(width, 1, 3, padding=1))])
-
-    def forward(self, pcm: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """[B, T] to (scores, inner maps)."""
-        scores, maps = [], []
-        for n, net in zip(self.sizes, self.nets, strict=True):
-            x = torch.stft(pcm, n, n // 4, window=torch.hann_window(n), return_complex=True).abs().clamp_min(1e-4).log()
-            x = x.transpose(1, 2).unsqueeze(1) / 4
-            for conv in net[:-1]:  # type: ignore[index]
-                x = F.leaky_relu(conv(x), 0.1)
-                maps.append(x)
-            scores.append(net[-1](x))  # type: ignore[index]
-        return scores, maps
 
 
 def _contest(judge: Trainer, made: Tensor, truth: Tensor) -> tuple[Tensor, float]:
