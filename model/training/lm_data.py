@@ -120,15 +120,15 @@ PHASES: dict[str, dict[str, Any]] = {
     },
     "answer": {
         "kinds": {
-            "speech": 0.63,
-            "text": 0.05,
+            "speech": 0.58,
+            "text": 0.06,
             "full_chain": 0.05,
-            "interpret": 0.06,
-            "listen": 0.07,
+            "interpret": 0.03,
+            "listen": 0.06,
             "speak": 0.03,
-            "read": 0.11,
+            "read": 0.19,
         },
-        "worlds": {"repeat": 0.16, "unknown": 0.07, "translate": 0.12},
+        "worlds": {"repeat": 0.10, "unknown": 0.06, "translate": 0.08},
     },
 }
 """Two phases of one run: reading and speaking first, then mostly answering. What `worlds` leaves is shared by `_REST`."""
@@ -136,12 +136,15 @@ PHASES: dict[str, dict[str, Any]] = {
 STRANGE_HISTORY_SHARE = 0.08
 """Of the questions that need no turn before: those that have one all the same."""
 
-_READ_WORLDS: Mixture = {"repeat": 0.0, "follow_up": 0.0, "unknown": 0.02, "sums": 0.3, "translate": 0.5}
-"""What the short text-only documents change in a phase's worlds: a pair of words costs a tenth of a spoken turn there."""
+_READ_WORLDS: Mixture = {
+    "repeat": 0.0, "follow_up": 0.0, "unknown": 0.02, "sums": 0.35, "times": 0.25, "counting": 0.25, "comparing": 0.1, "spelling": 0.08, "translate": 0.2,
+}  # fmt: skip
+"""What the short text-only documents change in a phase's worlds: whatever has to be computed, and pairs of words; a question costs a
+tenth of a spoken turn there."""
 
 _REST: Mixture = {
-    "talk": 0.17, "facts": 0.15, "sums": 0.18, "counting": 0.07, "comparing": 0.06, "calendar": 0.06, "capitals": 0.07, "colours": 0.04, "opposites": 0.05,
-    "times": 0.04, "spelling": 0.02, "follow_up": 0.09,
+    "talk": 0.14, "facts": 0.13, "sums": 0.15, "counting": 0.11, "comparing": 0.05, "calendar": 0.07, "capitals": 0.07, "colours": 0.04, "opposites": 0.05,
+    "times": 0.08, "spelling": 0.03, "follow_up": 0.08,
 }  # fmt: skip
 
 
