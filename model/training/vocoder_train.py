@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from model.training.average import young_average
-from model.training.g2p import ENGLISH_IDS
+from model.training.g2p import ENGLISH_IDS, INVENTORY, is_tone_unit, toneless
 from model.training.synth import ENGLISH_VOICE, MANDARIN_VOICE
 from model.training.vocoder_losses import Adversary, SpectralLoss
 from model.training.vocoder_speech import CONFIG, EDGE, GAIN, VOICES, Item, load
@@ -118,11 +118,31 @@ def _statistics(items: list[Item], work: Path, start: Path | None = None) -> tup
 # --- durations and acoustics
 
 
+_FINALS = sorted({toneless(name) for name in INVENTORY if is_tone_unit(name)})
+_TONES = "12345"
+
+
+def kinship() -> Tensor:
+    """What each unit shares with others, [n_units, finals + tones], to be multiplied with the vectors of what is shared.
+
+    Half of what is said in Mandarin are finals in a tone that an hour of speech has less than forty times; the final in another tone, and
+    the tone on another final, it has often.
+    """
+    table = torch.zeros(CONFIG.n_units, len(_FINALS) + len(_TONES))
+    for unit, name in enumerate(INVENTORY):
+        if is_tone_unit(name):
+            table[unit, _FINALS.index(toneless(name))] = 1.0
+            table[unit, len(_FINALS) + _TONES.index(name[-1])] = 1.0
+    return table
+
+
 def acoustic_model() -> nn.ModuleDict:
-    """The two parts that are trained together."""
+    """What is trained together: units, acoustics, a vector for each voice, and those that finals and tones share."""
     voices = nn.Embedding(len(VOICES), CONFIG.unit_width)
     nn.init.normal_(voices.weight, std=0.1)
-    return nn.ModuleDict({"units": UnitEncoder(CONFIG), "acoustics": Acoustics(CONFIG), "voices": voices})
+    kin = nn.Embedding(len(_FINALS) + len(_TONES), CONFIG.unit_width)
+    nn.init.zeros_(kin.weight)
+    return nn.ModuleDict({"units": UnitEncoder(CONFIG), "acoustics": Acoustics(CONFIG), "voices": voices, "kin": kin})
 
 
 def start_acoustics(model: nn.ModuleDict, directory: Path) -> None:
@@ -149,9 +169,8 @@ def start_generator(generator: Generator, directory: Path) -> None:
 
 def _hidden(model: Any, units: Tensor, voices: Tensor) -> tuple[Tensor, Tensor]:
     """Hidden states [B, N, D] and log-durations [B, N] of units [B, N] spoken by voices [B]; a pause has no voice."""
-    embedded = (
-        model["units"].embed(units) + model["voices"](voices)[:, None] * (units != CONFIG.silence_unit)[..., None]
-    )
+    embedded = F.embedding(units, model["units"].embed.weight + kinship() @ model["kin"].weight)
+    embedded = embedded + model["voices"](voices)[:, None] * (units != CONFIG.silence_unit)[..., None]
     hidden, durations, _ = model["units"].remember(model["units"].context(embedded), None)
     return hidden, durations
 
@@ -358,6 +377,7 @@ def export(work: Path, out: Path) -> None:
     else:
         weights, generator = _averaged(work / "acoustics.pt"), _averaged(work / "generator.pt")
     voices, table = weights.pop("voices.weight"), weights["units.embed.weight"]
+    table += kinship() @ weights.pop("kin.weight")
     for unit in range(CONFIG.n_units):
         if unit != CONFIG.silence_unit:
             table[unit] += voices[VOICES.index(ENGLISH_VOICE if unit in ENGLISH_IDS else MANDARIN_VOICE)]
