@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -120,12 +121,14 @@ def _statistics(items: list[Item], work: Path, start: Path | None = None) -> tup
 
 _FINALS = sorted({toneless(name) for name in INVENTORY if is_tone_unit(name)})
 _TONES = "12345"
+_RARE = 60  # times said; below, a final in a tone is known better by what it shares than by itself
 
 
+@cache
 def kinship() -> Tensor:
-    """What each unit shares with others, [n_units, finals + tones], to be multiplied with the vectors of what is shared.
+    """What each unit shares with others: [n_units, finals + tones], 1 at a Mandarin final's sound and at its tone, else 0.
 
-    Half of what is said in Mandarin are finals in a tone that an hour of speech has less than forty times; the final in another tone, and
+    Half of the finals that are said are such as an hour of speech has less than forty times in their tone; the final in another tone, and
     the tone on another final, it has often.
     """
     table = torch.zeros(CONFIG.n_units, len(_FINALS) + len(_TONES))
@@ -140,15 +143,17 @@ def acoustic_model() -> nn.ModuleDict:
     """What is trained together: units, acoustics, a vector for each voice, and those that finals and tones share."""
     voices = nn.Embedding(len(VOICES), CONFIG.unit_width)
     nn.init.normal_(voices.weight, std=0.1)
-    kin = nn.Embedding(len(_FINALS) + len(_TONES), CONFIG.unit_width)
-    nn.init.zeros_(kin.weight)
-    return nn.ModuleDict({"units": UnitEncoder(CONFIG), "acoustics": Acoustics(CONFIG), "voices": voices, "kin": kin})
+    kin, units = nn.Embedding(kinship().shape[1], CONFIG.unit_width), UnitEncoder(CONFIG)
+    with torch.no_grad():
+        units.embed.weight[kinship().any(1)] = 0.0
+    return nn.ModuleDict({"units": units, "acoustics": Acoustics(CONFIG), "voices": voices, "kin": kin})
 
 
-def start_acoustics(model: nn.ModuleDict, directory: Path) -> None:
+def start_acoustics(model: nn.ModuleDict, directory: Path, said: Tensor) -> None:
     """Weights of an exported vocoder into `model`; blocks that it has not begin as if they were not there.
 
-    The exported table of units already holds the output voices, whose own vectors therefore begin at zero.
+    The exported table of units already holds the output voices, whose own vectors therefore begin at zero. It is taken apart into what finals
+    and tones share and what a unit has of its own, of which little is left to those that were hardly `said` ([n_units], times).
     """
     weights = {k: v.float() for k, v in load_file(directory / "vocoder.safetensors").items()}
     missing, _ = model.load_state_dict(weights, strict=False)
@@ -158,6 +163,11 @@ def start_acoustics(model: nn.ModuleDict, directory: Path) -> None:
                 parameter.zero_()
         for voice in (ENGLISH_VOICE, MANDARIN_VOICE):
             model["voices"].weight[VOICES.index(voice)] = 0.0
+        kin, toned = kinship(), kinship().any(1)
+        table, often = model["units"].embed.weight, said[:, None] * kin
+        model["kin"].weight.copy_(torch.linalg.solve(kin.T @ often + torch.eye(kin.shape[1]), often.T @ table))
+        own = table - kin @ model["kin"].weight
+        table[toned] = (own * (said / (said + _RARE))[:, None])[toned]
 
 
 def start_generator(generator: Generator, directory: Path) -> None:
@@ -184,7 +194,7 @@ def train_acoustics(speech: Path, work: Path, *, minutes: float, start: Path | N
     valid, items = items[:24], items[24:]
     model = acoustic_model()
     if start is not None:
-        start_acoustics(model, start)
+        start_acoustics(model, start, torch.cat([i.units for i in items]).bincount(minlength=CONFIG.n_units).float())
     trainer = Trainer("acoustics", model, work, minutes=minutes, rate=1.5e-3)
     bar, rng = tqdm(mininterval=10), np.random.default_rng(trainer.step)
     while trainer.running:
