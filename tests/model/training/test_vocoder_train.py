@@ -1,0 +1,60 @@
+"""What Mandarin finals share with each other while the vocoder learns them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from model.training import vocoder_train
+from model.training.g2p import INVENTORY, UNIT_ID, is_tone_unit
+from model.vocoder import Vocoder
+
+CONFIG = vocoder_train.CONFIG
+
+
+def vectors(model: torch.nn.ModuleDict) -> torch.Tensor:
+    """The vectors of all units, [n_units, width]."""
+    table = model["units"].embed.weight + vocoder_train.kinship() @ model["kin"].weight  # type: ignore[union-attr]
+    return table.detach()
+
+
+def test_a_final_shares_its_sound_and_its_tone() -> None:
+    kin = vocoder_train.kinship()
+    assert kin[UNIT_ID["ang1"]] @ kin[UNIT_ID["ang3"]] == 1, "the sound"
+    assert kin[UNIT_ID["ang3"]] @ kin[UNIT_ID["i3"]] == 1, "the tone"
+    assert kin[UNIT_ID["ang1"]] @ kin[UNIT_ID["i3"]] == 0
+    shares = torch.tensor([2.0 if is_tone_unit(name) else 0.0 for name in INVENTORY])
+    assert torch.equal(kin.sum(1), shares)
+
+
+def test_a_final_never_said_in_a_tone_is_what_it_shares() -> None:
+    model = vocoder_train.acoustic_model()
+    table = vectors(model)
+    between = table[UNIT_ID["ang1"]] - table[UNIT_ID["ang3"]]
+    assert torch.allclose(between, table[UNIT_ID["i1"]] - table[UNIT_ID["i3"]], atol=1e-5)
+
+
+def test_an_exported_vocoder_is_taken_apart_as_it_was(tmp_path: Path) -> None:
+    first = vocoder_train.acoustic_model()
+    generator = vocoder_train.Generator(CONFIG)
+    generator.mel_mean.zero_()
+    generator.mel_scale.fill_(1.0)
+    both = torch.nn.ModuleDict({"acoustic": first, "generator": generator})
+    with torch.no_grad():
+        first["voices"].weight.zero_()
+        first["units"].embed.weight += torch.randn_like(first["units"].embed.weight)  # type: ignore[union-attr,operator]
+    torch.save({"module": both.state_dict(), "average": {}}, tmp_path / "joint.pt")
+    torch.save((generator.mel_mean, generator.mel_scale), tmp_path / "statistics.pt")
+    vocoder_train.export(tmp_path, tmp_path / "out")
+    assert Vocoder.load(tmp_path / "out").decode([1, 2, 3]).size
+
+    again = vocoder_train.acoustic_model()
+    often = torch.full((CONFIG.n_units,), 1e6)
+    rare = UNIT_ID["ueng3"]
+    often[rare] = 0.0
+    vocoder_train.start_acoustics(again, tmp_path / "out", often)
+    said = torch.arange(CONFIG.n_units) != rare
+    assert torch.allclose(vectors(again)[said], vectors(first)[said], atol=0.01)
+    assert vectors(again)[rare].norm() < vectors(first)[rare].norm(), "nothing is left of what was never said"
+    assert not again["units"].embed.weight[rare].any()  # type: ignore[union-attr,index]
