@@ -30,7 +30,10 @@ _MEL_HOP, _N_FFT = 160, 400
 
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
-    """Sizes of the encoder; frames are 20 ms."""
+    """Sizes of the encoder; frames are 20 ms.
+
+    `glide_frames`: a Mandarin final that lasts no longer, beside a longer one, is the way into it or out of it and no syllable.
+    """
 
     n_units: int
     plain_units: int
@@ -47,6 +50,7 @@ class EncoderConfig:
     lookahead_frames: int = 15
     silence_unit: int = 0
     silence_frames: int = 7
+    glide_frames: int = 0
 
     @property
     def reach(self) -> int:
@@ -197,6 +201,8 @@ class EncoderState:
     named_frames: int = 0
     last_unit: int = -1
     run: list[int] = field(default_factory=list)
+    final: list[int] = field(default_factory=list)
+    glide: list[int] = field(default_factory=list)
     pending_silence: bool = False
     finished: bool = False
 
@@ -300,18 +306,46 @@ class UnitEncoder:
         units: list[int] = []
         for symbol in symbols:
             if state.run and self._base(symbol) != self._base(state.run[-1]):
-                self._close(state, units)
+                self._end_run(state, units)
             state.run.append(symbol)
         if final:
-            self._close(state, units)
+            self._end_run(state, units)
+            self._close(state, state.glide, units)
         return units
 
-    def _base(self, symbol: int) -> int:
-        toned = self.config.plain_units <= symbol < self.config.n_units
-        return self.config.plain_units + (symbol - self.config.plain_units) // self.config.tones if toned else symbol
+    def _end_run(self, state: EncoderState, units: list[int]) -> None:
+        """Name the run that ended, unless it is a final of a few frames beside a longer one: the way into it, or out of it.
 
-    def _close(self, state: EncoderState, units: list[int]) -> None:
+        `state.final` is the final that ended where the run began; `state.glide` one too short to be named before the next is known.
+        """
         run, state.run = state.run, []
+        glide, state.glide = state.glide, []
+        toned = bool(run) and self._toned(run[0])
+        if glide and not (toned and len(run) > len(glide)):
+            self._close(state, glide, units)
+        short = len(run) <= self.config.glide_frames
+        if not toned:
+            state.final = []
+            self._close(state, run, units)
+        elif short and len(run) < len(state.final):
+            pass
+        elif state.final and self._base(run[0]) == self._base(state.final[0]):
+            state.final = state.final + run  # goes on after a glide
+        else:
+            state.final = run
+            if short:
+                state.glide = run
+            else:
+                self._close(state, run, units)
+
+    def _toned(self, symbol: int) -> bool:
+        return self.config.plain_units <= symbol < self.config.n_units
+
+    def _base(self, symbol: int) -> int:
+        plain, tones = self.config.plain_units, self.config.tones
+        return plain + (symbol - plain) // tones if self._toned(symbol) else symbol
+
+    def _close(self, state: EncoderState, run: list[int], units: list[int]) -> None:
         symbol = max(run, key=run.count) if run else self.config.n_units
         if symbol == self.config.silence_unit:
             state.pending_silence |= len(run) >= self.config.silence_frames

@@ -64,7 +64,10 @@ def _name(file: BinaryIO) -> str:
 def make_trunk(whisper: Path, out: Path) -> None:
     """Write `config.json`, `trunk.safetensors` (fp16) and an untrained head into `out`."""
     config = EncoderConfig(
-        n_units=len(INVENTORY), plain_units=1 + len(ENGLISH_PHONES) + len(INITIALS), silence_unit=UNIT_ID[SIL]
+        n_units=len(INVENTORY),
+        plain_units=1 + len(ENGLISH_PHONES) + len(INITIALS),
+        silence_unit=UNIT_ID[SIL],
+        glide_frames=2,
     )
     source = read_ctranslate2(whisper)
     weights = {}

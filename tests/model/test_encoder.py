@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,29 @@ def test_merging_drops_blanks_repeats_and_silence_at_the_ends(encoder: UnitEncod
 
 def test_a_wavering_tone_is_one_syllable(encoder: UnitEncoder) -> None:
     assert encoder._merge(encoder.open(), [3, 11, 12, 12, 11, 12, 16, 16], final=True) == [3, 12, 16]
+
+
+@pytest.mark.parametrize(
+    ("frames", "units"),
+    [
+        ([3, 11, 11, 16, 16, 16], [3, 16]),  # into the longer one
+        ([3, 16, 16, 16, 11, 11, 4], [3, 16, 4]),  # out of it
+        ([16, 16, 16, 11, 15, 15], [16]),  # and back, its tone wavering
+        ([11, 11, 16, 16], [11, 16]),  # neither is longer
+        ([11, 11, 11, 16, 16, 16, 16], [11, 16]),  # two syllables
+        ([11, 11, 20, 16, 16, 16], [11, 16]),  # a blank between them
+        ([3, 11, 4], [3, 11, 4]),  # alone
+        ([3, 11], [3, 11]),
+    ],
+)
+def test_a_short_final_beside_a_longer_one_is_no_syllable(frames: list[int], units: list[int]) -> None:
+    config = replace(CONFIG, glide_frames=2)
+    encoder = UnitEncoder(config, WhisperTrunk(config), UnitHead(config))
+    assert encoder._merge(encoder.open(), frames, final=True) == units
+    state, one_by_one = encoder.open(), []
+    for frame in frames:
+        one_by_one += encoder._merge(state, [frame], final=False)
+    assert one_by_one + encoder._merge(state, [], final=True) == units
 
 
 def test_mel_filters_are_slaneys() -> None:
