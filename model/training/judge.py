@@ -1,42 +1,85 @@
 """How well is the vocoder understood? Sentences from their units, judged by Whisper.
 
     python -m model.training.judge --whisper whisper-base/ --bundle model/bundles/cslm-mini --sentences held_out.tsv
+    python -m model.training.judge --whisper whisper-base/ --bundle model/bundles/cslm-mini --speech held_out/
 
-English: word error after lower-casing, numbers in words. Mandarin: error over syllables without tone.
+English: word error after lower-casing, numbers in words. Mandarin: error over syllables without tone. With `--speech`, which is what `synth`
+made of a manifest of sentences in the two output voices, the errors are taken apart: the teacher's own audio; our generator on its
+spectrum, pitch and lengths; our spectrum on its pitch and lengths; and all of it ours.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
+
+import torch
+import torch.nn.functional as F
 
 from model.evaluation.judge import Judge
 from model.evaluation.scores import error_rate
+from model.training import vocoder_train
+from model.training.g2p import to_ids
+from model.training.synth import MANDARIN_VOICE
+from model.training.vocoder_speech import VOICES, load
+from model.vocoder import N_FFT, Vocoder, spread
+from streaming.stages import Pcm
+
+Spoken = tuple[str, str, str, Pcm]
+"""What was taken from us, language, text, audio."""
+
+
+def from_text(vocoder: Vocoder, sentences: Path) -> Iterator[Spoken]:
+    """Every line `language<TAB>text`, from its units."""
+    for row in sentences.read_text(encoding="utf-8").splitlines():
+        language, text = row.split("\t")
+        yield "all", language, text, vocoder.decode(to_ids(text, trim=False))
+
+
+@torch.inference_mode()
+def taken_apart(vocoder: Vocoder, directory: Path, speech: Path) -> Iterator[Spoken]:
+    """Every utterance of the teacher's in `speech`, with less and less of it the teacher's."""
+    model, generator = vocoder_train.acoustic_model().eval(), vocoder_train.Generator(vocoder_train.CONFIG).eval()
+    vocoder_train.start_acoustics(model, directory, torch.full((vocoder_train.CONFIG.n_units,), 1e9))
+    vocoder_train.start_generator(generator, directory)
+    window = torch.hann_window(N_FFT)
+    for item in load(speech):
+        language = "zh" if VOICES[item.voice] == MANDARIN_VOICE else "en"
+        melody = torch.stack([item.pitch, item.voiced], dim=-1)
+        truth = (item.mel - generator.mel_mean) / generator.mel_scale
+        hidden, _ = vocoder_train.hidden_states(model, item.units[None], torch.tensor([item.voice]))
+        ours = model["acoustics"](spread(hidden[0], item.lengths)[None], melody[None])[0, :, :-2]  # type: ignore[operator]
+        yield "nothing", language, item.text, item.pcm.numpy()
+        for name, mel in (("generator", truth), ("generator and spectrum", ours)):
+            frames = F.pad(torch.cat([mel, melody], dim=-1), (0, 0, 3, 3))
+            yield name, language, item.text, vocoder_train.waveform(generator, frames[None], window)[0].numpy()
+        yield "all", language, item.text, vocoder.decode(to_ids(item.text, trim=False))
 
 
 def main() -> None:
-    """Speak sentences (`language<TAB>text`) from their units through the bundle's vocoder and judge them."""
-    import torch
-
-    from model.training.g2p import to_ids
-    from model.vocoder import Vocoder
-
+    """Speak and judge; prints what was heard, then the rates."""
     parser = argparse.ArgumentParser(description="how well the vocoder is understood")
     parser.add_argument("--whisper", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--sentences", type=Path, required=True)
-    parser.add_argument("--limit", type=int, default=10_000)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--sentences", type=Path, help="lines of language<TAB>text")
+    what.add_argument("--speech", type=Path, help="what `synth` made of sentences in the output voices")
     args = parser.parse_args()
     torch.set_num_threads(1)
     judge, vocoder = Judge(args.whisper), Vocoder.load(args.bundle / "vocoder")
-    pairs: dict[str, list[tuple[str, str]]] = {}
-    for row in args.sentences.read_text(encoding="utf-8").splitlines()[: args.limit]:
-        language, text = row.split("\t")
-        heard = judge.transcribe(vocoder.decode(to_ids(text, trim=False)), vocoder.sample_rate, language)
-        pairs.setdefault(language, []).append((heard, text))
-        print(f"{text} | {heard}")
-    for language, heard_meant in pairs.items():
-        print(f"{language}: {error_rate(heard_meant, language):.1%} of {len(heard_meant)} sentences")
+    spoken = (
+        from_text(vocoder, args.sentences)
+        if args.sentences
+        else taken_apart(vocoder, args.bundle / "vocoder", args.speech)
+    )
+    pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for ours, language, text, pcm in spoken:
+        heard = judge.transcribe(pcm, vocoder.sample_rate, language)
+        pairs.setdefault((ours, language), []).append((heard, text))
+        print(f"{ours} | {text} | {heard}", flush=True)
+    for (ours, language), heard_meant in pairs.items():
+        print(f"{language}, ours: {ours}: {error_rate(heard_meant, language):.1%} of {len(heard_meant)} sentences")
 
 
 if __name__ == "__main__":

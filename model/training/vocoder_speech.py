@@ -36,6 +36,7 @@ class Item:
     voiced: Tensor
     pcm: Tensor
     voice: int
+    text: str
 
 
 def load(speech: Path, *, limit: int = 10**9) -> list[Item]:
@@ -47,7 +48,7 @@ def load(speech: Path, *, limit: int = 10**9) -> list[Item]:
     matrix, window = mel_matrix(CONFIG), torch.hann_window(N_FFT)
     for path in sorted(speech.glob("*.npz"))[:limit]:
         data = np.load(path)
-        split, voice, _, _ = str(data["text"]).split("\t")
+        split, voice, _, text = str(data["text"]).split("\t")
         if split != "train" or voice not in VOICES:
             continue
         units, lengths = data["units"].astype(np.int64), 2 * data["frames"].astype(np.int64)
@@ -74,6 +75,7 @@ def load(speech: Path, *, limit: int = 10**9) -> list[Item]:
                 voiced,
                 pcm,
                 VOICES.index(voice),
+                text,
             )
         )
     return items

@@ -177,7 +177,7 @@ def start_generator(generator: Generator, directory: Path) -> None:
     generator.load_state_dict({k.removeprefix(prefix): v.float() for k, v in weights.items() if k.startswith(prefix)})
 
 
-def _hidden(model: Any, units: Tensor, voices: Tensor) -> tuple[Tensor, Tensor]:
+def hidden_states(model: Any, units: Tensor, voices: Tensor) -> tuple[Tensor, Tensor]:
     """Hidden states [B, N, D] and log-durations [B, N] of units [B, N] spoken by voices [B]; a pause has no voice."""
     embedded = F.embedding(units, model["units"].embed.weight + kinship() @ model["kin"].weight)
     embedded = embedded + model["voices"](voices)[:, None] * (units != CONFIG.silence_unit)[..., None]
@@ -215,7 +215,7 @@ def _acoustic_losses(model: Any, items: list[Item], mean: Tensor, scale: Tensor)
     """Losses, and for the generator the predicted mel with the true pitch and voicing: [B, T, n_mels + 2]."""
     pad = nn.utils.rnn.pad_sequence
     voices = torch.tensor([i.voice for i in items])
-    hidden, durations = _hidden(model, pad([i.units for i in items], batch_first=True), voices)
+    hidden, durations = hidden_states(model, pad([i.units for i in items], batch_first=True), voices)
     frames = pad([spread(h[: len(i.lengths)], i.lengths) for h, i in zip(hidden, items, strict=True)], batch_first=True)
     mask = pad([torch.ones(len(i.mel)) for i in items], batch_first=True)
     mel = (pad([i.mel for i in items], batch_first=True) - mean) / scale
@@ -242,7 +242,7 @@ def predict(work: Path, items: list[Item]) -> list[Tensor]:
     model.load_state_dict(_averaged(work / "acoustics.pt"))
     said = []
     for item in items:
-        hidden, _ = _hidden(model.eval(), item.units[None], torch.tensor([item.voice]))
+        hidden, _ = hidden_states(model.eval(), item.units[None], torch.tensor([item.voice]))
         melody = torch.stack([item.pitch, item.voiced], dim=-1)[None]
         out = model["acoustics"](spread(hidden[0], item.lengths)[None], melody)[0]
         said.append(torch.cat([out[:, :-1], out[:, -1:].sigmoid()], dim=1).clone())
@@ -286,7 +286,7 @@ def train_generator(
         starts = [int(rng.integers(0, max(1, len(inputs[i]) - frames))) for i in chosen]
         acoustics = torch.stack([_cut(inputs[i], a, frames) for i, a in zip(chosen, starts, strict=True)])
         truth = torch.stack([_cut(items[i].pcm, a * HOP, frames * HOP) for i, a in zip(chosen, starts, strict=True)])
-        made = _waveform(generator.train(), acoustics, window)
+        made = waveform(generator.train(), acoustics, window)
         truth = truth[:, EDGE : EDGE + made.shape[1]]
         loss = loss_of(made, truth)
         shown = f"{loss.item():.3f}"
@@ -320,7 +320,7 @@ def train_joint(speech: Path, work: Path, *, minutes: float, adversary: bool, ba
             [_cut(s[: len(i.mel)], a, frames) for s, i, a in zip(said, chosen, starts, strict=True)]
         )
         truth = torch.stack([_cut(i.pcm, a * HOP, frames * HOP) for i, a in zip(chosen, starts, strict=True)])
-        made = _waveform(both["generator"].train(), acoustics, window)  # type: ignore[arg-type]
+        made = waveform(both["generator"].train(), acoustics, window)  # type: ignore[arg-type]
         truth = truth[:, EDGE : EDGE + made.shape[1]]
         loss = loss_of(made, truth)
         shown = f"{loss.item():.3f} mel {losses['mel'].item():.3f}"
@@ -339,7 +339,7 @@ def _cut(rows: Tensor, start: int, length: int) -> Tensor:
     return torch.cat([piece, piece.new_zeros(length - len(piece), *piece.shape[1:])])
 
 
-def _waveform(generator: Generator, acoustics: Tensor, window: Tensor) -> Tensor:
+def waveform(generator: Generator, acoustics: Tensor, window: Tensor) -> Tensor:
     """[B, T, n_mels + 2] to the samples that all windows cover: [B, (T - 3) * HOP], from sample `EDGE` of the cut."""
     pitch, voicing = torch.exp(acoustics[..., -2] * PITCH_SCALE + PITCH_MEAN), acoustics[..., -1]
     start = torch.rand(len(acoustics))
