@@ -203,6 +203,7 @@ class EncoderState:
     run: list[int] = field(default_factory=list)
     final: list[int] = field(default_factory=list)
     glide: list[int] = field(default_factory=list)
+    glided: bool = False
     pending_silence: bool = False
     finished: bool = False
 
@@ -316,7 +317,8 @@ class UnitEncoder:
     def _end_run(self, state: EncoderState, units: list[int]) -> None:
         """Name the run that ended, unless it is a final of a few frames beside a longer one: the way into it, or out of it.
 
-        `state.final` is the final that ended where the run began; `state.glide` one too short to be named before the next is known.
+        `state.final` is the final that ended where the run began, or before a glide out of it that did (`state.glided`); `state.glide`
+        is one too short to be named before the next is known.
         """
         run, state.run = state.run, []
         glide, state.glide = state.glide, []
@@ -324,13 +326,14 @@ class UnitEncoder:
         if glide and not (toned and len(run) > len(glide)):
             self._close(state, glide, units)
         short = len(run) <= self.config.glide_frames
+        glided, state.glided = state.glided, False
         if not toned:
             state.final = []
             self._close(state, run, units)
-        elif short and len(run) < len(state.final):
-            pass
         elif state.final and self._base(run[0]) == self._base(state.final[0]):
             state.final = state.final + run  # goes on after a glide
+        elif short and len(run) < len(state.final) and not glided:
+            state.glided = True
         else:
             state.final = run
             if short:

@@ -73,12 +73,13 @@ class StreamingVocoder(Protocol):
 @dataclass(frozen=True, slots=True)
 class EncoderKind:
     """`load(directory, profile, device)`; `looks`: what `cslm check` looks at, by name; `quick`: they leave the weights unread,
-    so that `cslm serve` looks before it loads.
+    so that `cslm serve` looks before it loads; `early`: its stage is an `EarlyEncoder`.
     """
 
     load: Callable[[Path, Profile, str], EncoderStage]
     looks: Mapping[str, Look]
     quick: bool = False
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +228,7 @@ def _alternating(profile: Profile, lm_directory: Path) -> PromptWriter:
 
 ENCODERS: dict[str, EncoderKind] = {
     "whisper_ctc": EncoderKind(_load_whisper_ctc, {"encoder": _look_at_whisper_ctc}),
-    "s3": EncoderKind(_load_s3, {"encoder": _look_at_s3}, quick=True),
+    "s3": EncoderKind(_load_s3, {"encoder": _look_at_s3}, quick=True, early=True),
     "whisper_vq": EncoderKind(_load_whisper_vq, {"encoder": _look_at_whisper_vq}, quick=True),
 }
 VOCODERS: dict[str, VocoderKind] = {

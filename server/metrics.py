@@ -143,6 +143,7 @@ class _UnfinishedSpeech(Collector):
         ):
             frames.add_metric([use, "kept"], all_of_them - wrong)
             frames.add_metric([use, "contradicted"], wrong)
-        share = GaugeMetricFamily("cslm_early_wrong_share", "Of such frames of late, those that were contradicted")
+        meaning = "What committing goes by: begins at 1, nears the share contradicted within some thousand frames"
+        share = GaugeMetricFamily("cslm_early_wrong_share", meaning)
         share.add_metric([], counts.wrong_of_late)
         yield from (looks, frames, share)

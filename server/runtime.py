@@ -161,10 +161,12 @@ def _look_before_loading(bundle: Bundle, kind: str, settings: Settings) -> str:
     from model.check import preflight
     from model.lm.layout import check_gpu_memory, check_memory_beside, look_at_weights
 
-    if settings.early_units != "off" and bundle.profile.early_units is None:
+    if settings.early_units != "off" and not (bundle.encoder_kind.early and bundle.profile.early_units):
+        why = "its profile has no `early_units`"
+        if not bundle.encoder_kind.early:
+            why = "its encoder tells every unit as soon as it is final"
         raise BundleError(
-            f"early_units is {settings.early_units!r}, but {bundle.profile.name} has no early_units in its profile: "
-            "its encoder tells every unit as soon as it is final; accepted: off",
+            f"early_units is {settings.early_units!r}, but {bundle.profile.name} cannot: {why}; accepted: off",
             code="unsupported_setting",
             param="early_units",
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -44,11 +45,26 @@ class Budget:
     def __init__(self, share: float) -> None:
         self._rest_per_s = 1 / share - 1
         self._rests_until_s = 0.0
-        self._pace = 0.0
+        self._sums = np.zeros(5)  # of 1, x, y, x², x·y: sound and time of the batches of late
 
     def affords(self, sound_s: float) -> bool:
-        """So much sound is encoded within `LONGEST_S`, going by what was encoded of late."""
-        return self._pace * sound_s <= LONGEST_S
+        """So much sound is encoded within `LONGEST_S`, as far as can be foreseen."""
+        return self.foreseen_s(sound_s) <= LONGEST_S
+
+    def foreseen_s(self, sound_s: float) -> float:
+        """What encoding takes, going by what was encoded of late: a fixed part, and one for each second.
+
+        Infinite before anything was encoded.
+        """
+        n, x, y, xx, xy = self._sums
+        if not n:
+            return math.inf
+        spread = n * xx - x * x
+        if spread <= 1e-6 * n * xx:  # all were of one length
+            return float(y / n * max(1.0, sound_s * n / x))
+        per_s = max(0.0, (n * xy - x * y) / spread)
+        fixed_s = (y - per_s * x) / n
+        return float(fixed_s + per_s * sound_s if fixed_s >= 0 else y / x * sound_s)
 
     def rest_s(self, now_s: float) -> float:
         """Time until the next look may begin."""
@@ -56,10 +72,13 @@ class Budget:
 
     def spent(self, busy_s: float, sound_s: float, now_s: float, *, looks: bool) -> None:
         """A batch with so much sound, padding included, took so long."""
-        pace = busy_s / sound_s
-        self._pace = (self._pace + pace) / 2 if self._pace else pace
+        self._sums = 0.9 * self._sums + (1.0, sound_s, busy_s, sound_s**2, sound_s * busy_s)
         if looks:
-            self._rests_until_s = now_s + busy_s * self._rest_per_s
+            self.rest(busy_s, now_s)
+
+    def rest(self, busy_s: float, now_s: float) -> None:
+        """Looks took so long, with or without success."""
+        self._rests_until_s = now_s + busy_s * self._rest_per_s
 
 
 class EarlySpeech:
@@ -121,11 +140,14 @@ class EarlySpeech:
         return look
 
     def _seen(self, look: asyncio.Future[list[int]]) -> list[int]:
-        """What of it is told. A look that failed costs nothing but itself: the whole speech is yet to be encoded."""
+        """What of it is told. A look that failed costs nothing but its time: the whole speech is yet to be encoded."""
+        if look.cancelled():
+            self._counts.refused += 1
+            return []
         try:
             codes = look.result()
         except Exception:
-            log.warning("a look at an unfinished speech failed", exc_info=True)
+            log.warning("a look at an unfinished speech failed", exc_info=not self._counts.failed)
             self._counts.failed += 1
             return []
         self._counts.looks += 1

@@ -22,6 +22,7 @@ from model.encoder import LogMel
 from model.s3.early import SAMPLE_RATE, Budget, EarlySpeech, EarlyUnits
 from model.s3.network import S3Network
 from model.s3.windows import joined, merged, windows
+from streaming.errors import EngineUnavailable
 from streaming.stability import EarlyCounts, Trust
 from streaming.stages import Pcm
 
@@ -56,7 +57,7 @@ class S3Stage:
         self._batch = batch
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._waiting: list[_Job] = []
-        self._busy = False
+        self._busy = self._closed = False
         self._rested: asyncio.TimerHandle | None = None
         self.counters = Counters()
         self.early_counts = EarlyCounts()
@@ -78,9 +79,12 @@ class S3Stage:
         self._codes([np.zeros(SAMPLE_RATE, np.float32)])
 
     def close(self) -> None:
-        """Stop the thread once its current batch is done."""
+        """Stop the thread once its current batch is done; what waits fails with EngineUnavailable."""
+        self._closed = True
         if self._rested is not None:
             self._rested.cancel()
+        for job in self._waiting:
+            self._turn_away(job)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def encode(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
@@ -114,12 +118,20 @@ class S3Stage:
         return self._enqueue(_Job(pcm, asyncio.get_running_loop().create_future(), look=True))
 
     def _enqueue(self, job: _Job) -> asyncio.Future[list[int]]:
-        self._waiting.append(job)
-        self._pump()
+        if self._closed:
+            self._turn_away(job)
+        else:
+            self._waiting.append(job)
+            self._pump()
         return job.codes
 
+    @staticmethod
+    def _turn_away(job: _Job) -> None:
+        if not job.codes.done():
+            job.codes.set_exception(EngineUnavailable("the speech tokenizer was stopped"))
+
     def _pump(self) -> None:
-        if self._busy:
+        if self._busy or self._closed:
             return
         self._waiting = [job for job in self._waiting if not job.codes.done()]
         batch = [job for job in self._waiting if not job.look][: self._batch] or self._looks()
@@ -128,8 +140,10 @@ class S3Stage:
         self._waiting = [job for job in self._waiting if job not in batch]
         self._busy = True
         self.counters.batches += 1
-        running = asyncio.get_running_loop().run_in_executor(self._thread, self._timed, [job.pcm for job in batch])
-        running.add_done_callback(lambda done: self._deliver(batch, done))
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        running = loop.run_in_executor(self._thread, self._timed, [job.pcm for job in batch])
+        running.add_done_callback(lambda done: self._deliver(batch, began_s, done))
 
     def _looks(self) -> list[_Job]:
         """The looks to do now: as many as fit into the time that one may take, none before the last ones have rested."""
@@ -142,18 +156,23 @@ class S3Stage:
             return []
         for job in self._waiting[: self._batch]:
             longest_s = max(each.pcm.size for each in [*chosen, job]) / SAMPLE_RATE
-            if chosen and not self._budget.affords((len(chosen) + 1) * longest_s):
+            if self._budget.affords((len(chosen) + 1) * longest_s):
+                chosen.append(job)
+            elif chosen:
                 break
-            chosen.append(job)
+            else:
+                job.codes.cancel()  # could be afforded when it was asked for
         return chosen
 
-    def _deliver(self, batch: list[_Job], done: asyncio.Future[tuple[list[list[int]], float]]) -> None:
+    def _deliver(self, batch: list[_Job], began_s: float, done: asyncio.Future[tuple[list[list[int]], float]]) -> None:
         self._busy = False
+        now_s = asyncio.get_running_loop().time()
         failure = asyncio.CancelledError() if done.cancelled() else done.exception()
         if failure is None:
             longest_s = max(_LEAST_SAMPLES, *(job.pcm.size for job in batch)) / SAMPLE_RATE
-            now_s = asyncio.get_running_loop().time()
             self._budget.spent(done.result()[1], len(batch) * longest_s, now_s, looks=batch[0].look)
+        elif batch[0].look:
+            self._budget.rest(now_s - began_s, now_s)
         for place, job in enumerate(batch):
             if job.codes.done():
                 continue

@@ -87,13 +87,15 @@ def test_a_wavering_tone_is_one_syllable(encoder: UnitEncoder) -> None:
         ([16, 16, 16, 11, 15, 15], [16]),  # and back, its tone wavering
         ([11, 11, 16, 16], [11, 16]),  # neither is longer
         ([11, 11, 11, 16, 16, 16, 16], [11, 16]),  # two syllables
-        ([11, 11, 20, 16, 16, 16], [11, 16]),  # a blank between them
+        ([11] * 5 + [16] * 2 + [21] * 2, [11, 21]),  # the third is not beside the first
+        ([21] * 2 + [16] * 2 + [11] * 5, [21, 11]),
+        ([11, 11, 25, 16, 16, 16], [11, 16]),  # a blank between them
         ([3, 11, 4], [3, 11, 4]),  # alone
         ([3, 11], [3, 11]),
     ],
 )
 def test_a_short_final_beside_a_longer_one_is_no_syllable(frames: list[int], units: list[int]) -> None:
-    config = replace(CONFIG, glide_frames=2)
+    config = replace(CONFIG, n_units=25, glide_frames=2)
     encoder = UnitEncoder(config, WhisperTrunk(config), UnitHead(config))
     assert encoder._merge(encoder.open(), frames, final=True) == units
     state, one_by_one = encoder.open(), []

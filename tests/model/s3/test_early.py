@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.s3.early import LONGEST_S, SAMPLE_RATE, Budget, EarlySpeech, EarlyUnits
+from model.s3.early import SAMPLE_RATE, Budget, EarlySpeech, EarlyUnits
 from model.s3.stage import S3Stage
 from model.s3.windows import merged
+from streaming.errors import EngineUnavailable
 from streaming.stability import EarlyCounts, StabilityRule, Trust
 from streaming.stages import Pcm
 from tests.model.s3.test_stage import NETWORK, sound, units
@@ -209,14 +210,47 @@ async def test_a_look_that_fails_costs_nothing(stage: S3Stage, monkeypatch: pyte
 
 def test_the_budget_refuses_what_takes_too_long_and_learns_from_every_batch() -> None:
     budget = Budget(share=0.2)
-    assert budget.affords(30.0), "nothing is known yet"
+    assert not budget.affords(0.1), "nothing is known yet"
     budget.spent(0.5, 1.0, 0.0, looks=False)
-    assert not budget.affords(1.0)
-    assert budget.affords(LONGEST_S)
-    for _ in range(20):  # finished speeches are encoded anyway: their pace brings the looks back
+    assert not budget.affords(0.1), "it may be a fixed cost"
+    for _ in range(60):  # finished speeches are encoded anyway: their pace brings the looks back
         budget.spent(0.001, 1.0, 0.0, looks=False)
     assert budget.affords(10.0)
     assert budget.rest_s(0.0) == 0.0
+
+
+def test_the_budget_knows_a_fixed_cost_from_one_that_grows() -> None:
+    budget = Budget(share=0.2)
+    for sound_s in (0.6, 10.0) * 20:
+        budget.spent(0.02 + 0.001 * sound_s, sound_s, 0.0, looks=False)
+    assert budget.foreseen_s(0.6) == pytest.approx(0.0206)
+    assert budget.foreseen_s(30.0) == pytest.approx(0.05)
+
+
+async def test_looks_that_fail_rest_as_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: S3Stage, speeches: object) -> list[list[int]]:
+        raise RuntimeError("out of memory")
+
+    stage = S3Stage(NETWORK, early=COMMIT)
+    stage._budget.spent(0.001, 1.0, 0.0, looks=False)
+    monkeypatch.setattr(S3Stage, "_codes", fails)
+    look = stage._look(sound(1.0))
+    assert look is not None
+    with pytest.raises(RuntimeError):
+        await look
+    assert stage._budget.rest_s(0.0) > 0
+    stage.close()
+
+
+async def test_what_waits_when_the_stage_is_closed_fails_by_name() -> None:
+    stage = S3Stage(NETWORK)
+    first, second = stage.submit(sound(1.0)), stage.submit(sound(1.0))
+    stage.close()
+    assert await first
+    with pytest.raises(EngineUnavailable):
+        await second
+    with pytest.raises(EngineUnavailable):
+        await stage.submit(sound(1.0))
 
 
 def test_looks_rest_until_they_have_had_no_more_than_their_share() -> None:
