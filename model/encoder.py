@@ -317,8 +317,8 @@ class UnitEncoder:
     def _end_run(self, state: EncoderState, units: list[int]) -> None:
         """Name the run that ended, unless it is a final of a few frames beside a longer one: the way into it, or out of it.
 
-        `state.final` is the final that ended where the run began, or before a glide out of it that did (`state.glided`); `state.glide`
-        is one too short to be named before the next is known.
+        `state.final` is the final that ended where the run began, or before a glide out of it that did (`state.glided`).
+        `state.glide` is one too short to be named before the next is known.
         """
         run, state.run = state.run, []
         glide, state.glide = state.glide, []

@@ -219,8 +219,8 @@ class WhisperVq(nn.Module):
         segment.frames += len(x)
         kept = list[Tensor]()
         for number, layer in enumerate(self.layers):
-            x, known = layer(x, segment.past[number] if segment.past else None, heard)
-            kept.append(known)
+            x, known = layer(x, segment.past[number].to(x.device) if segment.past else None, heard)
+            kept.append(known.cpu())  # 8 MB a second of speech and session: not for the GPU's memory
         segment.past = kept
         return x.unflatten(0, (-1, self.config.pooled)).mean(dim=1)
 
