@@ -23,6 +23,8 @@ class AlternatingPrompts(Prompts):
         return AlternatingParser(self._unit_of, range(self._plain.size), self._detokenizer())
 
     def _read_markers(self) -> Mapping[Task, tuple[int, ...]]:
+        self._id(self._profile.tokens.speech_start)
+        self._id(self._profile.tokens.speech_end)
         return {}
 
     def _asked(self, exchange: Exchange) -> list[Piece]:

@@ -21,6 +21,7 @@ Piece = str | int
 """Plain text, or the id of a control token."""
 
 _UNITS = -1
+_CONTROL_TOKEN = re.compile(r"<\|[^|\s]+\|>")
 
 
 class Prompts:
@@ -43,6 +44,7 @@ class Prompts:
         self._stop_ids = tuple(self._id(name) for name in (*profile.stop_tokens, *known))
         self._enough = self._read_markers()
         self._control = re.compile("|".join(re.escape(name) for name in self._template_tokens()))
+        self._check_control_tokens()
 
     def _read_markers(self) -> Mapping[Task, tuple[int, ...]]:
         """Learn the ids by which answers are read. Returns those behind which, whatever the wording, a task needs nothing more."""
@@ -206,6 +208,17 @@ class Prompts:
         """Control tokens that the templates use: all added tokens but the units, longest first."""
         units = {self._profile.tokens.unit.format(index=unit) for unit in range(self._profile.n_units)}
         return sorted(self._plain.names() - units, key=len, reverse=True)
+
+    def _check_control_tokens(self) -> None:
+        """A control token that the tokenizer lacks would reach the model spelled out as text."""
+        shape = self._profile.prompt
+        lost = [piece for piece in self._pieces(self._profile.tokens.bos) if isinstance(piece, str) and piece]
+        turns = (shape.system_turn or "", shape.user_turn, shape.assistant_turn, shape.generation_prompt)
+        for template in (self._profile.speech_input, *turns):
+            for piece in self._pieces(template):
+                lost += _CONTROL_TOKEN.findall(piece) if isinstance(piece, str) else []
+        for name in lost:
+            self._id(name)
 
     def _id(self, name: str) -> int:
         try:

@@ -192,7 +192,19 @@ def test_the_converted_tokenizer_gives_tiktokens_ids(prompts: Prompts, reference
     assert prompts._plain.decode(prompts._plain.encode(text)) == text
 
 
-@pytest.mark.parametrize("token", ["<|audio_77|>", "<|user|>"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        "<|audio_77|>",
+        "<|user|>",
+        "<|assistant|>",
+        "<|system|>",
+        "[gMASK]",
+        "<sop>",
+        "<|begin_of_audio|>",
+        "<|end_of_audio|>",
+    ],
+)
 def test_a_tokenizer_without_a_token_is_refused(directory: Path, tmp_path: Path, token: str) -> None:
     text = (directory / "tokenizer.json").read_text(encoding="utf-8")
     (tmp_path / "tokenizer.json").write_text(text.replace(f'"{token}"', '"<|another|>"'), encoding="utf-8")
