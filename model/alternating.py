@@ -18,6 +18,11 @@ class AlternatingPrompts(Prompts):
 
     _unlearned: Mapping[Task, str] = Prompts._unlearned | {"transcribe": "write down what it hears"}  # type: ignore[operator]
 
+    @property
+    def keeps_units(self) -> bool:
+        """Earlier spoken questions are told as units."""
+        return True
+
     def parser(self) -> AnswerParser:
         """A parser for one answer."""
         return AlternatingParser(self._unit_of, range(self._plain.size), self._detokenizer())

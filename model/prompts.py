@@ -30,6 +30,11 @@ class Prompts:
     _unlearned: Mapping[Task, str] = {"translate": "translate speech", "read": "read text aloud"}
     """What a model cannot do unless its profile has a wording for it."""
 
+    @property
+    def keeps_units(self) -> bool:
+        """Whether earlier spoken questions are told as units: not here, the model writes down what it hears."""
+        return False
+
     def __init__(self, profile: Profile, lm_directory: Path) -> None:
         self._profile = profile
         try:

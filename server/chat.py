@@ -125,9 +125,7 @@ async def completions(request: Request, gateway: Annotated[Gateway, Depends(admi
         return out, ChatChunks(out, model.name, writer, gateway.spoken, include_usage=usage)
 
     async def work(turns: Turns, answer: ChatAnswer) -> None:
-        history = [
-            Exchange(await _words(turns, said, recorded.get(said.param)), reply) for said, reply in _told(talk, model)
-        ]
+        history = [await _exchange(turns, said, recorded.get(said.param), reply) for said, reply in _told(talk, model)]
         ask = Ask(options, recorded.get(talk.question.param), talk.question.text or None, history)
         await answer.finish(await turns.run(ask, answer.write))
 
@@ -169,12 +167,14 @@ def _recordings(talk: Dialogue, model: ServedModel) -> dict[str, Pcm]:
     return found
 
 
-async def _words(turns: Turns, said: Said, recorded: Pcm | None) -> str:
-    """An earlier question as text: the model is told the past in words."""
+async def _exchange(turns: Turns, said: Said, recorded: Pcm | None, reply: str) -> Exchange:
+    """An earlier turn: in words, or with the units of its recording where the model cannot write down what it hears."""
     if recorded is None:
-        return said.text
+        return Exchange(said.text, reply)
+    if turns.model.stages.prompts.keeps_units:
+        return Exchange(said.text, reply, await turns.units(recorded))
     report = await turns.run(Ask(TurnOptions(task="transcribe", speak=False), recorded), _nothing)
-    return " ".join(filter(None, (said.text, report.transcript)))
+    return Exchange(" ".join(filter(None, (said.text, report.transcript))), reply)
 
 
 async def _nothing(event: TurnEvent) -> None:

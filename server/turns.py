@@ -73,6 +73,20 @@ class Turns:
                 self._account(turn.report, outcome, began_s)
         return turn.report
 
+    async def units(self, pcm: Pcm) -> tuple[int, ...]:
+        """What was said at 16 kHz as units, within the limit of a turn. Raises what the encoder raises, and TurnTimeout."""
+        limit_s = self.gateway.settings.max_turn_s
+        try:
+            async with (
+                asyncio.timeout(limit_s) as limit,
+                aclosing(self.model.stages.encoder.encode(_pieces(pcm))) as pieces,
+            ):
+                return tuple([unit async for piece in pieces for unit in piece])
+        except TimeoutError:
+            if limit.expired():
+                raise TurnTimeout(f"listening to an earlier message took longer than {limit_s:g} s") from None
+            raise
+
     def _account(self, report: TurnReport, outcome: Outcome, began_s: float) -> None:
         heard_s = min(0.0, self.received_s - began_s)
         self.gateway.metrics.observe_turn(report, "rest", outcome, heard_s=heard_s)

@@ -76,6 +76,11 @@ class Exchange:
 class PromptWriter(Protocol):
     """The bundle's prompt format: ids around the question, and how to read the ids of the answer."""
 
+    @property
+    def keeps_units(self) -> bool:
+        """The model writes down nothing that it hears: earlier spoken questions are told as the units that they were."""
+        ...
+
     def speech_prompt(
         self, options: TurnOptions, history: Sequence[Exchange], text: str = ""
     ) -> tuple[list[int], list[int]]:

@@ -189,6 +189,7 @@ class FakePrompts:
     """A prompt format: BOS, who answers how, what was said before, the question, STOP. See `text_ids` for its text."""
 
     max_prompt_tokens: int = 2000
+    keeps_units: bool = False
     options: list[TurnOptions] = field(default_factory=list[TurnOptions])
     histories: list[list[Exchange]] = field(default_factory=list[list[Exchange]])
 

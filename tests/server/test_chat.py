@@ -15,7 +15,8 @@ import soundfile
 from openai import AsyncOpenAI
 
 from streaming.audio import float_to_pcm16
-from tests.fakes import TEXT, UNITS, FakeDecoder, FakeLM, FakePrompts, fake_model
+from streaming.turn import Exchange
+from tests.fakes import N_UNITS, TEXT, UNIT_BASE, UNITS, FakeDecoder, FakeLM, FakePrompts, fake_model
 from tests.server.conftest import Front, eventually, listening, recording
 
 WHOLE = float_to_pcm16(FakeDecoder().speak(UNITS))
@@ -140,6 +141,17 @@ async def test_the_past_is_told_in_words_and_spoken_answers_by_their_id() -> Non
     assert prompts.options[-1].instructions == "Be brief."
     told = [(exchange.question, exchange.answer) for exchange in prompts.histories[-1]]
     assert told == [("What is two plus three?", TEXT), ("And then?", "Then that.")]
+
+
+async def test_a_model_that_writes_nothing_down_is_told_earlier_speech_as_units() -> None:
+    prompts, lm = FakePrompts(keeps_units=True), FakeLM()
+    async with sdk(history_turns=8, prompts=prompts, lm=lm) as (client, _):
+        past = [{"type": "text", "text": "Listen:"}, audio_part()]
+        await ask(client, user(*past), {"role": "assistant", "content": "I did."}, user(audio_part()))
+    assert [options.task for options in prompts.options] == ["answer"] and len(lm.prompts) == 1
+    (told,) = prompts.histories[-1]
+    heard = [token - UNIT_BASE for token in lm.prompts[0] if UNIT_BASE <= token < UNIT_BASE + N_UNITS]
+    assert told == Exchange("Listen:", "I did.", tuple(heard)) and heard
 
 
 @pytest.mark.parametrize(("turns", "told"), [(5, range(5)), (6, range(6)), (7, range(1, 7))])
