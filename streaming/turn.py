@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from streaming.errors import EngineUnavailable
+from streaming.errors import EngineUnavailable, SpeechServerError
 from streaming.interleave import (
     AnswerParser,
     LMEvent,
@@ -65,12 +65,13 @@ class TurnOptions:
 class Exchange:
     """An earlier turn, as text: what was asked, and of the answer what was heard.
 
-    `units`: of a spoken question that nobody has written down.
+    `units`: of a spoken question that nobody has written down; `recording`: gives them where it is still being encoded.
     """
 
     question: str
     answer: str
     units: tuple[int, ...] = ()
+    recording: Callable[[], AsyncIterator[list[int]]] | None = field(default=None, compare=False)
 
 
 class PromptWriter(Protocol):
@@ -243,10 +244,11 @@ class Turn:
     async def _prompt(self, text: str) -> list[int]:
         """The whole prompt. Units arrive while the user speaks; at the end of the turn only the tail is left."""
         prompts, question = self._stages.prompts, self._question
+        history = [await _encoded(each) for each in question.history] if prompts.keeps_units else question.history
         if question.units is None:
-            ids = prompts.text_prompt(text, self._options, question.history)
+            ids = prompts.text_prompt(text, self._options, history)
         else:
-            before, after = prompts.speech_prompt(self._options, question.history, text)
+            before, after = prompts.speech_prompt(self._options, history, text)
             units = [unit async for piece in question.units for unit in piece]
             ids = before + prompts.unit_ids(units) + after
             self.report.input_units = len(units)
@@ -367,6 +369,17 @@ class Turn:
                 return await speech.get()
         except TimeoutError:
             return "late"
+
+
+async def _encoded(exchange: Exchange) -> Exchange:
+    """The exchange with all units of its question; with none where the recording cannot be encoded."""
+    if exchange.recording is None:
+        return exchange
+    try:
+        units = tuple([unit async for piece in exchange.recording() for unit in piece])
+    except SpeechServerError:
+        units = ()
+    return replace(exchange, units=units, recording=None)
 
 
 async def _once(prompt: list[int]) -> AsyncIterator[list[int]]:

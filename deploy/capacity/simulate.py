@@ -174,6 +174,8 @@ class SimulatedWorker(VocoderWorker):
 class _Prompts:
     """Prompts of the right length, and the real parser."""
 
+    keeps_units = False
+
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
 

@@ -194,15 +194,21 @@ class Conversation:
     def history(self, until: Item) -> list[Exchange]:
         """Finished exchanges before `until`, oldest first. A recording of which no words are known is told by its units."""
         exchanges: list[Exchange] = []
-        question, units = list[str](), tuple[int, ...]()
+        question, wordless = list[str](), None
         for item in self._items[: self._items.index(until)]:
             if item.role == "user" and item.hearing is None:
                 question = [*question, item.said]
             elif item.role == "user" and item.hearing is not None:
-                question, units = [item.said], () if item.text else item.hearing.so_far
-            elif item.role == "assistant" and (any(question) or units) and item.text:
-                exchanges.append(Exchange("\n".join(filter(None, question)), item.text, units))
-                question, units = [], ()
+                question, wordless = [item.said], None if item.text else item.hearing
+            elif item.role == "assistant" and (any(question) or wordless) and item.text:
+                asked = "\n".join(filter(None, question))
+                if wordless is None or wordless.ended:
+                    exchange = Exchange(asked, item.text, wordless.so_far if wordless else ())
+                else:
+                    exchange = Exchange(asked, item.text, recording=wordless.units)
+                if any(question) or exchange.units or exchange.recording:
+                    exchanges.append(exchange)
+                question, wordless = [], None
         return exchanges
 
     def _index(self, item_id: str, code: str, param: str = "item_id") -> int:

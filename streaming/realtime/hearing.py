@@ -31,6 +31,11 @@ class Hearing:
         self.samples = 0
 
     @property
+    def ended(self) -> bool:
+        """There will be no more units."""
+        return self._ended
+
+    @property
     def so_far(self) -> tuple[int, ...]:
         """The units until now."""
         return tuple(self._units)

@@ -15,7 +15,7 @@ from streaming.errors import EngineUnavailable, InvalidRequest
 from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
 from streaming.planning import ChunkPlanner
 from streaming.stages import Pcm, Sampling, UnitCut
-from streaming.turn import AudioDelta, Question, Turn, TurnEvent, TurnOptions, TurnReport
+from streaming.turn import AudioDelta, Exchange, Question, Turn, TurnEvent, TurnOptions, TurnReport
 from tests.fakes import (
     ANSWER,
     QUESTION,
@@ -390,3 +390,30 @@ async def test_speech_starts_before_the_last_sentence_is_written() -> None:
     await Turn(fake_stages(lm=lm), Question(text=text), TurnOptions(task="read"), emit).run()
     assert written[0] == 1
     assert len(lm.prompts) == 4
+
+
+@pytest.mark.parametrize("keeps_units", [True, False])
+async def test_an_earlier_recording_is_told_whole_where_the_model_is_told_units(keeps_units: bool) -> None:
+    """It is waited for while it is being encoded, by a model that needs its units; by no other."""
+    encoded = asyncio.Event()
+
+    async def recording() -> AsyncIterator[list[int]]:
+        yield [1, 2]
+        await encoded.wait()
+        yield [3]
+
+    async def broken() -> AsyncIterator[list[int]]:
+        yield [4]
+        raise EngineUnavailable("the encoder died")
+
+    prompts = FakePrompts(keeps_units=keeps_units)
+    history = [Exchange("", "yes", recording=recording), Exchange("", "no", recording=broken), Exchange("a", "b")]
+    turn = Turn(fake_stages(prompts=prompts), Question(text="And?", history=history), TurnOptions(), Heard())
+    running = asyncio.create_task(turn.run())
+    if keeps_units:
+        await asyncio.sleep(0.01)
+        assert not prompts.histories
+        encoded.set()
+    await running
+    units = [exchange.units for exchange in prompts.histories[-1]]
+    assert units == ([(1, 2, 3), (), ()] if keeps_units else [(), (), ()])

@@ -371,6 +371,26 @@ async def test_a_recording_lets_live_speech_into_the_encoder_every_half_second(c
     assert encoder.sizes == [8000, 8000, 8000, 3200]
 
 
+async def test_an_earlier_recording_is_encoded_before_a_model_that_keeps_units_is_asked(connect: Connect) -> None:
+    prompts = FakePrompts(keeps_units=True)
+    peer = connect(prompts=prompts)
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I heard you."}]}
+    asked = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "And?"}]}
+    peer.send("response.create", response={"conversation": "none", "input": [recorded(1700), said, asked]})
+    assert (await peer.until("response.done"))["response"]["status"] == "completed"
+    ((told,),) = prompts.histories
+    units = [unit async for piece in FakeEncoder().encode(_whole(WireFormat().decode(_wire(1700)))) for unit in piece]
+    assert told == Exchange("", "I heard you.", tuple(units)) and units
+
+
+async def _whole(pcm: Pcm) -> AsyncIterator[Pcm]:
+    yield pcm
+
+
+def _wire(ms: int) -> bytes:
+    return WireFormat().encode(tone(ms))
+
+
 async def test_a_recording_that_is_refused_is_not_encoded(connect: Connect) -> None:
     encoder = FakeEncoder()
     peer = connect(encoder=encoder)
