@@ -35,11 +35,11 @@ def check_voice(voice: str | None, model: ServedModel, param: str = "voice") -> 
 
 
 def check_reply_language(language: str, model: ServedModel) -> None:
-    """Raises InvalidRequest for a language that the model does not answer in."""
-    if language != "auto" and language not in model.languages:
-        accepted = ", ".join(("auto", *model.languages))
+    """Raises InvalidRequest for a language that the model cannot be told to answer in."""
+    if language not in model.reply_languages:
+        accepted = ", ".join(model.reply_languages)
         raise InvalidRequest(
-            f"{model.name} does not answer in that language; accepted: {accepted}", param="reply_language"
+            f"{model.name} cannot be told to answer in {language!r}; accepted: {accepted}", param="reply_language"
         )
 
 

@@ -17,7 +17,7 @@ from streaming.turn import TurnReport
 
 def session_model(model: ServedModel) -> SessionModel:
     """What a session needs to know of the model."""
-    return SessionModel(model.name, model.voices, model.stages, model.languages)
+    return SessionModel(model.name, model.voices, model.stages, model.languages, model.reply_languages)
 
 
 def session_limits(gateway: Gateway, model: ServedModel) -> SessionLimits:

@@ -31,6 +31,7 @@ def no_fault() -> str | None:
 class ServedModel:
     """A warm model. `name` is what clients ask for; `created`: Unix time of the bundle; `languages`: what it answers in.
 
+    `reply_languages`: what it can be told to answer in (`reply_language`).
     `max_question_s`: longest question it takes; `voices`: names accepted as `voice`, the first is the default;
     `history_turns`: how many earlier turns it is told. `backend`: what runs the language model.
     `fault`: asked by `/readyz`, says which stage is dead while it is, else None. `early`: what was done with unfinished speech,
@@ -47,6 +48,7 @@ class ServedModel:
     backend: str = ""
     fault: Callable[[], str | None] = no_fault
     early: EarlyCounts | None = None
+    reply_languages: tuple[str, ...] = ("auto", "en", "zh")
 
 
 @asynccontextmanager
@@ -87,6 +89,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
             backend=kind,
             fault=lambda: lm.fault() or decoder.fault(),
             early=early,
+            reply_languages=tuple(profile.templates),
         )
 
 

@@ -33,6 +33,7 @@ def request_for(
             [_input_item(shape, at, conversation, new_item) for at, shape in enumerate(params.input)]
         )
     voice = model.voice(output.voice, "response.audio.output.voice")
+    model.check_reply_language(params.reply_language or config.reply_language, "response.reply_language")
     options = _options(params, config, context, voice)
     asked = context.last_question()
     return Request(

@@ -39,6 +39,7 @@ class SessionModel:
     voices: tuple[str, ...]
     stages: Stages
     languages: tuple[str, ...] = ("en", "zh")
+    reply_languages: tuple[str, ...] = ("auto", "en", "zh")
 
     def voice(self, wanted: str | None, param: str) -> str:
         """The voice to speak with. Raises InvalidRequest for one that nobody has."""
@@ -48,6 +49,14 @@ class SessionModel:
             return self.voices[0]
         accepted = ", ".join(self.voices)
         raise InvalidRequest(f"{self.name} has no voice {wanted!r}; accepted: {accepted}", param=param)
+
+    def check_reply_language(self, wanted: str, param: str) -> None:
+        """Raises InvalidRequest for a language that the model cannot be told to answer in."""
+        if wanted not in self.reply_languages:
+            accepted = ", ".join(self.reply_languages)
+            raise InvalidRequest(
+                f"{self.name} cannot be told to answer in {wanted!r}; accepted: {accepted}", param=param
+            )
 
 
 @dataclass(frozen=True, slots=True)

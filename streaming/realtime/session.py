@@ -187,6 +187,7 @@ class RealtimeSession:
                     f"this session talks to {self._model.name}; connect with ?model= for another", param="session.model"
                 )
             self._model.voice(config.audio.output.voice, "session.audio.output.voice")
+            self._model.check_reply_language(config.reply_language, "session.reply_language")
         old, new = self._config.audio.input, config.audio.input
         if (old.format, old.turn_detection) != (new.format, new.turn_detection) or config.type != self._config.type:
             self._input.configure(new)

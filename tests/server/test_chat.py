@@ -210,6 +210,17 @@ async def test_what_cannot_be_done_is_refused(asked: dict[str, Any], code: str, 
         assert set(caught.value.body) == {"type", "code", "message", "param"}
 
 
+async def test_a_reply_language_that_the_model_cannot_be_told_is_refused() -> None:
+    async with listening(replace(fake_model(), reply_languages=("auto",))) as front:
+        body = {"messages": [user("Hi")], "reply_language": "zh"}
+        answer = await front.client.post("/v1/chat/completions", json=body)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["param"]) == (400, "reply_language")
+        assert error["message"].endswith("accepted: auto")
+        answer = await front.client.post("/v1/speech", params={"reply_language": "en"}, json={"text": "Hi"})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "reply_language")
+
+
 async def test_a_failure_in_the_middle_of_a_stream_is_an_error_of_the_sdk() -> None:
     async with sdk(lm=FakeLM(delay_s=0.002, fail_after=60)) as (client, _):
         stream = await ask(client, user("Hi"), stream=True)

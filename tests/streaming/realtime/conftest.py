@@ -20,8 +20,13 @@ async def connect() -> AsyncGenerator[Connect]:
     """Opens sessions on fake stages: pass any of `fake_stages`' and `limits`. Afterwards nothing of them may be left."""
     peers: list[Peer] = []
 
-    def open_session(*, limits: SessionLimits | None = None, **stages: Any) -> Peer:
-        model = SessionModel("fake", ("default", "other"), fake_stages(**stages))
+    def open_session(
+        *,
+        limits: SessionLimits | None = None,
+        reply_languages: tuple[str, ...] = ("auto", "en", "zh"),
+        **stages: Any,
+    ) -> Peer:
+        model = SessionModel("fake", ("default", "other"), fake_stages(**stages), reply_languages=reply_languages)
         peers.append(
             Peer(
                 lambda send, observer: RealtimeSession(model, send, limits=limits or SessionLimits(), observer=observer)

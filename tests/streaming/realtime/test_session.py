@@ -1053,3 +1053,16 @@ async def test_sessions_never_mix(connect: Connect) -> None:
     assert all(len({exchange.question for exchange in history}) <= 1 for history in histories)
     ids = [{event["event_id"] for event in peer.events} for peer in peers]
     assert len(set.union(*ids)) == sum(map(len, ids))
+
+
+async def test_a_reply_language_that_the_model_cannot_be_told_is_refused_at_once(connect: Connect) -> None:
+    peer = connect(reply_languages=("auto",))
+    peer.send("session.update", session={"type": "realtime", "reply_language": "zh"})
+    error = (await peer.until("error"))["error"]
+    assert (error["param"], error["code"]) == ("session.reply_language", "invalid_value")
+    assert error["message"].endswith("accepted: auto")
+    peer.type_text("Hello?")
+    peer.send("response.create", response={"reply_language": "en"})
+    assert (await peer.until("error"))["error"]["param"] == "response.reply_language"
+    peer.send("response.create")
+    assert (await peer.until("response.done"))["response"]["status"] == "completed"
