@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 
 SAMPLE_RATE = 16_000
 LONGEST_S = 0.1
-"""No look takes longer, as far as can be foreseen: a speech that ends meanwhile waits for it."""
+"""No look takes longer, as far as can be foreseen (the first of all can't): a speech that ends meanwhile waits for it."""
 
 Look = Callable[[Pcm], asyncio.Future[list[int]] | None]
 
@@ -54,11 +53,11 @@ class Budget:
     def foreseen_s(self, sound_s: float) -> float:
         """What encoding takes, going by what was encoded of late: a fixed part, and one for each second.
 
-        Infinite before anything was encoded.
+        0 before anything was encoded: the first look, or the first whole speech, tells.
         """
         n, x, y, xx, xy = self._sums
         if not n:
-            return math.inf
+            return 0.0
         spread = n * xx - x * x
         if spread <= 1e-6 * n * xx:  # all were of one length
             return float(y / n * max(1.0, sound_s * n / x))
