@@ -54,11 +54,9 @@ def preflight(bundle: Bundle) -> None:
     _look_at_tokens(bundle)
     _look_at_templates(bundle)
     _look_at_lm(bundle)
-    if bundle.encoder_kind.quick:
-        for look in bundle.encoder_kind.looks.values():
-            look(bundle.encoder, bundle.profile)
-    if (glance := bundle.vocoder_kind.glance) is not None:
-        glance(bundle.vocoder, bundle.profile)
+    for kind, part in ((bundle.encoder_kind, bundle.encoder), (bundle.vocoder_kind, bundle.vocoder)):
+        if kind.glance is not None:
+            kind.glance(part, bundle.profile)
 
 
 def _looks(bundle: Bundle) -> Iterator[tuple[str, Callable[[], str]]]:

@@ -72,13 +72,13 @@ class StreamingVocoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EncoderKind:
-    """`load(directory, profile, device)`; `looks`: what `cslm check` looks at, by name; `quick`: they leave the weights unread,
-    so that `cslm serve` looks before it loads; `early`: its stage is an `EarlyEncoder`.
+    """`load(directory, profile, device)`; `looks`: what `cslm check` looks at, by name; `glance`: what `cslm serve` looks at first;
+    `early`: its stage is an `EarlyEncoder`.
     """
 
     load: Callable[[Path, Profile, str], EncoderStage]
     looks: Mapping[str, Look]
-    quick: bool = False
+    glance: Look | None = None
     early: bool = False
 
 
@@ -228,8 +228,8 @@ def _alternating(profile: Profile, lm_directory: Path) -> PromptWriter:
 
 ENCODERS: dict[str, EncoderKind] = {
     "whisper_ctc": EncoderKind(_load_whisper_ctc, {"encoder": _look_at_whisper_ctc}),
-    "s3": EncoderKind(_load_s3, {"encoder": _look_at_s3}, quick=True, early=True),
-    "whisper_vq": EncoderKind(_load_whisper_vq, {"encoder": _look_at_whisper_vq}, quick=True),
+    "s3": EncoderKind(_load_s3, {"encoder": _look_at_s3}, glance=_look_at_s3, early=True),
+    "whisper_vq": EncoderKind(_load_whisper_vq, {"encoder": _look_at_whisper_vq}, glance=_look_at_whisper_vq),
 }
 VOCODERS: dict[str, VocoderKind] = {
     "source_filter": VocoderKind(_load_source_filter, {"vocoder": _look_at_source_filter}),

@@ -4,7 +4,7 @@
     python -m model.training.judge --whisper whisper-base/ --bundle model/bundles/cslm-mini --speech held_out/
 
 English: word error after lower-casing, numbers in words. Mandarin: error over syllables without tone. With `--speech`, which is what `synth`
-made of a manifest of sentences in the two output voices, the errors are taken apart: the teacher's own audio; our generator on its
+made of a manifest of held-out sentences (split `train`, in the two output voices), the errors are taken apart: the teacher's own audio; our generator on its
 spectrum, pitch and lengths; our spectrum on its pitch and lengths; and all of it ours.
 """
 
