@@ -272,6 +272,10 @@ class UnitEncoder:
             kept.append(self._block(state))
         return torch.cat(kept)[:total]
 
+    def name(self, features: Tensor) -> list[int]:
+        """Units of the `features` of a whole recording."""
+        return self._name(self.open(), features, final=True)
+
     @torch.inference_mode()
     def _block(self, state: EncoderState) -> Tensor:
         """Features [≤ block_frames, D] of the next block, from what lies in `state.pcm`; drops samples no longer needed."""

@@ -59,14 +59,11 @@ def table(weighted: Iterable[tuple[Pair, float]], *, prior: float = 0.5) -> Conf
     return {name: dict(near) for name, near in confusions.items()}
 
 
-@torch.inference_mode()
 def hear_features(encoder: UnitEncoder, path: Path) -> tuple[list[int], list[int]]:
     """(wanted, heard) unit ids of one file of features, pauses left out."""
     data = np.load(path)
-    symbols = encoder._head(torch.from_numpy(data["features"]).float()[None])[0].argmax(-1).tolist()
-    named = [s for i, s in enumerate(symbols) if i == 0 or symbols[i - 1] != s]
-    silent = {encoder.config.n_units, UNIT_ID[SIL]}
-    return [int(u) for u in data["units"] if u != UNIT_ID[SIL]], merge(s for s in named if s not in silent)
+    heard = encoder.name(torch.from_numpy(data["features"]).float())
+    return [int(u) for u in data["units"] if u != UNIT_ID[SIL]], merge(u for u in heard if u != UNIT_ID[SIL])
 
 
 def main() -> None:
