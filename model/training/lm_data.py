@@ -44,6 +44,11 @@ class Document:
         self.ids.extend(ids)
         self.weights.extend([weight] * (len(self.ids) - before))
 
+    def until(self, token: int) -> Document:
+        """Up to and with the first `token` that is to be predicted."""
+        end = next(i for i, (t, w) in enumerate(zip(self.ids, self.weights, strict=True)) if t == token and w) + 1
+        return Document(self.ids[:end], self.weights[:end])
+
 
 class Renderer:
     """Token ids of prompts and replies, exactly as the bundle's profile describes them."""
@@ -120,18 +125,22 @@ PHASES: dict[str, dict[str, Any]] = {
     },
     "answer": {
         "kinds": {
-            "speech": 0.58,
-            "text": 0.06,
-            "full_chain": 0.05,
+            "speech": 0.24,
+            "understand": 0.26,
+            "text": 0.03,
+            "full_chain": 0.03,
             "interpret": 0.03,
-            "listen": 0.06,
-            "speak": 0.03,
-            "read": 0.19,
+            "listen": 0.24,
+            "speak": 0.07,
+            "read": 0.10,
         },
-        "worlds": {"repeat": 0.10, "unknown": 0.06, "translate": 0.08},
+        "worlds": {"repeat": 0.10, "unknown": 0.08, "translate": 0.06},
     },
 }
 """Two phases of one run: reading and speaking first, then mostly answering. What `worlds` leaves is shared by `_REST`."""
+
+MANDARIN_SHARE = 0.6
+"""Of the questions: a wrong sound costs more in a syllable than in an English word."""
 
 STRANGE_HISTORY_SHARE = 0.08
 """Of the questions that need no turn before: those that have one all the same."""
@@ -143,8 +152,8 @@ _READ_WORLDS: Mixture = {
 tenth of a spoken turn there."""
 
 _REST: Mixture = {
-    "talk": 0.14, "facts": 0.13, "sums": 0.15, "counting": 0.11, "comparing": 0.05, "calendar": 0.07, "capitals": 0.07, "colours": 0.04, "opposites": 0.05,
-    "times": 0.08, "spelling": 0.03, "follow_up": 0.08,
+    "talk": 0.15, "facts": 0.15, "sums": 0.15, "counting": 0.08, "comparing": 0.06, "calendar": 0.06, "capitals": 0.07, "colours": 0.05, "opposites": 0.06,
+    "times": 0.08, "spelling": 0.03, "follow_up": 0.06,
 }  # fmt: skip
 
 
@@ -169,11 +178,19 @@ class Composer:
         if kind == "read":
             return self._facts(rng)
         if kind in ("listen", "speak"):
-            return self._pair(rng, self._sentence(rng), listen=kind == "listen")
+            return self._pair(rng, self._sentence(rng, listen=kind == "listen"), listen=kind == "listen")
         if kind == "interpret":
             question, answer = rng.choice(LANGS), rng.choice(LANGS)
             return self._turn(rng, interpret(rng, question, answer), kind)
-        return self._turn(rng, draw(rng, _pick(rng, self.worlds)), kind)
+        turn = self._turn(rng, self._exchange(rng), kind)
+        return turn.until(self.renderer.speech_start) if kind == "understand" else turn
+
+    def _exchange(self, rng: Random) -> Exchange:
+        """A question and its answer; `MANDARIN_SHARE` of the questions are Mandarin."""
+        world, language = _pick(rng, self.worlds), "zh" if rng.random() < MANDARIN_SHARE else "en"
+        while (exchange := draw(rng, world)).question_lang != language:
+            pass
+        return exchange
 
     def _turn(self, rng: Random, exchange: Exchange, kind: str) -> Document:
         template = choose_template(rng, self.renderer.profile, exchange)
@@ -205,14 +222,15 @@ class Composer:
             document.add([*r.text.encode(f": {e.answer}"), r.end_of_turn], TEXT_WEIGHT)
         return document
 
-    def _sentence(self, rng: Random) -> str:
-        """Anything to hear or to say: of the worlds, of the sentence pairs, of the chats."""
+    def _sentence(self, rng: Random, *, listen: bool) -> str:
+        """Anything to hear or to say: of the chats, of the sentence pairs, of the worlds."""
         kind = rng.random()
-        if kind < 0.35 and chat_sentences():
+        if kind < 0.25 and chat_sentences():
             return rng.choice(chat_sentences())
-        world = "repeat" if kind < 0.75 else _pick(rng, self.worlds)
-        exchange = draw(rng, world)
-        return exchange.answer if world == "repeat" or rng.random() < 0.5 else exchange.question
+        if kind < 0.6:
+            return draw(rng, "repeat").answer
+        exchange = self._exchange(rng)
+        return exchange.question if listen else exchange.answer
 
     def _pair(self, rng: Random, sentence: str, *, listen: bool) -> Document:
         """ASR (units, then text) or TTS (text, then units) of one sentence."""
