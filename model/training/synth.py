@@ -19,15 +19,18 @@ import argparse
 import hashlib
 import json
 import random
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from model.training.g2p import SIL, UNIT_ID, Phonetic, phonetic
+from model.training.g2p import SIL, UNIT_ID, Phonetic, phonetic, to_ids
+from model.training.worlds import WORLDS, Lang, draw
 from model.training.worlds import held_out as never_repeated
 
 ENGLISH_VOICE, MANDARIN_VOICE = "af_heart", "zf_xiaoxiao"
@@ -35,6 +38,7 @@ HELD_OUT_VOICES = frozenset({"bf_emma", "am_michael", "zf_xiaoyi", "zm_yunyang"}
 SAMPLES_PER_FRAME = 600
 MIN_PAUSE_FRAMES = 3
 OWN_SHARE = 0.7  # of the training utterances, in the two output voices
+WORLDS_SHARE = 0.4  # of the training utterances, out of the worlds of questions and answers
 _SYMBOLS = {
     ";": 1, ":": 2, ",": 3, ".": 4, "!": 5, "?": 6, " ": 16, "ʦ": 20, "ʨ": 21, "\uab67": 23, "A": 24, "I": 25, "O": 31,
     "T": 36, "W": 39, "Y": 41, "a": 43, "b": 44, "d": 46, "e": 47, "f": 48, "h": 50, "i": 51, "j": 52, "k": 53, "l": 54,
@@ -155,29 +159,64 @@ def held_out(text: str) -> bool:
 
 
 def plan(pairs: list[tuple[str, str]], voices: list[str], *, lines: int, seed: int = 7) -> list[Utterance]:
-    """`lines` training utterances, `OWN_SHARE` in the two output voices, then every held-out voice on held-out sentences in front.
+    """Every held-out voice on held-out sentences, then `lines` training utterances, of which any prefix is a fair sample.
 
-    pairs: (Mandarin, English) sentences. Any prefix is a fair sample.
+    pairs: (Mandarin, English) sentences. The two output voices, `OWN_SHARE` of the utterances, say answers of the worlds and the sentences whose units
+    were said least; Mandarin, which has four times the units, twice as often as English. The others ask questions of the worlds, and read.
     """
     rng = random.Random(seed)
-    english = [e for _, e in pairs if not held_out(e) and len(e) < 90]
-    mandarin = [z for z, _ in pairs if not held_out(z) and len(z) < 30]
-    others = {
-        "en": [v for v in voices if v[:2] in {"af", "am", "bf", "bm"} and v not in HELD_OUT_VOICES],
-        "zh": [v for v in voices if v[:2] in {"zf", "zm"} and v not in HELD_OUT_VOICES],
+    sentences = {
+        "zh": [z for z, _ in pairs if not held_out(z) and len(z) < 30],
+        "en": [e for _, e in pairs if not held_out(e) and len(e) < 90],
     }
+    own = {"en": ENGLISH_VOICE, "zh": MANDARIN_VOICE}
+    others = {
+        language: [v for v in voices if v[0] in kinds and v not in HELD_OUT_VOICES]
+        for language, kinds in (("en", "ab"), ("zh", "z"))
+    }
+    rare = {language: rarest_first(texts) for language, texts in sentences.items()}
     chosen = []
-    for i in range(lines):
-        language = "en" if i % 2 else "zh"
-        own = ENGLISH_VOICE if language == "en" else MANDARIN_VOICE
-        voice = own if rng.random() < OWN_SHARE else rng.choice(others[language])
-        speed = 1.0 if voice == own else round(rng.uniform(0.9, 1.15), 2)
-        if rng.random() < 0.4:
-            text = rng.choice(_SMALL_WORLD[language])(rng)
+    for _ in range(lines):
+        ours = rng.random() < OWN_SHARE
+        language: Lang = "zh" if rng.random() < (2 / 3 if ours else 1 / 2) else "en"
+        if rng.random() < WORLDS_SHARE:
+            text = _of_the_worlds(rng, language, answer=ours)
         else:
-            text = rng.choice(english if language == "en" else mandarin)
-        chosen.append(Utterance("train", voice, speed, text))
+            text = next(rare[language], None) if ours else None
+            text = text or rng.choice(sentences[language])
+        voice = own[language] if ours else rng.choice(others[language])
+        chosen.append(Utterance("train", voice, 1.0 if ours else round(rng.uniform(0.9, 1.15), 2), text))
     return _test_plan(pairs, rng) + chosen
+
+
+def _of_the_worlds(rng: random.Random, language: Lang, *, answer: bool) -> str:
+    while True:
+        exchange = draw(rng, rng.choice([w for w in WORLDS if w not in ("repeat", "translate")]))
+        said, spoken = (
+            (exchange.answer, exchange.answer_lang) if answer else (exchange.question, exchange.question_lang)
+        )
+        if spoken == language and not held_out(said):
+            return said
+
+
+def rarest_first(texts: Iterable[str]) -> Iterator[str]:
+    """`texts` in such an order that each brings most units that were said seldom, for its length (greedy, as gains only fall)."""
+    count: Counter[int] = Counter()
+
+    def gain(units: Sequence[int]) -> float:
+        return sum(1 / (1 + count[u]) for u in set(units)) / (3 + len(units))
+
+    units = {text: to_ids(text) for text in texts}
+    heap = [(-gain(said), text) for text, said in units.items()]
+    heapify(heap)
+    while heap:
+        _, text = heappop(heap)
+        now = -gain(units[text])
+        if heap and now > heap[0][0]:
+            heappush(heap, (now, text))
+            continue
+        count.update(units[text])
+        yield text
 
 
 def _test_plan(pairs: list[tuple[str, str]], rng: random.Random, each: int = 12) -> list[Utterance]:
@@ -189,117 +228,6 @@ def _test_plan(pairs: list[tuple[str, str]], rng: random.Random, each: int = 12)
             test.append(Utterance("test", voice, 1.0, text))
     rng.shuffle(test)
     return test
-
-
-def _n(rng: random.Random) -> int:
-    return rng.choice((rng.randint(0, 20), rng.randint(0, 99), rng.randint(0, 999)))
-
-
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")  # fmt: skip
-_PLACES = (
-    ("France", "Paris", "法国", "巴黎"), ("China", "Beijing", "中国", "北京"), ("Japan", "Tokyo", "日本", "东京"),
-    ("Germany", "Berlin", "德国", "柏林"), ("Italy", "Rome", "意大利", "罗马"), ("Spain", "Madrid", "西班牙", "马德里"),
-    ("England", "London", "英国", "伦敦"), ("Russia", "Moscow", "俄罗斯", "莫斯科"), ("Egypt", "Cairo", "埃及", "开罗"),
-    ("India", "New Delhi", "印度", "新德里"), ("Canada", "Ottawa", "加拿大", "渥太华"), ("Brazil", "Brasilia", "巴西", "巴西利亚"),
-    ("Australia", "Canberra", "澳大利亚", "堪培拉"), ("Thailand", "Bangkok", "泰国", "曼谷"), ("Vietnam", "Hanoi", "越南", "河内"),
-    ("Greece", "Athens", "希腊", "雅典"), ("Korea", "Seoul", "韩国", "首尔"), ("Mexico", "Mexico City", "墨西哥", "墨西哥城"),
-)  # fmt: skip
-_THINGS = ["apple", "banana", "cat", "dog", "bird", "fish", "table", "chair", "window", "river", "mountain", "flower", "tree", "book", "pencil", "computer", "phone", "train", "bicycle", "coffee", "water", "rice", "bread", "school", "teacher", "doctor", "friend", "mother", "father", "sister", "brother", "music", "garden", "weather", "summer", "winter", "village", "market", "kitchen"]  # fmt: skip
-_COLOURS = ["red", "blue", "green", "yellow", "white", "black", "orange", "purple", "pink", "brown", "grey"]
-_OPPOSITES = ["big", "small", "hot", "cold", "fast", "slow", "tall", "short", "happy", "sad", "old", "young", "new", "good", "bad", "early", "late", "open", "closed", "light", "dark", "heavy", "easy", "difficult", "clean", "dirty"]  # fmt: skip
-_ZH_THINGS = ["苹果", "香蕉", "猫", "狗", "鸟", "鱼", "桌子", "椅子", "窗户", "河", "山", "花", "树", "书", "铅笔", "电脑", "手机", "火车", "自行车", "咖啡", "水", "米饭", "面包", "学校", "老师", "医生", "朋友", "妈妈", "爸爸", "姐姐", "弟弟", "音乐", "花园", "天气", "夏天", "冬天", "村子", "市场", "厨房"]  # fmt: skip
-_ZH_COLOURS = ["红色", "蓝色", "绿色", "黄色", "白色", "黑色", "橙色", "紫色", "粉色", "棕色", "灰色"]
-_ZH_OPPOSITES = [
-    "大",
-    "小",
-    "热",
-    "冷",
-    "快",
-    "慢",
-    "高",
-    "矮",
-    "高兴",
-    "难过",
-    "老",
-    "年轻",
-    "新",
-    "好",
-    "坏",
-    "早",
-    "晚",
-    "开",
-    "关",
-    "亮",
-    "暗",
-    "重",
-    "轻",
-    "容易",
-    "困难",
-    "干净",
-    "脏",
-]
-_SAY = (
-    "Hello!", "Hi there.", "Good morning.", "Good evening.", "How are you today?", "I'm fine, thank you.", "Nice to meet you.",
-    "What is your name?", "Who are you?", "What can you do?", "Thank you very much.", "You are welcome.", "Goodbye, see you tomorrow.",
-    "I am a small speech model.", "I can speak English and Chinese.", "I'm sorry, I don't know that yet.", "Can you help me?",
-    "Please say that again.", "Good night.", "See you later.", "How old are you?", "Where are you from?", "Tell me a joke.",
-    "I understand.", "Yes, of course.", "No, not really.", "What time is it?", "What day is it today?", "Let's count to ten.",
-)  # fmt: skip
-_ZH_SAY = (
-    "你好！", "您好。", "早上好。", "晚上好。", "你今天怎么样？", "我很好，谢谢你。", "很高兴认识你。", "你叫什么名字？", "你是谁？", "你会做什么？",
-    "非常感谢。", "不客气。", "再见，明天见。", "我是一个小小的语音模型。", "我会说英语和中文。", "对不起，这个我还不知道。", "你能帮我吗？", "请再说一遍。",
-    "晚安。", "回头见。", "你多大了？", "你是哪里人？", "给我讲个笑话。", "我明白了。", "当然可以。", "现在几点了？", "今天星期几？", "我们从一数到十。",
-)  # fmt: skip
-_SMALL_WORLD: dict[str, list[Any]] = {
-    "en": [
-        lambda r: f"What is {_n(r)} {r.choice(['plus', 'minus', 'times', 'and'])} {_n(r)}?",
-        lambda r: f"{_n(r)} {r.choice(['plus', 'minus', 'times'])} {_n(r)} {r.choice(['is', 'equals'])} {_n(r)}.",
-        lambda r: (
-            f"{r.choice(['What day comes after', 'The day before'])} {r.choice(_DAYS)}{r.choice(['.', '?', ' is ' + r.choice(_DAYS) + '.'])}"
-        ),
-        lambda r: (
-            f"{r.choice(['The month after', 'Before'])} {r.choice(_MONTHS)} {r.choice(['is', 'comes'])} {r.choice(_MONTHS)}."
-        ),
-        lambda r: f"What is the capital of {r.choice(_PLACES)[0]}?",
-        lambda r: (lambda p: f"The capital of {p[0]} is {p[1]}.")(r.choice(_PLACES)),
-        lambda r: f"It is {r.randint(1, 12)}:{r.choice([0, 5, 10, 15, 20, 30, 45, 50]):02d} now.",
-        lambda r: (
-            f"{r.choice(['Repeat after me,', 'Say', 'Please say'])} the {r.choice(_COLOURS)} {r.choice(_THINGS)}."
-        ),
-        lambda r: (
-            f"{r.choice(['The opposite of', 'What is the opposite of'])} {r.choice(_OPPOSITES)} {r.choice(['is ' + r.choice(_OPPOSITES), ''])}".strip()
-            + "."
-        ),
-        lambda r: f"How do you say {r.choice(_THINGS)} in Chinese?",
-        lambda r: f"{r.choice(_THINGS)}, {r.choice(_THINGS)}, {r.choice(_COLOURS)}, {r.choice(_OPPOSITES)}, {_n(r)}.",
-        lambda r: f"You said {r.choice(_THINGS)} and {r.choice(_THINGS)}.",
-        lambda r: r.choice(_SAY),
-        lambda r: f"{r.choice(_SAY)} {r.choice(_SAY)}",
-    ],
-    "zh": [
-        lambda r: f"{_n(r)}{r.choice(['加', '减', '乘以'])}{_n(r)}{r.choice(['等于多少', '是多少', '等于几'])}？",
-        lambda r: f"{_n(r)}{r.choice(['加', '减', '乘以'])}{_n(r)}等于{_n(r)}。",
-        lambda r: (
-            f"星期{r.choice('一二三四五六日')}{r.choice(['后面', '前面', '的后一天'])}是星期{r.choice('一二三四五六几天')}。"
-        ),
-        lambda r: f"{r.randint(1, 12)}月{r.choice(['后面', '前面'])}是{r.randint(1, 12)}月{r.choice(['。', '吗？'])}",
-        lambda r: f"{r.choice(_PLACES)[2]}的首都是{r.choice(['哪里', '什么', '什么地方'])}？",
-        lambda r: (lambda p: f"{p[2]}的首都是{p[3]}。")(r.choice(_PLACES)),
-        lambda r: (
-            f"现在{r.choice(['上午', '下午', '晚上', ''])}{r.randint(1, 12)}点{r.choice(['', '半', '一刻', str(r.randint(10, 59)) + '分'])}。"
-        ),
-        lambda r: f"{r.choice(['请跟我说', '跟我读', '请说'])}，{r.choice(_ZH_COLOURS)}的{r.choice(_ZH_THINGS)}。",
-        lambda r: f"{r.choice(_ZH_OPPOSITES)}的反义词是{r.choice([*_ZH_OPPOSITES, '什么'])}。",
-        lambda r: f"{r.choice(_ZH_THINGS)}用英语怎么说？",
-        lambda r: (
-            f"{r.choice(_ZH_THINGS)}，{r.choice(_ZH_THINGS)}，{r.choice(_ZH_COLOURS)}，{r.choice(_ZH_OPPOSITES)}，{_n(r)}。"
-        ),
-        lambda r: f"你说的是{r.choice(_ZH_THINGS)}和{r.choice(_ZH_THINGS)}。",
-        lambda r: r.choice(_ZH_SAY),
-        lambda r: f"{r.choice(_ZH_SAY)}{r.choice(_ZH_SAY)}",
-    ],
-}
 
 
 def main() -> None:

@@ -50,6 +50,7 @@ def test_any_beginning_of_the_questions_is_balanced() -> None:
     assert all(directions.count(d) == 2 for d in directions)
 
 
+@pytest.mark.usefixtures("_all_sentences")
 def test_no_voice_of_the_sets_is_in_the_plan_of_training_speech() -> None:
     used = {row["speaker"] for name in ("questions", "more", "read", "repeat") for row in rows(name)}
     assert used == {voice for pair in VOICES.values() for voice in pair} == HELD_OUT_VOICES
