@@ -3,7 +3,7 @@
     python -m model.training.judge --whisper whisper-base/ --bundle model/bundles/cslm-mini --sentences held_out.tsv
     python -m model.training.judge --whisper whisper-base/ --bundle model/bundles/cslm-mini --speech held_out/
 
-English: word error after lower-casing, numbers in words. Mandarin: error over syllables without tone. With `--speech`, which is what `synth`
+English: word error after lower-casing, numbers in words. Mandarin: error over syllables without tone. Whole: none of them wrong. With `--speech`, which is what `synth`
 made of a manifest of held-out sentences (split `train`, in the two output voices), the errors are taken apart: the teacher's own audio; our generator on its
 spectrum, pitch and lengths; our spectrum on its pitch and lengths; and all of it ours.
 """
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from model.evaluation.judge import Judge
-from model.evaluation.scores import error_rate
+from model.evaluation.scores import error_rate, heard_right
 from model.training import vocoder_train
 from model.training.g2p import to_ids
 from model.training.synth import MANDARIN_VOICE
@@ -79,7 +79,9 @@ def main() -> None:
         pairs.setdefault((ours, language), []).append((heard, text))
         print(f"{ours} | {text} | {heard}", flush=True)
     for (ours, language), heard_meant in pairs.items():
-        print(f"{language}, ours: {ours}: {error_rate(heard_meant, language):.1%} of {len(heard_meant)} sentences")
+        whole = sum(heard_right(heard, [meant], language) or False for heard, meant in heard_meant)
+        wrong, of = error_rate(heard_meant, language), len(heard_meant)
+        print(f"{language}, ours: {ours}: {wrong:.1%} wrong; {whole} of {of} sentences understood whole")
 
 
 if __name__ == "__main__":
