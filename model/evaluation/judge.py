@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from model.evaluation.sets import EvaluationError
 
+BEAM = 5
 _FILES = ("model.bin", "config.json", "tokenizer.json")
 Pcm = npt.NDArray[np.float32]
 
@@ -29,7 +30,7 @@ class Heard:
 
 
 class Judge:
-    """Whisper with its authors' beam of five, and no second try at a higher temperature: the same audio gives the same text."""
+    """Whisper with its authors' beam, and no second try at a higher temperature: the same audio gives the same text."""
 
     def __init__(self, directory: Path, *, threads: int = 1) -> None:
         missing = [name for name in _FILES if not (directory / name).is_file()]
@@ -46,7 +47,7 @@ class Judge:
         segments, _ = self._model.transcribe(
             _at_16_khz(pcm, sample_rate),
             language=language,
-            beam_size=5,
+            beam_size=BEAM,
             temperature=0.0,
             condition_on_previous_text=False,
             without_timestamps=True,
