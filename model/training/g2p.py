@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
+from model.training.segments import chinese_words
+
 SIL = "sil"
 ENGLISH_PHONES = tuple("AIOWYæɑɔəɛɜiɪʊʌubdfɡhjklmnŋpɹsʃtθvwzʒðʤʧɾ")
 INITIALS = ("b", "p", "m", "f", "d", "t", "n", "l", "g", "k", "h", "j", "q", "x", "zh", "ch", "sh", "r", "z", "c", "s")
@@ -434,7 +436,7 @@ def mandarin_syllables(phrase: str) -> tuple[tuple[tuple[str, str, int], ...], .
     """
     if not phrase:
         return ()
-    words = [str(w) for w in _jieba().lcut(phrase, HMM=False)]
+    words = chinese_words(phrase)
     syllables = [[_syllable(p) for p in _pinyin(w)] for w in words]
     flat = [s for word in syllables for s in word]
     tones = _sandhi("".join(words), [t for _, _, t in flat], [len(w) for w in words])
@@ -443,16 +445,6 @@ def mandarin_syllables(phrase: str) -> tuple[tuple[tuple[str, str, int], ...], .
         read.append(tuple((i, f, tones[at + k]) for k, (i, f, _) in enumerate(word)))
         at += len(word)
     return tuple(read)
-
-
-@cache
-def _jieba() -> Any:
-    import logging
-
-    import jieba
-
-    jieba.setLogLevel(logging.ERROR)
-    return jieba
 
 
 def _pinyin(word: str) -> list[str]:

@@ -46,7 +46,7 @@ def _words(text: str) -> list[str]:
     if not _HAN.search(text):
         return re.findall(r"\s*\S+", text)
     words: list[str] = []
-    for token in _jieba().lcut(text, HMM=False):
+    for token in chinese_words(text):
         if words and (not re.search(r"\w", token) or not token.strip()):
             words[-1] += token
         else:
@@ -54,11 +54,21 @@ def _words(text: str) -> list[str]:
     return words
 
 
+def chinese_words(text: str) -> list[str]:
+    """`text` cut into words of the dictionary, marks apart."""
+    return [str(word) for word in _jieba().lcut(text, HMM=False)]
+
+
 @cache
 def _jieba() -> Any:
+    """Loads the dictionary, quietly: what jieba imports is deprecated, and it leaves its cache file open."""
     import logging
+    import warnings
 
-    import jieba
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import jieba
 
-    jieba.setLogLevel(logging.ERROR)
+        jieba.setLogLevel(logging.ERROR)
+        jieba.initialize()
     return jieba
