@@ -18,7 +18,17 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from model.training.worlds import LANGS, SENTENCES_VARIABLE, WORLDS, Exchange, Lang, draw, held_out, sentence_pairs
+from model.training.worlds import (
+    LANGS,
+    SENTENCES_VARIABLE,
+    WORLDS,
+    Exchange,
+    Lang,
+    draw,
+    held_out,
+    interpret,
+    sentence_pairs,
+)
 
 VOICES: dict[Lang, tuple[str, str]] = {"en": ("bf_emma", "am_michael"), "zh": ("zf_xiaoyi", "zm_yunyang")}
 DIRECTIONS: tuple[tuple[Lang, Lang], ...] = (("en", "en"), ("zh", "zh"), ("en", "zh"), ("zh", "en"))
@@ -121,9 +131,10 @@ def _sentence(task: str, number: int, asked: str, text: str, language: Lang) -> 
 
 
 def _training_text() -> str:
-    """What training documents may quote: many draws of every world, one after the other."""
-    rng = Random(17)
-    exchanges = (draw(rng, world) for world in WORLDS for _ in range(TRAINING_DRAWS // len(WORLDS)))
+    """What training documents may quote: many draws of every world and of what is interpreted, one after the other."""
+    rng, each = Random(17), TRAINING_DRAWS // len(WORLDS)
+    exchanges = [draw(rng, world) for world in WORLDS for _ in range(each)]
+    exchanges += [interpret(rng, rng.choice(LANGS), rng.choice(LANGS)) for _ in range(each)]
     return "\n".join(f"{e.question}\n{e.answer}" for e in exchanges)
 
 

@@ -613,7 +613,7 @@ def interpret(rng: Random, q: Lang, a: Lang) -> Exchange:
     while True:
         pair = rng.choice(sentence_pairs(3) if rng.random() < 0.75 else word_pairs(2))
         key = f"translate:{pair[1]}:{q}"
-        if not held_out(key):
+        if not held_out(key) and not any(held_out(f"repeat:{text}") for text in pair):
             break
     mark = {"en": ".", "zh": "。"}
     said, meant = (
