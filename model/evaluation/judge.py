@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from model.evaluation.sets import EvaluationError
 
-BEAM = 5
+MANNER = "beam of 5, numbers in words"
+_BEAM, _NO_WORDS = 5, frozenset("0123456789%$£+=")
 _FILES = ("model.bin", "config.json", "tokenizer.json")
 Pcm = npt.NDArray[np.float32]
 
@@ -30,7 +31,10 @@ class Heard:
 
 
 class Judge:
-    """Whisper with its authors' beam, and no second try at a higher temperature: the same audio gives the same text."""
+    """Whisper with its authors' beam, and no second try at a higher temperature: the same audio gives the same text.
+
+    It may write no digits: what it makes of numbers cannot be read back ("九点过六个小时" becomes "9.6個小時").
+    """
 
     def __init__(self, directory: Path, *, threads: int = 1) -> None:
         missing = [name for name in _FILES if not (directory / name).is_file()]
@@ -41,13 +45,19 @@ class Judge:
         from faster_whisper import WhisperModel
 
         self._model: Any = WhisperModel(str(directory), device="cpu", compute_type="int8", cpu_threads=threads)
+        tokenizer = self._model.hf_tokenizer
+        texts = (
+            (number, tokenizer.decode([number])) for number in range(tokenizer.get_vocab_size(with_added_tokens=False))
+        )
+        self._unwritten = [-1, *(number for number, text in texts if _NO_WORDS & set(text))]
 
     def transcribe(self, pcm: Pcm, sample_rate: int, language: str | None) -> str:
         """Text of float32 [T]; the language is detected if None."""
         segments, _ = self._model.transcribe(
             _at_16_khz(pcm, sample_rate),
             language=language,
-            beam_size=BEAM,
+            beam_size=_BEAM,
+            suppress_tokens=self._unwritten,
             temperature=0.0,
             condition_on_previous_text=False,
             without_timestamps=True,
