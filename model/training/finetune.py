@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,9 +28,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import AutoModelForCausalLM, GenerationConfig, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import get_last_checkpoint
 
+from model.evaluation.report import file_hash
 from model.training.lm_data import PackedRow, pack, read_shard
+from model.training.manifests import kept_lines
 
 IGNORED = -100
 
@@ -54,7 +58,9 @@ class Plan:
             place = raw
             *outer, last = name.split(".")
             for step in outer:
-                place = place[step]
+                place = place.get(step)
+                if not isinstance(place, dict):
+                    raise ValueError(f"{change!r}: {path} has no {step!r} to change something in")
             place[last] = _value(value)
         unknown = sorted(set(raw) - {"model", "row_tokens", "batch", "trainer"})
         missing = sorted({"model", "row_tokens", "batch", "trainer"} - set(raw))
@@ -62,6 +68,9 @@ class Plan:
             raise ValueError(
                 f"{path}: unknown: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}"
             )
+        unknown = sorted(set(raw["trainer"]) - {field.name for field in fields(TrainingArguments)})
+        if unknown:
+            raise ValueError(f"{path}: transformers.TrainingArguments knows no {', '.join(unknown)}")
         return cls(**raw)
 
     def accumulation(self, processes: int) -> int:
@@ -93,6 +102,7 @@ class PackedDocuments(Dataset):  # type: ignore[type-arg]
         self._rows = list(pack(documents, length=row_tokens))
         if not self._rows:
             raise ValueError(f"every document is longer than a row of {row_tokens} tokens")
+        self.largest = max(int(row.ids.max()) for row in self._rows)
         self.learned = sum(int((row.weights > 0).sum()) for row in self._rows)
 
     def __len__(self) -> int:
@@ -131,8 +141,7 @@ class Curves(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         if state.is_world_process_zero and self._path.exists():
-            lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
+            kept = [json.dumps(row) + "\n" for row in kept_lines(self._path) if row["step"] <= state.global_step]
             self._path.write_text("".join(kept), encoding="utf-8")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
@@ -144,23 +153,58 @@ class Curves(TrainerCallback):
             file.write(json.dumps(row) + "\n")
 
 
+def same_run(plan: Plan, shards: Sequence[Path], about: Path, *, resumed: bool) -> None:
+    """Writes down what is trained on what. Raises ValueError where a run that is resumed was told something else."""
+    told = {"model": plan.model, "row_tokens": plan.row_tokens, "batch": plan.batch}
+    told |= {"data": sorted(file_hash(path) for path in shards)}
+    if not resumed:
+        about.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    elif about.is_file():
+        before = json.loads(about.read_text(encoding="utf-8"))
+        differing = [name for name in told if told[name] != before[name]]
+        if differing:
+            raise ValueError(f"{about.parent} holds a run with another {', '.join(differing)}: give another --out")
+
+
+def steps_of(checkpoint: str) -> int:
+    """Updates that are in a checkpoint."""
+    return int(TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json")).global_step)
+
+
+def _steps(arguments: TrainingArguments, plan: Plan, rows: int) -> int:
+    """Updates of a whole run."""
+    if arguments.max_steps > 0:
+        return int(arguments.max_steps)
+    return math.ceil(arguments.num_train_epochs * math.ceil(rows / plan.batch))
+
+
 def train(plan: Plan, shards: Sequence[Path], out: Path) -> Path:
     """Trains, or goes on training; returns the directory of the finished model."""
     out.mkdir(parents=True, exist_ok=True)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    arguments = TrainingArguments(
-        output_dir=str(out),
-        gradient_accumulation_steps=plan.accumulation(processes),
-        report_to=[],
-        save_total_limit=2,
-        disable_tqdm=not os.isatty(2),
-        **plan.trainer,
-    )
+    ours = {"output_dir": str(out), "gradient_accumulation_steps": plan.accumulation(processes)}
+    preferred = {"report_to": [], "save_total_limit": 2, "disable_tqdm": not os.isatty(2)}
+    arguments = TrainingArguments(**(preferred | plan.trainer | ours))
+    checkpoint = get_last_checkpoint(str(out))
+    same_run(plan, shards, out / "about.json", resumed=checkpoint is not None)
     data = PackedDocuments(shards, plan.row_tokens, arguments.seed)
+    finished = out / "lm"
+    if (
+        checkpoint
+        and any(finished.glob("*.safetensors"))
+        and steps_of(checkpoint) >= _steps(arguments, plan, len(data))
+    ):
+        print(f"{out} has been trained to its end; another --out begins anew")
+        return finished
     if data.left_out:
         print(f"{data.left_out} documents are longer than a row of {plan.row_tokens} tokens and were left out")
     dtype = torch.bfloat16 if arguments.bf16 else torch.float32
     model = AutoModelForCausalLM.from_pretrained(plan.model, dtype=dtype, attn_implementation="sdpa")
+    vocabulary = model.get_input_embeddings().num_embeddings
+    if data.largest >= vocabulary:
+        raise ValueError(
+            f"the documents have token {data.largest}, {plan.model} only {vocabulary}: prepare them with its own bundle"
+        )
     model.config.use_cache = False
     trainer = Trainer(
         model=model,
@@ -169,8 +213,7 @@ def train(plan: Plan, shards: Sequence[Path], out: Path) -> Path:
         data_collator=stacked,
         callbacks=[Curves(out / "log.jsonl", plan.row_tokens, plan.batch)],
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)))
-    finished = out / "lm"
+    trainer.train(resume_from_checkpoint=checkpoint)
     model.config.use_cache = True
     if trainer.is_fsdp_enabled:  # checkpoints are sharded; so set, save_model would write no weights and not say so
         trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
@@ -213,7 +256,7 @@ def main(argv: list[str] | None = None) -> None:
     shards = [shard for path in args.data for shard in (sorted(path.glob("*[0-9].npz")) if path.is_dir() else [path])]
     try:
         print(train(Plan.load(args.config, args.set), shards, args.out))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(f"finetune: {error}") from None
 
 

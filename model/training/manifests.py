@@ -22,6 +22,16 @@ class ManifestError(ValueError):
     """A manifest that cannot be used; says where, what is wrong and what is accepted."""
 
 
+def kept_lines(path: Path) -> list[dict[str, Any]]:
+    """Objects of a file that grows line by line, none where it is not there yet. A last line that was still being written
+    when the run ended is cut off, in the file too, so that the next one does not stick to it."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    if lines and not lines[-1].endswith(b"\n"):
+        lines.pop()
+        path.write_bytes(b"".join(lines))
+    return [json.loads(line) for line in lines]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One utterance. `audio`: None where there is only text."""
@@ -39,14 +49,17 @@ def read_manifest(path: Path) -> list[Row]:
         raise ManifestError(f"{path}: a manifest ends in {' or '.join(SUFFIXES)}")
     if not path.is_file():
         raise ManifestError(f"there is no manifest {path}")
-    rows = [_row(path, line, raw) for line, raw in _raw(path)]
+    try:
+        rows = [_row(path, line, raw) for line, raw in _raw(path)]
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from None
     if not rows:
         raise ManifestError(f"{path} holds no rows")
     return rows
 
 
 def _raw(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a mark first
         if path.suffix == ".tsv":
             yield from enumerate(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE), start=2)
             return
@@ -77,8 +90,20 @@ def _row(path: Path, line: int, raw: dict[str, Any]) -> Row:
     return Row(text, language, speaker, None if audio is None else path.parent / audio, members)
 
 
+def turn_before(row: Row) -> tuple[str, str] | None:
+    """Question and answer of the turn before, from the column `before`. Raises ManifestError."""
+    before = row.more.get("before") or None
+    if before is None:
+        return None
+    if not isinstance(before, list) or len(before) != 2 or not all(isinstance(said, str) for said in before):
+        raise ManifestError(
+            f"“{row.text}”: `before` is a question and its answer, a list of two texts (JSON lines only)"
+        )
+    return before[0], before[1]
+
+
 def read_recording(audio: Path, sample_rate: int) -> Any:
-    """A recording as mono float32 [T] at `sample_rate`. Raises ManifestError."""
+    """A recording as mono float32 [T] at `sample_rate`, T > 0. Raises ManifestError."""
     import numpy as np
     import soundfile
     import soxr
@@ -86,6 +111,9 @@ def read_recording(audio: Path, sample_rate: int) -> Any:
     try:
         pcm, rate = soundfile.read(audio, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise ManifestError(f"{audio}: {error}") from None
+        why = getattr(error, "error_string", error) if audio.is_file() else "there is no such file"
+        raise ManifestError(f"{audio}: {why}") from None
+    if not len(pcm):
+        raise ManifestError(f"{audio} holds no sound")
     mono = pcm.mean(1)
     return np.asarray(mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate), np.float32)

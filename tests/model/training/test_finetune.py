@@ -130,6 +130,34 @@ def test_documents_longer_than_a_row_are_counted(shard: Path) -> None:
     assert data.learned == sum(int((data[i]["labels"] != IGNORED).sum()) for i in range(len(data)))
 
 
+def test_a_run_that_is_over_is_not_trained_further_and_takes_no_other_data(
+    extended: Path, shard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted, out, other = plan(extended, max_steps=2), tmp_path / "run", tmp_path / "other-0.npz"
+    train(wanted, [shard], out)
+    with (out / "log.jsonl").open("a") as log:
+        log.write('{"step": 3, "lo')  # cut off while it was written
+    first = curve_until(out, 2)
+    assert train(wanted, [shard], out) == out / "lm"
+    assert "trained to its end" in capsys.readouterr().out
+    write_documents(other, [Document([1, 2, 3], [0, 1, 1])])
+    with pytest.raises(ValueError, match="holds a run with another data: give another --out"):
+        train(wanted, [other], out)
+    train(plan(extended, max_steps=3), [shard], out)
+    assert [step for step, _ in curve(out)] == [1, 2, 3]
+    assert curve_until(out, 2) == first
+
+
+def curve_until(out: Path, step: int) -> list[str]:
+    return (out / "log.jsonl").read_text(encoding="utf-8").splitlines()[:step]
+
+
+def test_documents_of_another_bundle_are_told(extended: Path, tmp_path: Path) -> None:
+    write_documents(tmp_path / "a-0.npz", [Document([1, 99_999], [0, 1])])
+    with pytest.raises(ValueError, match=r"the documents have token 99999, .* only [0-9]+: prepare them with its own"):
+        train(plan(extended, max_steps=1), [tmp_path / "a-0.npz"], tmp_path / "run")
+
+
 def test_a_bad_configuration_is_told(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text('{"model": "m", "row_tokens": 8, "batch": 6, "trainer": {}, "colour": 1}')
@@ -142,6 +170,13 @@ def test_a_bad_configuration_is_told(tmp_path: Path) -> None:
         Plan.load(path).accumulation(4)
     with pytest.raises(ValueError, match="'batch' is no change"):
         Plan.load(path, ["batch"])
+    with pytest.raises(ValueError, match=r"'colour.red=1': .* has no 'colour' to change"):
+        Plan.load(path, ["colour.red=1"])
+    with pytest.raises(ValueError, match="TrainingArguments knows no rate"):
+        Plan.load(path, ["trainer.rate=1"])
+    for arguments in ([str(tmp_path / "none.json"), "--data", "d"], [str(path), "--data", str(tmp_path / "none.npz")]):
+        with pytest.raises(SystemExit, match=r"finetune: .*none\."):
+            finetune.main([*arguments, "--out", str(tmp_path / "out")])
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
