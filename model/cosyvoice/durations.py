@@ -32,9 +32,11 @@ class DurationPredictor(nn.Module):
         self.out = nn.Linear(width, 1)
         self.reach = 2 * (kernel // 2)
 
-    def forward(self, units: Tensor) -> Tensor:
-        x = self.embed(units)
-        x = self.drop(self.norm1(F.relu(self.conv1(x.transpose(1, 2)).transpose(1, 2))))
+    def forward(self, units: Tensor, there: Tensor | None = None) -> Tensor:
+        """`there` [B, N]: false behind the end of an utterance, where a convolution must find what is behind the last: nothing."""
+        kept = torch.ones_like(units) if there is None else there
+        x = self.embed(units) * kept[..., None]
+        x = self.drop(self.norm1(F.relu(self.conv1(x.transpose(1, 2)).transpose(1, 2)))) * kept[..., None]
         x = self.drop(self.norm2(F.relu(self.conv2(x.transpose(1, 2)).transpose(1, 2))))
         return self.out(x).squeeze(-1)
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.cosyvoice.durations import DurationPredictor, save
-from model.training.manifests import ManifestError, read_manifest, read_recording
+from model.training.manifests import ManifestError, kept_lines, read_manifest, read_recording
 from streaming.errors import BundleError
 
 Utterance = tuple[list[int], list[int]]
@@ -45,8 +45,8 @@ def read_codes(path: Path, n_units: int) -> list[Utterance]:
     found = []
     for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         row = json.loads(text)
-        units, frames = runs(row["codes"]) if "codes" in row else (row["units"], row["frames"])
-        if len(units) != len(frames) or any(not 0 <= unit < n_units for unit in units):
+        units, frames = runs(row["codes"]) if "codes" in row else (row.get("units", []), row.get("frames", [0]))
+        if len(units) != len(frames) or any(not 0 <= unit < n_units for unit in units) or any(f < 1 for f in frames):
             raise ValueError(f"{path}:{line}: wanted are units below {n_units}, each with its number of frames")
         if units:
             found.append((units, frames))
@@ -60,9 +60,7 @@ def write_codes(encoder: Path, manifest: Path, out: Path) -> None:
     from model.s3.stage import S3Stage
     from model.s3.weights import load_network
 
-    done = (
-        {json.loads(line)["audio"] for line in out.read_text(encoding="utf-8").splitlines()} if out.exists() else set()
-    )
+    done = {line["audio"] for line in kept_lines(out)}
     stage = S3Stage(load_network(encoder))
 
     async def codes(audio: Path) -> list[int]:
@@ -89,7 +87,7 @@ def padded(utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor, Tensor]:
 def loss_of(predictor: DurationPredictor, utterances: Sequence[Utterance]) -> Tensor:
     """Mean squared error of log(1 + frames)."""
     units, frames, there = padded(utterances)
-    return F.mse_loss(predictor(units)[there], torch.log1p(frames.float())[there])
+    return F.mse_loss(predictor(units, there)[there], torch.log1p(frames.float())[there])
 
 
 def error_of(predictor: DurationPredictor, utterances: Sequence[Utterance]) -> tuple[float, float]:
@@ -145,9 +143,11 @@ def main(argv: list[str] | None = None) -> None:
 
 def _train_and_save(utterances: list[Utterance], args: argparse.Namespace) -> None:
     """A twentieth is held out, and tells how good the predictor is."""
+    if len(utterances) < 2:
+        raise ValueError("one utterance is not enough: one is held out")
     Random(1).shuffle(utterances)
     held = utterances[: max(1, len(utterances) // 20)]
-    predictor = train(utterances[len(held) :] or held, args.units, epochs=args.epochs)
+    predictor = train(utterances[len(held) :], args.units, epochs=args.epochs)
     error, length = error_of(predictor, held)
     args.out.mkdir(parents=True, exist_ok=True)
     save(predictor, args.out)

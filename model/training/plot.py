@@ -76,10 +76,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--smooth", type=float, default=0.0, help="0 to 1: share of the average that each point keeps")
     parser.add_argument("--out", type=Path, default=Path("curves.svg"))
     args = parser.parse_args(argv)
-    curves = {str(log): smoothed(read_curve(log, args.x, args.y), args.smooth) for log in args.logs}
     try:
+        curves = {str(log): smoothed(read_curve(log, args.x, args.y), args.smooth) for log in args.logs}
         args.out.write_text(svg(curves, args.x, args.y), encoding="utf-8")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(f"plot: {error}") from None
 
 

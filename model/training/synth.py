@@ -246,6 +246,7 @@ def main() -> None:
         pairs = [(s["chinese"], s["translation"]["en"]) for s in json.loads(args.pairs.read_text(encoding="utf-8"))]
         lines = plan(pairs, sorted(p.stem for p in args.voices.glob("*.bin")), lines=args.lines)
         rows = "\n".join(f"{u.split}\t{u.voice}\t{u.speed}\t{u.text}" for u in lines)
+        args.text.parent.mkdir(parents=True, exist_ok=True)
         args.text.write_text(rows + "\n", encoding="utf-8")
     synthesize(args.text, args.out, Teacher(args.kokoro, args.voices), worker=args.worker, of=args.of)
 

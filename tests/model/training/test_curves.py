@@ -38,6 +38,15 @@ def test_durations_that_follow_from_the_unit_are_learnt(tmp_path: Path) -> None:
     assert loaded.frames([0, 5, 2], 0, 3) == predictor.frames([0, 5, 2], 0, 3)
 
 
+def test_what_fills_a_batch_up_is_nothing_to_the_predictor() -> None:
+    torch.manual_seed(0)
+    predictor = served.DurationPredictor(6).eval()
+    utterances = [([1, 2, 3, 4, 5, 1], [1] * 6), ([3, 2], [2, 2]), ([5], [1])]
+    units, _, there = durations.padded(utterances)
+    for (alone, _), row, kept in zip(utterances, predictor(units, there), there, strict=True):
+        assert torch.allclose(row[kept], predictor(torch.tensor([alone]))[0], atol=1e-6)
+
+
 def test_bad_codes_are_told_where(tmp_path: Path) -> None:
     path = tmp_path / "codes.jsonl"
     path.write_text('{"codes": [1]}\n{"codes": [9]}\n')
@@ -46,6 +55,13 @@ def test_bad_codes_are_told_where(tmp_path: Path) -> None:
     path.write_text('{"units": [1, 2], "frames": [3]}\n')
     with pytest.raises(ValueError, match=r"codes\.jsonl:1"):
         durations.read_codes(path, 9)
+    for bad in ('{"units": [1, 2]}', '{"units": [1], "frames": [0]}', '{"frames": [1]}'):
+        path.write_text(bad)
+        with pytest.raises(ValueError, match=r"codes\.jsonl:1: wanted are units"):
+            durations.read_codes(path, 9)
+    path.write_text('{"codes": [1, 1]}\n')
+    with pytest.raises(SystemExit, match="one utterance is not enough"):
+        durations.main(["train", "--codes", str(path), "--out", str(tmp_path)])
     path.write_text("")
     with pytest.raises(ValueError, match="no utterances"):
         durations.read_codes(path, 9)
@@ -60,6 +76,8 @@ def test_curves_become_a_drawing(tmp_path: Path) -> None:
     assert plot.smoothed([(0, 4.0), (1, 2.0)], 0.5) == [(0, 4.0), (1, 3.0)]
     with pytest.raises(SystemExit, match="no line has both 'step' and 'colour'"):
         plot.main([str(log), "--y", "colour", "--out", str(out)])
+    with pytest.raises(SystemExit, match=r"plot: .*nowhere\.jsonl"):
+        plot.main([str(tmp_path / "nowhere.jsonl"), "--out", str(out)])
 
 
 def test_codes_of_recordings_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

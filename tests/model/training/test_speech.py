@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from model.evaluation.scores import distance, error_rate, words
-from model.training import spoil
+from model.training import spoil, synth
 from model.training.average import young_average
 from model.training.g2p import SIL, UNIT_ID, Phonetic
-from model.training.synth import align
+from model.training.synth import Utterance, align
 from model.training.tokenizer_train import align_pairs, frame_labels, settle, unit_errors
 
 
@@ -79,3 +81,15 @@ def test_the_average_is_useful_from_the_first_steps() -> None:
     for _ in range(20):
         average.update_parameters(module)
     assert float(average.module.weight.detach()) > 0.9
+
+
+def test_the_plan_is_written_where_no_directory_is_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pairs.json").write_text("[]")
+    monkeypatch.setattr(synth, "plan", lambda pairs, voices, lines: [Utterance("train", "af_heart", 1.0, "Hi.")])
+    monkeypatch.setattr(synth, "Teacher", lambda *files: None)
+    monkeypatch.setattr(synth, "synthesize", lambda *everything, **more: None)
+    manifest = tmp_path / "data" / "manifest.tsv"
+    files = {"kokoro": "k", "voices": "v", "pairs": str(tmp_path / "pairs.json"), "text": str(manifest), "out": "o"}
+    monkeypatch.setattr("sys.argv", ["synth", *(word for name, file in files.items() for word in (f"--{name}", file))])
+    synth.main()
+    assert list(synth.read_manifest(manifest)) == [Utterance("train", "af_heart", 1.0, "Hi.")]
