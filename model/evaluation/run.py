@@ -18,6 +18,7 @@ from model.evaluation.report import markdown
 from model.evaluation.sets import EvaluationError, recorded
 from model.evaluation.speech import JudgeItself, Seams, Stability, Tokenizer, Voice
 from model.evaluation.speed import Speed
+from model.training.manifests import kept_lines
 from streaming.errors import InvalidRequest
 
 log = logging.getLogger(__name__)
@@ -68,11 +69,7 @@ class Results:
                 )
         about.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         self._rows: dict[tuple[str, str], Row] = {}
-        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
-        if lines and not lines[-1].endswith(b"\n"):  # it was being written when the run ended
-            self._path.write_bytes(b"".join(lines[:-1]))
-            lines = lines[:-1]
-        for kept in map(json.loads, lines):
+        for kept in kept_lines(self._path):
             self._rows[kept["measure"], kept["case"]] = kept["row"]
 
     def of(self, measure: str, case: str) -> Row | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from model.training.manifests import SUFFIXES, ManifestError, Row, read_manifest, read_recording
+from model.training.manifests import SUFFIXES, ManifestError, Row, read_manifest, read_recording, turn_before
 
 TASKS = ("read", "repeat", "question")
 Pcm = npt.NDArray[np.float32]
@@ -51,6 +51,8 @@ def read_sets(directory: Path, *, limit: int | None = None) -> list[Item]:
     paths = sorted(path for path in directory.glob("*.*") if path.suffix in SUFFIXES)
     if not paths:
         raise EvaluationError(f"{directory} holds no sets: wanted are manifests, *.jsonl or *.tsv")
+    if len({path.stem for path in paths}) < len(paths):
+        raise EvaluationError(f"{directory} holds two sets of one name: {', '.join(path.name for path in paths)}")
     try:
         items = [_item(path, number, row) for path in paths for number, row in enumerate(read_manifest(path)[:limit])]
     except ManifestError as error:
@@ -60,13 +62,13 @@ def read_sets(directory: Path, *, limit: int | None = None) -> list[Item]:
 
 def _item(path: Path, number: int, row: Row) -> Item:
     more = row.more
-    task, before, answers = more.get("task") or "read", more.get("before"), more.get("answers") or ()
+    task, answers, people = more.get("task") or "read", more.get("answers") or (), more.get("people") or False
     if task not in TASKS:
         raise EvaluationError(f"{path}: row {number + 1}: task {task!r}; accepted: {', '.join(TASKS)}")
     if isinstance(answers, str):
         answers = (answers,)
-    if before is not None and len(before) != 2:
-        raise EvaluationError(f"{path}: row {number + 1}: `before` is a question and its answer")
+    if people not in (True, False, "true", "false"):
+        raise EvaluationError(f"{path}: row {number + 1}: people {people!r}; accepted: true, false")
     return Item(
         name=f"{path.stem}/{number:04d}",
         set=path.stem,
@@ -77,8 +79,8 @@ def _item(path: Path, number: int, row: Row) -> Item:
         audio=row.audio,
         reply_language=more.get("reply_language") or row.language,
         answers=tuple(answers),
-        before=None if before is None else (before[0], before[1]),
-        people=bool(more.get("people")),
+        before=turn_before(row),
+        people=people in (True, "true"),
     )
 
 

@@ -28,10 +28,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from model.bundle import find_bundle
+from model.evaluation.report import file_hash
 from model.training.lm_data import Document
-from model.training.manifests import ManifestError, Row, read_manifest, read_recording
+from model.training.manifests import ManifestError, Row, kept_lines, read_manifest, read_recording, turn_before
 from model.training.rendering import VARIANTS, Scribe, Segment, Variant
 from model.training.segments import segments
+from model.training.worlds import LANGS
+from streaming.errors import BundleError
 
 TASKS = ("asr", "tts", "mt", "text", "s2s")
 
@@ -58,6 +61,10 @@ class FromText:
 
     def heard(self, rng: Random, row: Row) -> list[int]:
         """See `UnitSource`."""
+        if row.language not in LANGS:
+            raise ManifestError(
+                f"“{row.text}”: --units text knows no sounds of {row.language!r}; accepted: {', '.join(LANGS)}"
+            )
         return self._noise.hear(rng, self.said(row.text, None))
 
     def said(self, text: str, audio: Path | None, *, last: bool = True) -> list[int]:
@@ -68,12 +75,14 @@ class FromText:
 
 
 class FromRecordings:
-    """Units of recordings through an encoder, each recording once: `kept` remembers them over runs."""
+    """Units of recordings through an encoder, each recording once: `kept` remembers them over runs.
 
-    def __init__(self, encode: Callable[[Any], list[int]], sample_rate: int, kept: Path) -> None:
-        self._encode, self._rate, self._kept = encode, sample_rate, kept
-        lines = kept.read_text(encoding="utf-8").splitlines() if kept.exists() else []
-        self._known: dict[str, list[int]] = {line["audio"]: line["units"] for line in map(json.loads, lines)}
+    `encoder` tells encoders apart; what another one heard, or what was recorded anew since, is not taken from `kept`.
+    """
+
+    def __init__(self, encode: Callable[[Any], list[int]], sample_rate: int, kept: Path, encoder: str) -> None:
+        self._encode, self._rate, self._kept, self._encoder = encode, sample_rate, kept, encoder
+        self._known = {line["of"]: line["units"] for line in kept_lines(kept)}
 
     def heard(self, rng: Random, row: Row) -> list[int]:
         """See `UnitSource`."""
@@ -83,11 +92,15 @@ class FromRecordings:
         """See `UnitSource`."""
         if audio is None:
             raise ManifestError(f"“{text}” has no recording; give one, or use --units text with phonetic units")
-        name = str(audio.resolve())
+        changed = audio.stat().st_mtime_ns if audio.is_file() else 0
+        name = f"{audio.resolve()} of {changed} through {self._encoder}"
         if name not in self._known:
-            self._known[name] = self._encode(read_recording(audio, self._rate))
+            units = self._encode(read_recording(audio, self._rate))
+            if not units:
+                raise ManifestError(f"{audio}: the encoder hears nothing in it")
+            self._known[name] = units
             with self._kept.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"audio": name, "units": self._known[name]}) + "\n")
+                file.write(json.dumps({"of": name, "units": units}) + "\n")
         return self._known[name]
 
 
@@ -122,7 +135,6 @@ def _turn(scribe: Scribe, units: UnitSource, row: Row, question: str | Sequence[
         Segment(piece, units.said(piece, path, last=at == len(pieces) - 1))
         for at, (piece, path) in enumerate(zip(pieces, audio, strict=True))
     ]
-    before = row.more.get("before")
     language = row.more.get("answer_language") or row.language
     return scribe.turn(
         question,
@@ -130,7 +142,7 @@ def _turn(scribe: Scribe, units: UnitSource, row: Row, question: str | Sequence[
         spoken,
         (row.language, language),
         variant=variant,
-        before=(before[0], before[1]) if before else None,
+        before=turn_before(row),
     )
 
 
@@ -149,6 +161,13 @@ def _told(row: Row, name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ManifestError(f"“{row.text}” lacks `{name}`")
     return value.strip()
+
+
+def lost(rows: Sequence[Row]) -> list[Path]:
+    """Recordings that rows name and that are not there."""
+    named = [row.audio for row in rows if row.audio is not None]
+    named += [Path(each) for row in rows for each in row.more.get("answer_audio") or ()]
+    return [path for path in named if not path.is_file()]
 
 
 def write_documents(path: Path, rows: Sequence[Document]) -> int:
@@ -175,7 +194,8 @@ def _recordings(bundle: Any, out: Path) -> tuple[FromRecordings, Any]:
             return [unit async for piece in heard for unit in piece]
 
     rate = bundle.profile.input_sample_rate_hz
-    return FromRecordings(lambda pcm: asyncio.run(units(pcm)), rate, out / "units.jsonl"), stage
+    name = " ".join(file_hash(path) for path in sorted(bundle.encoder.rglob("*")) if path.is_file())
+    return FromRecordings(lambda pcm: asyncio.run(units(pcm)), rate, out / "units.jsonl", name), stage
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -195,7 +215,12 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--segments", action="store_true", help="print how the answers are cut, and end")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("data/documents"))
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not any(getattr(args, task) for task in (("s2s",) if args.segments else TASKS)):
+        parser.error("--segments needs --s2s" if args.segments else f"nothing to prepare: give --{', --'.join(TASKS)}")
+    if args.copies < 1 or not 0 <= args.typed <= 1:
+        parser.error("--copies is at least 1, --typed a share from 0 to 1")
+    return args
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -208,11 +233,17 @@ def main(argv: list[str] | None = None) -> None:
                     print("\n".join(piece.strip() for piece in segments(_told(row, "answer"))))
             return
         _prepare(args)
-    except (ManifestError, ValueError) as error:
+    except (ValueError, OSError, BundleError) as error:
         raise SystemExit(f"prepare: {error}") from None
 
 
 def _prepare(args: argparse.Namespace) -> None:
+    manifests = {
+        task: [beside(path, row) for path in getattr(args, task) for row in read_manifest(path)] for task in TASKS
+    }
+    missing = lost([row for task in ("asr", "tts", "s2s") for row in manifests[task]]) if args.units == "audio" else []
+    if missing:
+        raise ManifestError(f"{len(missing)} recordings are not there, the first of them {missing[0]}")
     bundle = find_bundle(args.bundle)
     scribe, rng = Scribe(bundle.profile, bundle.lm), Random(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -226,8 +257,7 @@ def _prepare(args: argparse.Namespace) -> None:
     else:
         source, stage = _recordings(bundle, args.out)
     with closing(stage) if stage is not None else nullcontext():
-        for task in TASKS:
-            rows = [beside(path, row) for path in getattr(args, task) for row in read_manifest(path)]
+        for task, rows in manifests.items():
             if rows:
                 made = list(documents(scribe, source, task, rows * args.copies, rng, args.variant, args.typed))
                 name = task if task != "s2s" else f"s2s-{args.variant}"

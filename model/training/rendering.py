@@ -160,7 +160,9 @@ class Scribe:
 
     def _wording(self, rng: Random, task: str, language: str) -> str:
         by_language = WORDINGS[task]
-        return rng.choice(by_language.get(language) or next(iter(by_language.values())))
+        if language not in by_language:
+            raise ValueError(f"task {task} has no wording in {language!r}; accepted: {', '.join(by_language)}")
+        return rng.choice(by_language[language])
 
     def _options(self, wording: str, *, full_chain: bool = False) -> TurnOptions:
         schedule: Any = "full_chain" if full_chain else "interleaved"

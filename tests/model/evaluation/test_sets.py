@@ -136,3 +136,19 @@ def test_bad_sets_are_told(tmp_path: Path) -> None:
     (tmp_path / "a.flac").write_bytes(b"no audio")
     with pytest.raises(EvaluationError, match=r"a\.flac"):
         read_audio(item, 16_000)
+
+
+def test_columns_of_a_tsv_mean_what_they_say(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("text\tlanguage\tpeople\tbefore\nHi.\ten\tfalse\t\nHo.\ten\ttrue\t\nHe.\ten\t\t\n")
+    assert [(item.people, item.before) for item in read_sets(tmp_path)] == [(False, None), (True, None), (False, None)]
+    path.write_text("text\tlanguage\tpeople\nHi.\ten\tsome\n")
+    with pytest.raises(EvaluationError, match="people 'some'; accepted: true, false"):
+        read_sets(tmp_path)
+    path.write_text("text\tlanguage\tbefore\nHi.\ten\tab\n")
+    with pytest.raises(EvaluationError, match="a list of two texts"):
+        read_sets(tmp_path)
+    path.write_text("text\tlanguage\nHi.\ten\n")
+    (tmp_path / "a.jsonl").write_text('{"text": "hi", "language": "en"}\n')
+    with pytest.raises(EvaluationError, match=r"two sets of one name: a\.jsonl, a\.tsv"):
+        read_sets(tmp_path)

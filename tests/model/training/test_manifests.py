@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.training.manifests import ManifestError, Row, read_manifest
+from model.training.manifests import ManifestError, Row, kept_lines, read_manifest, read_recording, turn_before
 
 
 def test_tsv_and_jsonl_say_the_same(tmp_path: Path) -> None:
@@ -52,3 +52,39 @@ def test_a_bad_manifest_is_told_where(tmp_path: Path, name: str, text: str, said
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"no manifest .*nowhere\.tsv"):
         read_manifest(tmp_path / "nowhere.tsv")
+
+
+def test_the_mark_that_spreadsheets_write_is_no_part_of_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("audio\ttext\tlanguage\n1.wav\tHi.\ten\n", encoding="utf-8-sig")
+    assert read_manifest(path) == [Row("Hi.", "en", "", tmp_path / "1.wav")]
+    path.write_text("text\tlanguage\n你\tzh\n", encoding="gb18030")
+    with pytest.raises(ManifestError, match=r"a\.tsv is not UTF-8"):
+        read_manifest(path)
+
+
+def test_the_turn_before_is_two_texts() -> None:
+    assert turn_before(Row("And?", "en", more={"before": ["Hi.", "Hello."]})) == ("Hi.", "Hello.")
+    assert turn_before(Row("And?", "en", more={"before": ""})) is turn_before(Row("And?", "en")) is None
+    for bad in ("ab", ["a"], ["a", 1], 3):
+        with pytest.raises(ManifestError, match="“And\\?”: `before` is a question and its answer"):
+            turn_before(Row("And?", "en", more={"before": bad}))
+
+
+def test_a_recording_without_sound_is_none(tmp_path: Path) -> None:
+    import numpy as np
+    import soundfile
+
+    soundfile.write(tmp_path / "a.wav", np.zeros(0), 16_000)
+    with pytest.raises(ManifestError, match=r"a\.wav holds no sound"):
+        read_recording(tmp_path / "a.wav", 16_000)
+    with pytest.raises(ManifestError, match=r"b\.wav: there is no such file"):
+        read_recording(tmp_path / "b.wav", 16_000)
+
+
+def test_a_line_that_was_cut_off_is_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "kept.jsonl"
+    assert kept_lines(path) == []
+    path.write_text('{"a": 1}\n{"a": ')
+    assert kept_lines(path) == [{"a": 1}]
+    assert path.read_text() == '{"a": 1}\n'

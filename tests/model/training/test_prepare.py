@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from random import Random
 
@@ -13,7 +15,7 @@ import soundfile
 from model.profile import Profile
 from model.training.lm_data import read_shard
 from model.training.manifests import ManifestError, Row
-from model.training.prepare import FromRecordings, beside, documents, write_documents
+from model.training.prepare import FromRecordings, FromText, beside, documents, main, write_documents
 from model.training.rendering import Scribe
 
 
@@ -24,12 +26,12 @@ def recording(tmp_path: Path) -> Path:
     return path
 
 
-def source(tmp_path: Path, calls: list[int]) -> FromRecordings:
+def source(tmp_path: Path, calls: list[int], encoder: str = "e") -> FromRecordings:
     def encode(pcm: np.ndarray) -> list[int]:
         calls.append(pcm.size)
-        return [3, 3, 1]
+        return [3, 3, 1] if pcm.size > 1 else []
 
-    return FromRecordings(encode, 16_000, tmp_path / "units.jsonl")
+    return FromRecordings(encode, 16_000, tmp_path / "units.jsonl", encoder)
 
 
 def test_a_recording_is_encoded_once(tmp_path: Path, recording: Path) -> None:
@@ -82,3 +84,50 @@ def test_what_a_row_lacks_is_told(
     scribe = Scribe(large_profile, extended)
     with pytest.raises(ManifestError, match=said):
         list(documents(scribe, source(tmp_path, []), task, [row], Random(0), "interleaved"))
+
+
+def test_what_was_recorded_anew_or_heard_by_another_encoder_is_not_taken_from_what_was_kept(
+    tmp_path: Path, recording: Path
+) -> None:
+    calls: list[int] = []
+    source(tmp_path, calls).said("Hi.", recording)
+    source(tmp_path, calls, encoder="f").said("Hi.", recording)
+    assert len(calls) == 2
+    os.utime(recording, (1, 1))
+    source(tmp_path, calls).said("Hi.", recording)
+    assert len(calls) == 3
+    soundfile.write(recording, np.zeros(1), 16_000)
+    with pytest.raises(ManifestError, match=r"a\.wav: the encoder hears nothing in it"):
+        source(tmp_path, calls).said("Hi.", recording)
+
+
+def test_a_language_without_wording_or_sounds_is_told(
+    tmp_path: Path, recording: Path, large_profile: Profile, extended: Path
+) -> None:
+    scribe, more = Scribe(large_profile, extended), {"translation": "Salut.", "translation_language": "fr"}
+    for task, row in (("asr", Row("Salut.", "fr", "", recording)), ("mt", Row("Hi.", "en", more=more))):
+        with pytest.raises(ValueError, match=f"task {task} has no wording in 'fr'; accepted: en, zh"):
+            list(documents(scribe, source(tmp_path, []), task, [row], Random(0), "interleaved"))
+    with pytest.raises(ManifestError, match="knows no sounds of 'fr'; accepted: en, zh"):
+        FromText().heard(Random(0), Row("Salut.", "fr"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "nothing to prepare: give --asr, --tts"),
+        (["--segments", "--asr", "{m}"], "--segments needs --s2s"),
+        (["--asr", "{m}", "--copies", "0"], "--copies is at least 1"),
+        (["--asr", "{m}"], r"2 recordings are not there, the first of them .*1\.wav"),
+        (["--asr", "{m}", "--units", "text", "--bundle", "nowhere"], "there is no bundle 'nowhere'"),
+        (["--asr", "{m}", "--units", "text", "--confusions", "no.json"], r"no\.json"),
+    ],
+)
+def test_a_command_that_cannot_be_followed_says_why(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "m.tsv"
+    manifest.write_text("audio\ttext\tlanguage\n1.wav\tHi.\ten\n2.wav\tHo.\ten\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        main([*(each.format(m=manifest) for each in arguments), "--out", str(tmp_path / "out")])
+    assert re.search(said, f"{capsys.readouterr().err}{stopped.value}")
