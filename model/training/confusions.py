@@ -20,6 +20,7 @@ import torch
 from model.encoder import UnitEncoder
 from model.training.g2p import INVENTORY, SIL, UNIT_ID, merge
 from model.training.noise import Confusions, default_confusions
+from model.training.tokenizer_train import align_pairs
 
 VALIDATION_ITEMS = 60
 VALIDATION_WEIGHT = 4.0
@@ -28,23 +29,13 @@ Pair = tuple[int, int]
 
 def aligned(want: Sequence[int], got: Sequence[int]) -> list[Pair]:
     """(wanted, heard) pairs of an optimal alignment; -1 where one side has nothing."""
-    cost = np.zeros((len(want) + 1, len(got) + 1), int)
-    cost[:, 0], cost[0] = np.arange(len(want) + 1), np.arange(len(got) + 1)
-    for i, x in enumerate(want, start=1):
-        for j, y in enumerate(got, start=1):
-            cost[i, j] = min(cost[i - 1, j - 1] + (x != y), cost[i - 1, j] + 1, cost[i, j - 1] + 1)
-    pairs, i, j = [], len(want), len(got)
-    while i or j:
-        if i and j and cost[i, j] == cost[i - 1, j - 1] + (want[i - 1] != got[j - 1]):
-            i, j = i - 1, j - 1
-            pairs.append((want[i], got[j]))
-        elif i and cost[i, j] == cost[i - 1, j] + 1:
-            i -= 1
-            pairs.append((want[i], -1))
-        else:
-            j -= 1
-            pairs.append((-1, got[j]))
-    return pairs[::-1]
+    pairs: list[Pair] = []
+    i = j = 0
+    for heard, wanted in align_pairs(got, want):
+        pairs += [(x, -1) for x in want[i:wanted]] + [(-1, y) for y in got[j:heard]]
+        pairs.append((want[wanted], got[heard]))
+        i, j = wanted + 1, heard + 1
+    return pairs + [(x, -1) for x in want[i:]] + [(-1, y) for y in got[j:]]
 
 
 def table(weighted: Iterable[tuple[Pair, float]], *, prior: float = 0.5) -> Confusions:
