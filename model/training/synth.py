@@ -159,7 +159,7 @@ def held_out(text: str) -> bool:
 
 
 def plan(pairs: list[tuple[str, str]], voices: list[str], *, lines: int, seed: int = 7) -> list[Utterance]:
-    """Every held-out voice on held-out sentences, then `lines` training utterances, of which any prefix is a fair sample.
+    """Every held-out voice on held-out sentences, then `lines` training utterances, of which any prefix has the same shares of voices and kinds.
 
     pairs: (Mandarin, English) sentences. The two output voices, `OWN_SHARE` of the utterances, say answers of the worlds and the sentences whose units
     were said least; Mandarin, which has four times the units, twice as often as English. The others ask questions of the worlds, and read.
@@ -186,7 +186,7 @@ def plan(pairs: list[tuple[str, str]], voices: list[str], *, lines: int, seed: i
             text = text or rng.choice(sentences[language])
         voice = own[language] if ours else rng.choice(others[language])
         chosen.append(Utterance("train", voice, 1.0 if ours else round(rng.uniform(0.9, 1.15), 2), text))
-    return _test_plan(pairs, rng) + chosen
+    return _test_plan(pairs, random.Random(seed)) + chosen
 
 
 def _of_the_worlds(rng: random.Random, language: Lang, *, answer: bool) -> str:

@@ -83,6 +83,19 @@ def test_the_average_is_useful_from_the_first_steps() -> None:
     assert float(average.module.weight.detach()) > 0.9
 
 
+def test_what_was_said_least_is_said_first() -> None:
+    pytest.importorskip("jieba"), pytest.importorskip("pypinyin")
+    order = list(synth.rarest_first(["妈妈。", "妈妈妈。", "爸爸。"]))
+    assert sorted(order) == sorted(["妈妈。", "妈妈妈。", "爸爸。"])
+    assert order.index("爸爸。") == 1  # after one of mothers, before the other
+
+
+def test_the_sentences_that_the_vocoder_is_judged_by_are_kept_out_of_its_plan() -> None:
+    rows = Path("tests/data/vocoder/held_out.tsv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 46
+    assert [row for row in rows if not synth.held_out(row.split("\t")[1])] == []
+
+
 def test_the_plan_is_written_where_no_directory_is_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pairs.json").write_text("[]")
     monkeypatch.setattr(synth, "plan", lambda pairs, voices, lines: [Utterance("train", "af_heart", 1.0, "Hi.")])
