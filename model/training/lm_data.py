@@ -137,7 +137,9 @@ PHASES: dict[str, dict[str, Any]] = {
         "worlds": {"repeat": 0.10, "unknown": 0.08, "translate": 0.06},
     },
 }
-"""Two phases of one run: reading and speaking first, then mostly answering. What `worlds` leaves is shared by `_REST`."""
+"""Two phases of one run: reading and speaking first, then mostly answering. What `worlds` leaves is shared by `_REST`.
+
+`understand` is `speech` up to where the answer would be spoken: most of what there is to learn, for three quarters of the tokens."""
 
 MANDARIN_SHARE = 0.6
 """Of the questions: a wrong sound costs more in a syllable than in an English word."""

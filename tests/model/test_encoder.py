@@ -44,6 +44,12 @@ def test_any_split_gives_the_same_units(encoder: UnitEncoder, seed: int) -> None
     assert units + encoder.finish(state) == whole
 
 
+def test_units_of_kept_features_are_those_of_the_recording(encoder: UnitEncoder) -> None:
+    pcm = (0.3 * np.random.default_rng(3).standard_normal(30_000)).astype(np.float32)
+    assert encoder.encode(pcm)
+    assert encoder.name(encoder.features(pcm)) == encoder.encode(pcm)
+
+
 def test_units_come_while_one_speaks(encoder: UnitEncoder) -> None:
     rng = np.random.default_rng(1)
     state = encoder.open()

@@ -113,6 +113,15 @@ def test_nothing_is_learned_from_the_prompt(renderer: Renderer) -> None:
     assert 0 not in document.weights[start:]
 
 
+def test_what_is_only_understood_ends_where_the_answer_would_be_spoken(renderer: Renderer) -> None:
+    exchange = Exchange("sums", "What is two plus three?", "Two plus three is five.", "en", "en", "sums:2+3")
+    whole = Composer(renderer, UnitNoise(), "answer")._turn(Random(0), exchange, "speech")
+    cut = whole.until(renderer.speech_start)
+    assert cut.ids.count(renderer.speech_start) == 2  # of the question, which is not learned, and of the answer
+    assert (cut.ids[-1], cut.weights[-1]) == (renderer.speech_start, lm_data.TEXT_WEIGHT)
+    assert (cut.ids, cut.weights) == (whole.ids[: len(cut.ids)], whole.weights[: len(cut.ids)])
+
+
 def test_packed_rows_predict_the_next_id_within_a_document_only() -> None:
     a = np.array([5, 6, 7], np.uint16), np.array([0, 2, 1], np.uint8)
     b = np.array([8, 9], np.uint16), np.array([0, 2], np.uint8)
