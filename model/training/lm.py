@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -48,6 +49,7 @@ class Recipe:
     warmup_steps: int = 40
     read_share: float = 0.25
     decay_share: float = 0.25
+    bfloat16: bool = False
     seed: int = 0
 
 
@@ -108,7 +110,7 @@ def loss_of(model: LlamaForCausalLM, batch: dict[str, Tensor]) -> Tensor:
         input_ids=batch["ids"], position_ids=batch["positions"], attention_mask=batch["mask"], use_cache=False
     ).last_hidden_state
     learn = batch["weights"] > 0
-    logits = model.lm_head(hidden[learn])
+    logits = model.lm_head(hidden[learn]).float()
     losses = F.cross_entropy(logits, batch["targets"][learn], reduction="none")
     weights = batch["weights"][learn]
     return (losses * weights).sum() / weights.sum()
@@ -120,11 +122,30 @@ def rate_factor(recipe: Recipe, step: int, progress: float) -> float:
     return warm * min(1.0, max(0.0, 1.0 - progress) / recipe.decay_share)
 
 
-class ShardStream:
-    """Packed rows of a phase, shard after shard, from a directory that may still be growing; starts over when all have been read."""
+def bfloat16_is_faster(*, rows: int = 1024, columns: int = 512, times: int = 8) -> bool:
+    """Whether this machine multiplies matrices faster in bfloat16 than in float32, as with AVX-512 BF16 or AMX: timed, not asked."""
 
-    def __init__(self, directory: Path, phase: str, recipe: Recipe, position: int = 0) -> None:
-        self.directory, self.phase, self.recipe, self.position = directory, phase, recipe, position
+    def seconds(dtype: torch.dtype) -> float:
+        a, b = torch.randn(rows, columns, dtype=dtype), torch.randn(columns, columns, dtype=dtype)
+        took = []
+        for _ in range(times):
+            started = time.monotonic()
+            F.linear(a, b)
+            took.append(time.monotonic() - started)
+        return min(took)
+
+    return seconds(torch.bfloat16) < seconds(torch.float32)
+
+
+class ShardStream:
+    """Packed rows of a phase, shard after shard, from a directory that may still be growing; starts over when all have been read.
+
+    place: (shards opened, rows taken of the last of them), to go on from.
+    """
+
+    def __init__(self, directory: Path, phase: str, recipe: Recipe) -> None:
+        self.directory, self.phase, self.recipe = directory, phase, recipe
+        self.place = 0, 0
         self._rows: Iterator[PackedRow] = iter(())
 
     def batch(self) -> list[PackedRow]:
@@ -132,22 +153,31 @@ class ShardStream:
         rows: list[PackedRow] = []
         while len(rows) < self.recipe.rows:
             row = next(self._rows, None)
+            opened, taken = self.place
             if row is None:
-                self._open_next()
+                self._open(opened)
+                self.place = opened + 1, 0
             else:
                 rows.append(row)
+                self.place = opened, taken + 1
         return rows
 
-    def _open_next(self) -> None:
+    def go_to(self, place: tuple[int, int]) -> None:
+        """Goes on from where another stream was."""
+        opened, taken = self.place = place
+        if opened:
+            self._open(opened - 1)
+            self._rows = islice(self._rows, taken, None)
+
+    def _open(self, number: int) -> None:
         shards = sorted(self.directory.glob(f"{self.phase}-*[0-9].npz"))
         if not shards:
             raise FileNotFoundError(
                 f"no shards of phase {self.phase!r} in {self.directory}: run the stage `text` first"
             )
-        documents = read_shard(shards[self.position % len(shards)])
-        Random(self.position).shuffle(documents)
+        documents = read_shard(shards[number % len(shards)])
+        Random(number).shuffle(documents)
         self._rows = pack(documents, length=self.recipe.row_tokens)
-        self.position += 1
 
 
 class Trainer:
@@ -171,7 +201,8 @@ class Trainer:
         self.average.load_state_dict(self.model.state_dict())
         matrices = [p for n, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in n]
         others = [p for n, p in self.model.named_parameters() if p.ndim != 2 or "embed" in n]
-        self.muon = Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay)
+        products = torch.bfloat16 if recipe.bfloat16 else torch.float32
+        self.muon = Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay, products=products)
         self.adam = torch.optim.AdamW(others, lr=recipe.embedding_lr, betas=(0.9, 0.95), weight_decay=0.0)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.streams = {p: ShardStream(data, p, recipe) for p in ("read", "answer")}
@@ -191,7 +222,8 @@ class Trainer:
         factor = rate_factor(self.recipe, self.step, self.progress)
         for optimizer, rate in ((self.muon, self.recipe.lr), (self.adam, self.recipe.embedding_lr)):
             optimizer.param_groups[0]["lr"] = rate * factor
-        loss = loss_of(self.model, batch)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.bfloat16):
+            loss = loss_of(self.model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.muon.step()
@@ -217,7 +249,7 @@ class Trainer:
             "muon": self.muon.state_dict(),
             "adam": self.adam.state_dict(),
             "counters": (self.step, self.tokens, self.seconds),
-            "positions": {p: s.position for p, s in self.streams.items()},
+            "places": {p: s.place for p, s in self.streams.items()},
         }
         torch.save(state, self.work / "checkpoint.part")
         (self.work / "checkpoint.part").rename(self.work / "checkpoint.pt")
@@ -229,8 +261,8 @@ class Trainer:
         self.muon.load_state_dict(state["muon"])
         self.adam.load_state_dict(state["adam"])
         self.step, self.tokens, self.seconds = state["counters"]
-        for phase, position in state["positions"].items():
-            self.streams[phase].position = position
+        for phase, place in state["places"].items():
+            self.streams[phase].go_to(place)
 
     def export(self, directory: Path) -> None:
         """The averaged weights in bfloat16 as a Hugging Face directory (the tokenizer is already there)."""
@@ -305,10 +337,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--evaluate-minutes", type=float, default=12.0)
     parser.add_argument("--save-minutes", type=float, default=5.0)
+    parser.add_argument(
+        "--bfloat16",
+        action=argparse.BooleanOptionalAction,
+        help="matrix products in bfloat16, weights in float32; by default where that is faster",
+    )
     for name, value in asdict(Recipe()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+        if name != "bfloat16":
+            parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
+    if args.bfloat16 is None:
+        args.bfloat16 = bfloat16_is_faster()
     recipe = Recipe(**{name: getattr(args, name) for name in asdict(Recipe())})
     trainer = Trainer(recipe, args.bundle, args.data, args.work, args.minutes, start=args.start)
     run(trainer, evaluate_minutes=args.evaluate_minutes, save_minutes=args.save_minutes, export_to=args.bundle / "lm")

@@ -154,8 +154,8 @@ _READ_WORLDS: Mixture = {
 tenth of a spoken turn there."""
 
 _REST: Mixture = {
-    "talk": 0.15, "facts": 0.15, "sums": 0.15, "counting": 0.08, "comparing": 0.06, "calendar": 0.06, "capitals": 0.07, "colours": 0.05, "opposites": 0.06,
-    "times": 0.08, "spelling": 0.03, "follow_up": 0.06,
+    "talk": 0.18, "facts": 0.13, "sums": 0.15, "counting": 0.10, "comparing": 0.08, "calendar": 0.05, "capitals": 0.07, "colours": 0.04, "opposites": 0.05,
+    "times": 0.07, "spelling": 0.03, "follow_up": 0.05,
 }  # fmt: skip
 
 
@@ -235,12 +235,12 @@ class Composer:
         return exchange.question if listen else exchange.answer
 
     def _pair(self, rng: Random, sentence: str, *, listen: bool) -> Document:
-        """ASR (units, then text) or TTS (text, then units) of one sentence."""
+        """ASR (units, then text) or TTS (text, then units) of one sentence; what was heard ends where the answer would begin, never in silence."""
         r, document = self.renderer, Document()
         document.add([r.bos], 0)
         if listen:
             document.add(r.speech(self.noise.hear(rng, list(spoken_units(sentence)))), 0)
-            document.add([r.question, *r.text.encode(f": {sentence}"), r.end_of_turn], TEXT_WEIGHT)
+            document.add([r.question, *r.text.encode(f": {sentence}; "), r.answer], TEXT_WEIGHT)
         else:
             document.add([r.answer, *r.text.encode(f": {sentence}"), r.speech_start], 0)
             document.add((r.unit[u] for u in spoken_units(sentence)), UNIT_WEIGHT)

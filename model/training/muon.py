@@ -1,6 +1,7 @@
 """Muon for the hidden matrices (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/): momentum, then the nearest orthogonal matrix.
 
-Matrices of the same shape are orthogonalised in one batch, in float32: bfloat16 matrix products are slower than float32 on CPUs without AMX.
+Matrices of the same shape are orthogonalised in one batch. The products may be of bfloat16, which the iteration bears: faster on CPUs with AVX-512
+BF16 or AMX, slower on others.
 """
 
 from __future__ import annotations
@@ -27,12 +28,18 @@ def orthogonalized(matrices: Tensor, *, steps: int = 4) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """lr is that of AdamW: an update has the root mean square 0.2·lr (arXiv 2502.16982, section 2.2)."""
+    """lr is that of AdamW: an update has the root mean square 0.2·lr (arXiv 2502.16982, section 2.2); products: of the iteration."""
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 3e-3, momentum: float = 0.95, weight_decay: float = 0.01
+        self,
+        params: Iterable[Tensor],
+        lr: float = 3e-3,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
+        products: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._products = products
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:
@@ -52,7 +59,7 @@ class Muon(torch.optim.Optimizer):
             momentum = state.setdefault("momentum", torch.zeros_like(p))
             momentum.lerp_(p.grad, 1 - group["momentum"])
             directions.append(p.grad.lerp(momentum, group["momentum"]))
-        updates = orthogonalized(torch.stack(directions))
+        updates = orthogonalized(torch.stack(directions).to(self._products)).float()
         scale = 0.2 * max(params[0].shape) ** 0.5
         for p, update in zip(params, updates, strict=True):
             p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * scale)

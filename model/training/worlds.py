@@ -174,7 +174,7 @@ def counting(rng: Random, q: Lang, a: Lang) -> Exchange:
     """Count up or down between two numbers, at most eleven of them."""
     low = rng.randint(1, 20) if rng.random() < 0.8 else rng.randint(20, 90)
     first, last = low, low + rng.randint(2, 10)
-    if rng.random() < 0.25:
+    if rng.random() < 0.35:
         first, last = last, first
     if first > last or rng.random() < 0.7:
         question, _ = _ask(rng, _COUNT, q, a=number(first, q), b=number(last, q))

@@ -148,3 +148,9 @@ def test_shards_give_the_documents_back(tmp_path: Path) -> None:
     (a, wa), (b, wb) = lm_data.read_shard(tmp_path / "read-0000.npz")
     assert (a.tolist(), wa.tolist(), b.tolist(), wb.tolist()) == ([1, 2, 3], [0, 0, 2], [300], [1])
     assert [p.name for p in tmp_path.iterdir()] == ["read-0000.npz"]
+
+
+def test_what_is_heard_ends_where_the_answer_would_begin(renderer: Renderer) -> None:
+    document = Composer(renderer, UnitNoise(), "answer")._pair(Random(0), "Two plus three is five.", listen=True)
+    assert spelled(renderer, document.ids).endswith("[question]: Two plus three is five.; [answer]")
+    assert document.weights[-1] == lm_data.TEXT_WEIGHT
