@@ -32,7 +32,7 @@ from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import get_last_checkpoint
 
 from model.evaluation.report import file_hash
-from model.training.lm_data import PackedRow, pack, read_shard
+from model.training.lm_data import PackedRow, pack, pack_row, read_shard
 from model.training.manifests import kept_lines
 
 IGNORED = -100
@@ -91,7 +91,7 @@ def _value(text: str) -> Any:
 
 
 class PackedDocuments(Dataset):  # type: ignore[type-arg]
-    """Rows of documents from shards, packed once, in an order that depends on the seed alone."""
+    """Rows of documents from shards, packed once, in an order that depends on the seed alone. In memory is what the shards hold, five bytes a token."""
 
     def __init__(self, shards: Iterable[Path], row_tokens: int, seed: int) -> None:
         documents = [document for path in sorted(shards) for document in read_shard(path)]
@@ -99,17 +99,17 @@ class PackedDocuments(Dataset):  # type: ignore[type-arg]
             raise ValueError("there are no documents: run `python -m model.training prepare` first")
         self.left_out = sum(len(ids) > row_tokens for ids, _ in documents)
         Random(seed).shuffle(documents)
+        self._row_tokens = row_tokens
         self._rows = list(pack(documents, length=row_tokens))
         if not self._rows:
             raise ValueError(f"every document is longer than a row of {row_tokens} tokens")
-        self.largest = max(int(row.ids.max()) for row in self._rows)
-        self.learned = sum(int((row.weights > 0).sum()) for row in self._rows)
+        self.largest = max(int(ids.max()) for row in self._rows for ids, _ in row)
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return row_tensors(self._rows[index])
+        return row_tensors(pack_row(self._rows[index], self._row_tokens))
 
 
 def row_tensors(row: PackedRow) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from model.training.g2p import to_ids
-from model.training.lm_data import PackedRow, Renderer, load_renderer, pack, read_shard
+from model.training.lm_data import PackedRow, Renderer, load_renderer, pack, pack_row, read_shard
 from model.training.lm_eval import evaluate
 from model.training.muon import Muon
 
@@ -177,7 +177,8 @@ class ShardStream:
             )
         documents = read_shard(shards[number % len(shards)])
         Random(number).shuffle(documents)
-        self._rows = pack(documents, length=self.recipe.row_tokens)
+        length = self.recipe.row_tokens
+        self._rows = (pack_row(row, length) for row in pack(documents, length=length))
 
 
 class Trainer:

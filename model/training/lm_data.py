@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -28,7 +29,7 @@ from model.training.text_tokenizer import build_tokenizer, save_tokenizer
 from model.training.worlds import LANGS, WORLDS, Exchange, Lang, chat_sentences, draw, interpret, number
 
 TEXT_WEIGHT, UNIT_WEIGHT = 2, 1
-Ids = NDArray[np.uint16]
+Ids = NDArray[np.uint32]
 Weights = NDArray[np.uint8]
 
 
@@ -281,17 +282,20 @@ def typed(rng: Random, question: str) -> str:
 
 def write_shard(path: Path, documents: Iterable[Document]) -> int:
     """Stores documents end to end (`ids`, `weights`, `starts`); returns the number of tokens. Appears all at once."""
-    rows = list(documents)
-    lengths = [len(d.ids) for d in rows]
+    ids, weights, starts = array("I"), array("B"), [0]
+    for document in documents:
+        ids.extend(document.ids)
+        weights.extend(document.weights)
+        starts.append(len(ids))
     unfinished = path.with_suffix(".part.npz")
     np.savez(
         unfinished,
-        ids=np.fromiter((i for d in rows for i in d.ids), np.uint16),
-        weights=np.fromiter((w for d in rows for w in d.weights), np.uint8),
-        starts=np.cumsum([0, *lengths]).astype(np.int64),
+        ids=np.frombuffer(ids, np.uint32),
+        weights=np.frombuffer(weights, np.uint8),
+        starts=np.array(starts, np.int64),
     )
     unfinished.rename(path)
-    return sum(lengths)
+    return len(ids)
 
 
 def read_shard(path: Path) -> list[tuple[Ids, Weights]]:
@@ -303,7 +307,7 @@ def read_shard(path: Path) -> list[tuple[Ids, Weights]]:
 
 @dataclass(frozen=True)
 class PackedRow:
-    """Documents packed into one row without padding between them.
+    """Documents in one row without padding between them.
 
     ids, positions (from 0 in each document), documents (index, -1 = padding at the end): int64 [T]; targets: the next id in the same
     document; weights: float32 [T] of predicting it (0 at a document's last token).
@@ -316,8 +320,10 @@ class PackedRow:
     weights: NDArray[np.float32]
 
 
-def pack(documents: Iterable[tuple[Ids, Weights]], *, length: int, lookahead: int = 64) -> Iterator[PackedRow]:
-    """Rows of `length` tokens: of the next `lookahead` documents the longest that fits is taken. Longer documents are left out."""
+def pack(
+    documents: Iterable[tuple[Ids, Weights]], *, length: int, lookahead: int = 64
+) -> Iterator[list[tuple[Ids, Weights]]]:
+    """What goes into one row of `length` tokens, row after row: of the next `lookahead` documents the longest that fits. Longer ones are left out."""
     source = (d for d in documents if len(d[0]) <= length)
     waiting: list[tuple[Ids, Weights]] = []
     row: list[tuple[Ids, Weights]] = []
@@ -328,7 +334,7 @@ def pack(documents: Iterable[tuple[Ids, Weights]], *, length: int, lookahead: in
             break
         fitting = [i for i, d in enumerate(waiting) if len(d[0]) <= room]
         if not fitting:
-            yield pack_row(row, length)
+            yield row
             row, room = [], length
             continue
         # the first in a fresh row is taken in order, so that long documents do not wait forever
@@ -336,10 +342,10 @@ def pack(documents: Iterable[tuple[Ids, Weights]], *, length: int, lookahead: in
         row.append(waiting.pop(best))
         room -= len(row[-1][0])
     if row:
-        yield pack_row(row, length)
+        yield row
 
 
-def pack_row(documents: list[tuple[Ids, Weights]], length: int) -> PackedRow:
+def pack_row(documents: Sequence[tuple[Ids, Weights]], length: int) -> PackedRow:
     """One row of documents whose lengths add up to at most `length`."""
     ids, positions, owner = (np.zeros(length, np.int64), np.zeros(length, np.int64), np.full(length, -1, np.int64))
     targets, weights = np.zeros(length, np.int64), np.zeros(length, np.float32)

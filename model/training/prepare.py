@@ -21,15 +21,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, closing, nullcontext
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
-import numpy as np
-
 from model.bundle import find_bundle
 from model.evaluation.report import file_hash
-from model.training.lm_data import Document
+from model.training.lm_data import Document, write_shard
 from model.training.manifests import ManifestError, Row, kept_lines, read_manifest, read_recording, turn_before
 from model.training.rendering import VARIANTS, Scribe, Segment, Variant
 from model.training.segments import segments
@@ -170,17 +169,16 @@ def lost(rows: Sequence[Row]) -> list[Path]:
     return [path for path in named if not path.is_file()]
 
 
-def write_documents(path: Path, rows: Sequence[Document]) -> int:
-    """Documents end to end, as `lm_data.read_shard` reads them; ids take 32 bits. Returns the number of tokens."""
-    part = path.with_suffix(".part.npz")
-    np.savez(
-        part,
-        ids=np.fromiter((i for d in rows for i in d.ids), np.uint32),
-        weights=np.fromiter((w for d in rows for w in d.weights), np.uint8),
-        starts=np.cumsum([0, *(len(d.ids) for d in rows)]).astype(np.int64),
-    )
-    part.rename(path)
-    return sum(len(d.ids) for d in rows)
+def write_documents(directory: Path, name: str, documents: Iterator[Document], *, each: int) -> str:
+    """Shards `NAME-0.npz`, `NAME-1.npz`, … of at most `each` documents, in place of what an earlier run left; tells what was written."""
+    shards: list[Path] = []
+    made = tokens = 0
+    while some := list(islice(documents, each)):
+        shards.append(directory / f"{name}-{len(shards)}.npz")
+        made, tokens = made + len(some), tokens + write_shard(shards[-1], some)
+    for old in set(directory.glob(f"{name}-*[0-9].npz")) - set(shards):
+        old.unlink()
+    return f"{name}: {made} documents, {tokens} tokens"
 
 
 def _recordings(bundle: Any, out: Path) -> tuple[FromRecordings, Any]:
@@ -212,14 +210,15 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--units", choices=("audio", "text"), default="audio")
     parser.add_argument("--confusions", type=Path, help="measured confusions for --units text")
     parser.add_argument("--copies", type=int, default=1, help="documents a row, each with its own wording and noise")
+    parser.add_argument("--shard", type=int, default=20_000, help="documents a file, which are in memory at once")
     parser.add_argument("--segments", action="store_true", help="print how the answers are cut, and end")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("data/documents"))
     args = parser.parse_args(argv)
     if not any(getattr(args, task) for task in (("s2s",) if args.segments else TASKS)):
         parser.error("--segments needs --s2s" if args.segments else f"nothing to prepare: give --{', --'.join(TASKS)}")
-    if args.copies < 1 or not 0 <= args.typed <= 1:
-        parser.error("--copies is at least 1, --typed a share from 0 to 1")
+    if args.copies < 1 or args.shard < 1 or not 0 <= args.typed <= 1:
+        parser.error("--copies and --shard are at least 1, --typed a share from 0 to 1")
     return args
 
 
@@ -259,9 +258,9 @@ def _prepare(args: argparse.Namespace) -> None:
     with closing(stage) if stage is not None else nullcontext():
         for task, rows in manifests.items():
             if rows:
-                made = list(documents(scribe, source, task, rows * args.copies, rng, args.variant, args.typed))
+                made = documents(scribe, source, task, rows * args.copies, rng, args.variant, args.typed)
                 name = task if task != "s2s" else f"s2s-{args.variant}"
-                print(f"{name}: {len(made)} documents, {write_documents(args.out / f'{name}-0.npz', made)} tokens")
+                print(write_documents(args.out, name, made, each=args.shard))
 
 
 if __name__ == "__main__":

@@ -123,8 +123,8 @@ def test_what_is_only_understood_ends_where_the_answer_would_be_spoken(renderer:
 
 
 def test_packed_rows_predict_the_next_id_within_a_document_only() -> None:
-    a = np.array([5, 6, 7], np.uint16), np.array([0, 2, 1], np.uint8)
-    b = np.array([8, 9], np.uint16), np.array([0, 2], np.uint8)
+    a = np.array([5, 6, 7], np.uint32), np.array([0, 2, 1], np.uint8)
+    b = np.array([8, 9], np.uint32), np.array([0, 2], np.uint8)
     row = pack_row([a, b], 6)
     assert row.ids.tolist() == [5, 6, 7, 8, 9, 0]
     assert row.positions.tolist() == [0, 1, 2, 0, 1, 0]
@@ -136,8 +136,8 @@ def test_packed_rows_predict_the_next_id_within_a_document_only() -> None:
 def test_packing_keeps_every_document_that_fits_once() -> None:
     rng = Random(0)
     lengths = [rng.randint(2, 60) for _ in range(500)]
-    documents = [(np.full(n, i, np.uint16), np.ones(n, np.uint8)) for i, n in enumerate(lengths)]
-    rows = list(pack(documents, length=50))
+    documents = [(np.full(n, i, np.uint32), np.ones(n, np.uint8)) for i, n in enumerate(lengths)]
+    rows = [pack_row(row, 50) for row in pack(documents, length=50)]
     counted = np.bincount(np.concatenate([r.ids[r.documents >= 0] for r in rows]), minlength=500)
     assert counted.tolist() == [n if n <= 50 else 0 for n in lengths]
     assert sum(n for n in lengths if n <= 50) / (50 * len(rows)) > 0.95

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -13,7 +14,7 @@ import pytest
 import soundfile
 
 from model.profile import Profile
-from model.training.lm_data import read_shard
+from model.training.lm_data import Document, read_shard
 from model.training.manifests import ManifestError, Row
 from model.training.prepare import FromRecordings, FromText, beside, documents, main, write_documents
 from model.training.rendering import Scribe
@@ -51,16 +52,22 @@ def test_rows_become_documents(tmp_path: Path, recording: Path, large_profile: P
     row = Row("Hi?", "en", "anna", recording, {"answer": "Yes.", "answer_language": "zh", "answer_audio": ["a.wav"]})
     made = list(documents(scribe, units, "s2s", [beside(tmp_path / "m.jsonl", row)], Random(0), "interleaved"))
     made += documents(scribe, units, "asr", [row], Random(0), "interleaved")
-    path = tmp_path / "x-0.npz"
-    write_documents(path, made)
-    assert [(ids.tolist(), weights.tolist()) for ids, weights in read_shard(path)] == [(d.ids, d.weights) for d in made]
+    assert write_documents(tmp_path, "x", iter(made), each=20).startswith("x: 2 documents, ")
+    read = [(ids.tolist(), weights.tolist()) for ids, weights in read_shard(tmp_path / "x-0.npz")]
+    assert read == [(d.ids, d.weights) for d in made]
 
 
-def test_ids_above_65535_are_kept(tmp_path: Path) -> None:
-    from model.training.lm_data import Document
+def test_documents_are_written_shard_after_shard_and_those_of_an_earlier_run_go(tmp_path: Path) -> None:
+    def some(count: int) -> Iterator[Document]:
+        return (Document([132_355, number], [0, 1]) for number in range(count))  # the ids of the 8B need 32 bits
 
-    write_documents(tmp_path / "x.npz", [Document([132_355, 7], [0, 1])])
-    assert read_shard(tmp_path / "x.npz")[0][0].tolist() == [132_355, 7]
+    assert write_documents(tmp_path, "asr", some(5), each=2) == "asr: 5 documents, 10 tokens"
+    (tmp_path / "asr-mine.npz").touch()
+    write_documents(tmp_path, "asr", some(3), each=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["asr-0.npz", "asr-1.npz", "asr-mine.npz"]
+    assert [ids.tolist() for n in (0, 1) for ids, _ in read_shard(tmp_path / f"asr-{n}.npz")] == [
+        [132_355, n] for n in range(3)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +124,7 @@ def test_a_language_without_wording_or_sounds_is_told(
     [
         ([], "nothing to prepare: give --asr, --tts"),
         (["--segments", "--asr", "{m}"], "--segments needs --s2s"),
-        (["--asr", "{m}", "--copies", "0"], "--copies is at least 1"),
+        (["--asr", "{m}", "--copies", "0"], "--copies and --shard are at least 1"),
         (["--asr", "{m}"], r"2 recordings are not there, the first of them .*1\.wav"),
         (["--asr", "{m}", "--units", "text", "--bundle", "nowhere"], "there is no bundle 'nowhere'"),
         (["--asr", "{m}", "--units", "text", "--confusions", "no.json"], r"no\.json"),
