@@ -28,6 +28,7 @@ from model.training.g2p import to_ids
 from model.training.lm_data import PackedRow, Renderer, load_renderer, pack, pack_row, read_shard
 from model.training.lm_eval import evaluate
 from model.training.muon import Muon
+from model.training.precision import bfloat16_is_faster, products
 
 LOG_EVERY = 20
 AVERAGE_DECAY = 0.99
@@ -122,21 +123,6 @@ def rate_factor(recipe: Recipe, step: int, progress: float) -> float:
     return warm * min(1.0, max(0.0, 1.0 - progress) / recipe.decay_share)
 
 
-def bfloat16_is_faster(*, rows: int = 1024, columns: int = 512, times: int = 8) -> bool:
-    """Whether this machine multiplies matrices faster in bfloat16 than in float32, as with AVX-512 BF16 or AMX: timed, not asked."""
-
-    def seconds(dtype: torch.dtype) -> float:
-        a, b = torch.randn(rows, columns, dtype=dtype), torch.randn(columns, columns, dtype=dtype)
-        took = []
-        for _ in range(times):
-            started = time.monotonic()
-            F.linear(a, b)
-            took.append(time.monotonic() - started)
-        return min(took)
-
-    return seconds(torch.bfloat16) < seconds(torch.float32)
-
-
 class ShardStream:
     """Packed rows of a phase, shard after shard, from a directory that may still be growing; starts over when all have been read.
 
@@ -202,8 +188,8 @@ class Trainer:
         self.average.load_state_dict(self.model.state_dict())
         matrices = [p for n, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in n]
         others = [p for n, p in self.model.named_parameters() if p.ndim != 2 or "embed" in n]
-        products = torch.bfloat16 if recipe.bfloat16 else torch.float32
-        self.muon = Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay, products=products)
+        rounded = torch.bfloat16 if recipe.bfloat16 else torch.float32
+        self.muon = Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay, products=rounded)
         self.adam = torch.optim.AdamW(others, lr=recipe.embedding_lr, betas=(0.9, 0.95), weight_decay=0.0)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.streams = {p: ShardStream(data, p, recipe) for p in ("read", "answer")}
@@ -223,7 +209,7 @@ class Trainer:
         factor = rate_factor(self.recipe, self.step, self.progress)
         for optimizer, rate in ((self.muon, self.recipe.lr), (self.adam, self.recipe.embedding_lr)):
             optimizer.param_groups[0]["lr"] = rate * factor
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.bfloat16):
+        with products(self.recipe.bfloat16):
             loss = loss_of(self.model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -31,6 +31,7 @@ from model.encoder import FRAME_SAMPLES, SAMPLE_RATE, EncoderConfig, UnitEncoder
 from model.evaluation.scores import distance
 from model.training.average import young_average
 from model.training.g2p import ENGLISH_PHONES, INITIALS, INVENTORY, SIL, UNIT_ID, is_tone_unit, toneless
+from model.training.precision import products
 from model.training.spoil import coloured_noise, mix, spoil
 
 Pcm = npt.NDArray[np.float32]
@@ -232,7 +233,9 @@ def _loss(head: UnitHead, items: list[_Item], rng: np.random.Generator, *, ctc: 
             at = int(rng.integers(0, max(1, len(row) - 8)))
             row[at : at + int(rng.integers(0, 8))] = 0
     features *= torch.empty(len(items), 1, features.shape[-1]).bernoulli_(0.9) / 0.9  # whole channels
-    logits = head(features)
+    with products():
+        logits = head(features)
+    logits = logits.float()
     frame = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100, label_smoothing=0.05)
     if ctc == 0.0:
         return frame

@@ -30,6 +30,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from model.training.average import young_average
 from model.training.g2p import ENGLISH_IDS, INVENTORY, is_tone_unit, toneless
+from model.training.precision import products
 from model.training.synth import ENGLISH_VOICE, MANDARIN_VOICE
 from model.training.vocoder_losses import Adversary, SpectralLoss
 from model.training.vocoder_speech import CONFIG, EDGE, GAIN, VOICES, Item, load
@@ -199,7 +200,8 @@ def train_acoustics(speech: Path, work: Path, *, minutes: float, start: Path | N
     bar, rng = tqdm(mininterval=10), np.random.default_rng(trainer.step)
     while trainer.running:
         chosen = [items[i] for i in rng.integers(0, len(items), batch)]
-        losses, _ = _acoustic_losses(trainer.module.train(), chosen, mean, scale)
+        with products():
+            losses, _ = _acoustic_losses(trainer.module.train(), chosen, mean, scale)
         trainer.update(sum(losses.values(), torch.zeros(())))
         bar.update()
         if trainer.step % 100 == 0 or not trainer.running:
@@ -286,7 +288,8 @@ def train_generator(
         starts = [int(rng.integers(0, max(1, len(inputs[i]) - frames))) for i in chosen]
         acoustics = torch.stack([_cut(inputs[i], a, frames) for i, a in zip(chosen, starts, strict=True)])
         truth = torch.stack([_cut(items[i].pcm, a * HOP, frames * HOP) for i, a in zip(chosen, starts, strict=True)])
-        made = waveform(generator.train(), acoustics, window)
+        with products():
+            made = waveform(generator.train(), acoustics, window)
         truth = truth[:, EDGE : EDGE + made.shape[1]]
         loss = loss_of(made, truth)
         shown = f"{loss.item():.3f}"
@@ -299,28 +302,42 @@ def train_generator(
             bar.write(f"step {trainer.step} {trainer.spent / 60:.1f} min loss {shown}")
 
 
-def train_joint(speech: Path, work: Path, *, minutes: float, adversary: bool, batch: int = 8, frames: int = 64) -> None:
-    """Units to waveforms on random cuts, the acoustics and the generator together."""
+def train_joint(
+    speech: Path,
+    work: Path,
+    *,
+    minutes: float,
+    adversary: bool,
+    start: Path | None = None,
+    batch: int = 8,
+    frames: int = 64,
+) -> None:
+    """Units to waveforms on random cuts, the acoustics and the generator together; a generator that was not trained here is that of `start`."""
     from tqdm import tqdm
 
     items = [i for i in load(speech) if VOICES[i.voice] in GAIN]
     mean, scale = _statistics(items, work)
     both = nn.ModuleDict({"acoustic": acoustic_model(), "generator": Generator(CONFIG)})
     both["acoustic"].load_state_dict(_averaged(work / "acoustics.pt"))
-    both["generator"].load_state_dict(_averaged(work / "generator.pt"))
+    if start is not None and not (work / "generator.pt").exists():
+        start_generator(both["generator"], start)
+    else:
+        both["generator"].load_state_dict(_averaged(work / "generator.pt"))
     trainer = Trainer("joint", both, work, minutes=minutes, rate=3e-4)
     judge = Trainer("adversary", Adversary(), work, minutes=minutes, rate=3e-4) if adversary else None
     loss_of = SpectralLoss(CONFIG)
     window, bar, rng = torch.hann_window(N_FFT), tqdm(mininterval=10), np.random.default_rng(trainer.step)
     while trainer.running:
         chosen = [items[i] for i in rng.integers(0, len(items), batch)]
-        losses, said = _acoustic_losses(both["acoustic"].train(), chosen, mean, scale)
+        with products():
+            losses, said = _acoustic_losses(both["acoustic"].train(), chosen, mean, scale)
         starts = [int(rng.integers(0, max(1, len(i.mel) - frames))) for i in chosen]
         acoustics = torch.stack(
             [_cut(s[: len(i.mel)], a, frames) for s, i, a in zip(said, chosen, starts, strict=True)]
         )
         truth = torch.stack([_cut(i.pcm, a * HOP, frames * HOP) for i, a in zip(chosen, starts, strict=True)])
-        made = waveform(both["generator"].train(), acoustics, window)  # type: ignore[arg-type]
+        with products():
+            made = waveform(both["generator"].train(), acoustics, window)  # type: ignore[arg-type]
         truth = truth[:, EDGE : EDGE + made.shape[1]]
         loss = loss_of(made, truth)
         shown = f"{loss.item():.3f} mel {losses['mel'].item():.3f}"
@@ -420,7 +437,7 @@ def main() -> None:
         how = {"predicted": args.predicted, "adversary": args.adversary}
         train_generator(args.speech, args.work, **budget, **how, start=args.start)
     elif args.step == "joint":
-        train_joint(args.speech, args.work, **budget, adversary=args.adversary)
+        train_joint(args.speech, args.work, **budget, adversary=args.adversary, start=args.start)
     else:
         export(args.work, args.out)
 

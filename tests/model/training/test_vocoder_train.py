@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from model.training import vocoder_train
@@ -58,3 +59,29 @@ def test_an_exported_vocoder_is_taken_apart_as_it_was(tmp_path: Path) -> None:
     assert torch.allclose(vectors(again)[said], vectors(first)[said], atol=0.01)
     assert vectors(again)[rare].norm() < vectors(first)[rare].norm(), "nothing is left of what was never said"
     assert not again["units"].embed.weight[rare].any()  # type: ignore[union-attr,index]
+
+
+def speech(directory: Path, count: int = 26) -> Path:
+    """Utterances of noise, as `synth` writes them."""
+    rng = np.random.default_rng(0)
+    directory.mkdir()
+    for number in range(count):
+        frames = np.array([12, 6, 7, 5, 20], np.int16)
+        np.savez(
+            directory / f"{number:06d}.npz",
+            pcm=rng.integers(-9000, 9000, 600 * int(frames.sum()), np.int16),
+            units=np.array([0, *rng.integers(1, CONFIG.n_units, 3), 0], np.int16),
+            frames=frames,
+            f0=np.full(2 * int(frames.sum()), 180, np.float16),
+            text=f"train\t{vocoder_train.ENGLISH_VOICE}\t1.00\tnoise",
+        )
+    return directory
+
+
+def test_training_goes_on_from_an_exported_vocoder_alone(tmp_path: Path) -> None:
+    bundle, work = Path("model/bundles/cslm-mini/vocoder"), tmp_path / "work"
+    said = speech(tmp_path / "speech")
+    vocoder_train.train_acoustics(said, work, minutes=1e-4, start=bundle, batch=2)
+    vocoder_train.train_joint(said, work, minutes=1e-4, adversary=False, start=bundle, batch=2)
+    vocoder_train.export(work, tmp_path / "out")
+    assert Vocoder.load(tmp_path / "out").decode([1, 2, 3]).size
