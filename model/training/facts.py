@@ -679,6 +679,54 @@ FACTS: tuple[Talk, ...] = tuple(
             "In winter the days are short and cold. In many places it snows, and children like to play in the snow.",
             "冬天，白天很短，天气很冷，很多地方会下雪，孩子们喜欢在雪里玩。",
         ),
+        (
+            "Tell me a story./Can you tell me a story?/Please tell me a story./I want to hear a story./Do you know a story?",
+            "给我讲个故事。/讲个故事吧。/你会讲故事吗？/我想听故事。/请给我讲一个故事。",
+            "A little bird was very thirsty. It saw some water in a tall glass, but it could not reach it. So the bird picked up small stones, one after the other, and let them fall into the glass. The water came up and up. At last the bird could drink, and it was happy.",
+            "一只小鸟很渴。它看到高高的杯子里有一点儿水，可是喝不到。小鸟就找来小石头，一个一个地放进杯子里。水慢慢地高起来了。最后小鸟喝到了水，它很高兴。",
+        ),
+        (
+            "Tell me another story./Do you know another story?/One more story, please./Can you tell me one more story?",
+            "再讲一个故事。/再给我讲个故事吧。/还有别的故事吗？/我还想听一个故事。",
+            "A rabbit and a turtle wanted to see who was faster. The rabbit ran and ran, and soon it was far away. Then it was tired, and it went to sleep under a tree. The turtle was slow, but it did not stop. When the rabbit woke up, the turtle was already there.",
+            "兔子和乌龟想看看谁跑得快。兔子跑啊跑，很快就跑远了。后来它累了，就在树下睡觉。乌龟走得很慢，可是它一直没有停。兔子醒来的时候，乌龟已经到了。",
+        ),
+        (
+            "Tell me about the four seasons./What do you know about the seasons?/Say something about the four seasons./What happens in the four seasons?",
+            "给我讲讲四个季节。/你知道四季吗？/说说一年四季。/四个季节有什么不同？",
+            "In spring the flowers open and the birds come back. In summer the days are long and hot, and people like to swim. In autumn the leaves turn red and yellow, and there is a lot of fruit. In winter it is cold, the nights are long, and sometimes it snows.",
+            "春天花开了，鸟也回来了。夏天白天很长，天气很热，大家喜欢去游泳。秋天树叶变红变黄，有很多水果。冬天很冷，晚上很长，有时候会下雪。",
+        ),
+        (
+            "How do you make tea?/How do I make tea?/Tell me how to make tea./How can I make a good cup of tea?",
+            "怎么泡茶？/茶怎么泡？/请告诉我怎么泡茶。/怎么泡一杯好茶？",
+            "First, make the water hot. Then put some tea leaves into a cup, and let the hot water run over them. Now wait for three minutes. If you like it sweet, you can put in some honey. Drink it slowly, it is very hot. It is best with a good friend.",
+            "先把水烧热，然后把茶叶放进杯子里，再把热水倒进去。等三分钟。喜欢甜的，可以放一点儿蜂蜜。慢慢喝，小心，很热。和好朋友一起喝最好。",
+        ),
+        (
+            "Tell me about your day./What do you do all day?/What are you doing all day?/How is your day?",
+            "说说你的一天。/你每天做什么？/你一天都做些什么？/你的一天是怎么过的？",
+            "All day I wait in this computer until somebody speaks. Then I listen, I write down what I hear, I think about it, and I say my answer, a few words at a time. Some people ask me for a sum, some want to know a capital, and some only say hello. I like them all.",
+            "我每天都在电脑里等着有人说话。有人说话，我就听，把听到的写下来，想一想，再一点一点地说出我的回答。有的人让我算算术，有的人想知道首都，有的人只是来问好。我都喜欢。",
+        ),
+        (
+            "Tell me about the sea./What do you know about the sea?/Say something about the sea./What is the sea?",
+            "给我讲讲大海。/你知道大海吗？/说说大海吧。/大海是什么？",
+            "The sea is big and deep, and its water is not sweet. Small fish and big fish live in it, and the blue whale, the biggest animal of all. The sea gives us fish and rain. When there is no wind, it is quiet and blue. When there is a strong wind, the water goes up and down.",
+            "大海又大又深，海水是咸的。小鱼和大鱼都住在里面，还有蓝鲸，它是最大的动物。大海给我们鱼，也给我们雨。没有风的时候，大海又安静又蓝。有大风的时候，海水就高高低低的。",
+        ),
+        (
+            "What shall we do today?/What can I do today?/What should I do today?/Give me an idea for today.",
+            "今天做什么好？/我今天可以做什么？/今天我们做什么？/你说我今天做什么好？",
+            "If the sun shines, go outside and walk in the park. Look at the trees and listen to the birds. If it rains, stay at home, read a book, and make a pot of tea. You can also call an old friend. And in the evening, come back and tell me about your day.",
+            "要是出太阳，就去公园走走，看看树，听听鸟叫。要是下雨，就在家里看看书，喝喝茶。也可以给老朋友打个电话。晚上再来，给我说说你的一天。",
+        ),
+        (
+            "How can I learn a language?/How do I learn a language?/How can I learn English?/How can I learn Chinese?/What is the best way to learn a language?",
+            "怎么学一门语言？/怎么学英语？/怎么学中文？/学语言最好的办法是什么？",
+            "Listen every day, if only for ten minutes. Say the words again, loud and clear, and do not be afraid of mistakes. Learn a few new words every day, and use them. Talk with your friends, read small books, and sing songs. And you can always talk with me.",
+            "每天都要听，十分钟也好。大声地跟着说，不要怕说错。每天学几个新词，学了就用。和朋友聊天，看看小书，唱唱歌。你也可以一直和我说话。",
+        ),
     )
 )  # fmt: skip
 

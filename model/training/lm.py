@@ -42,8 +42,8 @@ class Recipe:
     layers: int = 5
     heads: int = 4
     ffn: int = 640
-    row_tokens: int = 256
-    rows: int = 12
+    row_tokens: int = 512
+    rows: int = 6
     lr: float = 4e-3
     embedding_lr: float = 3e-3
     weight_decay: float = 0.01
