@@ -37,7 +37,7 @@ def test_the_sets_have_what_the_tables_need() -> None:
     assert [count["questions", d] for d in ("en→en", "zh→zh", "en→zh", "zh→en")] == [100] * 4
     assert min(count["repeat", d] for d in ("en→en", "zh→zh")) >= 40
     assert len({item.name for item in items}) == len(items)
-    for name in ("questions", "more", "read", "repeat", "people"):
+    for name in ("questions", "more", "long", "read", "repeat", "people"):
         assert all(row["source"] and row["licence"] for row in rows(name))
     sample = recorded(items)
     assert {item.task for item in sample} == {"read", "repeat", "question"}
@@ -52,7 +52,7 @@ def test_any_beginning_of_the_questions_is_balanced() -> None:
 
 @pytest.mark.usefixtures("_all_sentences")
 def test_no_voice_of_the_sets_is_in_the_plan_of_training_speech() -> None:
-    used = {row["speaker"] for name in ("questions", "more", "read", "repeat") for row in rows(name)}
+    used = {row["speaker"] for name in ("questions", "more", "long", "read", "repeat") for row in rows(name)}
     assert used == {voice for pair in VOICES.values() for voice in pair} == HELD_OUT_VOICES
     voices = ["af_heart", "zf_xiaoxiao", "bm_george", "zm_yunxi", *sorted(used)]
     pairs = [(f"今天是第{n}天。", f"It is day {n}.") for n in range(900)]
@@ -116,12 +116,14 @@ def test_no_question_of_the_sets_is_asked_in_training() -> None:
     asked = {
         (row["text"], row["reply_language"], str(row.get("before"))) for row in [*rows("questions"), *rows("more")]
     }
+    never = {row["text"] for row in rows("long")}
     rng = Random(6)
     for world in WORLDS:
         for _ in range(1500):
             e = draw(rng, world)
             before = None if e.before is None else list(e.before)
             assert (e.question, e.answer_lang, str(before)) not in asked
+            assert e.question not in never
 
 
 def test_bad_sets_are_told(tmp_path: Path) -> None:
