@@ -126,45 +126,42 @@ def rate_factor(recipe: Recipe, step: int, progress: float) -> float:
 class ShardStream:
     """Packed rows of a phase, shard after shard, from a directory that may still be growing; starts over when all have been read.
 
-    place: (shards opened, rows taken of the last of them), to go on from.
+    place: (name of the open shard, shards opened, rows taken of the last of them), to go on from.
     """
 
-    def __init__(self, directory: Path, phase: str, recipe: Recipe) -> None:
-        self.directory, self.phase, self.recipe = directory, phase, recipe
-        self.place = 0, 0
-        self._rows: Iterator[PackedRow] = iter(())
+    def __init__(self, directory: Path, phase: str, recipe: Recipe, place: tuple[str, int, int] = ("", 0, 0)) -> None:
+        self.directory, self.phase, self.recipe, self.place = directory, phase, recipe, place
+        self._rows: Iterator[PackedRow] | None = None
 
     def batch(self) -> list[PackedRow]:
         """The next rows."""
         rows: list[PackedRow] = []
+        name, opened, taken = self.place
+        if self._rows is None:
+            self._rows = islice(self._read(name, opened), taken, None) if opened else iter(())
         while len(rows) < self.recipe.rows:
             row = next(self._rows, None)
-            opened, taken = self.place
             if row is None:
-                self._open(opened)
-                self.place = opened + 1, 0
+                name, opened, taken = self._next(opened), opened + 1, 0
+                self._rows = self._read(name, opened)
             else:
                 rows.append(row)
-                self.place = opened, taken + 1
+                taken += 1
+        self.place = name, opened, taken
         return rows
 
-    def go_to(self, place: tuple[int, int]) -> None:
-        """Goes on from where another stream was."""
-        opened, taken = self.place = place
-        if opened:
-            self._open(opened - 1)
-            self._rows = islice(self._rows, taken, None)
-
-    def _open(self, number: int) -> None:
-        shards = sorted(self.directory.glob(f"{self.phase}-*[0-9].npz"))
+    def _next(self, opened: int) -> str:
+        shards = sorted(path.name for path in self.directory.glob(f"{self.phase}-*[0-9].npz"))
         if not shards:
             raise FileNotFoundError(
                 f"no shards of phase {self.phase!r} in {self.directory}: run the stage `text` first"
             )
-        documents = read_shard(shards[number % len(shards)])
-        Random(number).shuffle(documents)
-        length = self.recipe.row_tokens
-        self._rows = (pack_row(row, length) for row in pack(documents, length=length))
+        return shards[opened % len(shards)]
+
+    def _read(self, name: str, opened: int) -> Iterator[PackedRow]:
+        documents, length = read_shard(self.directory / name), self.recipe.row_tokens
+        Random(opened).shuffle(documents)
+        return (pack_row(row, length) for row in pack(documents, length=length))
 
 
 class Trainer:
@@ -188,8 +185,8 @@ class Trainer:
         self.average.load_state_dict(self.model.state_dict())
         matrices = [p for n, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in n]
         others = [p for n, p in self.model.named_parameters() if p.ndim != 2 or "embed" in n]
-        rounded = torch.bfloat16 if recipe.bfloat16 else torch.float32
-        self.muon = Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay, products=rounded)
+        dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
+        self.muon = Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay, dtype=dtype)
         self.adam = torch.optim.AdamW(others, lr=recipe.embedding_lr, betas=(0.9, 0.95), weight_decay=0.0)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.streams = {p: ShardStream(data, p, recipe) for p in ("read", "answer")}
@@ -243,13 +240,16 @@ class Trainer:
 
     def _load(self, path: Path) -> None:
         state: dict[str, Any] = torch.load(path, weights_only=True)
+        before = state["recipe"]["row_tokens"]
+        if before != self.recipe.row_tokens:
+            raise ValueError(f"{path.parent} holds a run on rows of {before} tokens, not of {self.recipe.row_tokens}")
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.muon.load_state_dict(state["muon"])
         self.adam.load_state_dict(state["adam"])
         self.step, self.tokens, self.seconds = state["counters"]
         for phase, place in state["places"].items():
-            self.streams[phase].go_to(place)
+            self.streams[phase].place = place
 
     def export(self, directory: Path) -> None:
         """The averaged weights in bfloat16 as a Hugging Face directory (the tokenizer is already there)."""

@@ -236,7 +236,7 @@ class Composer:
         return exchange.question if listen else exchange.answer
 
     def _pair(self, rng: Random, sentence: str, *, listen: bool) -> Document:
-        """ASR (units, then text) or TTS (text, then units) of one sentence; what was heard ends where the answer would begin, never in silence."""
+        """ASR (units, then text) or TTS (text, then units) of one sentence; what was heard ends with the answer's marker, as in a turn."""
         r, document = self.renderer, Document()
         document.add([r.bos], 0)
         if listen:

@@ -25,7 +25,7 @@ from model.training.worlds import WORLDS, Exchange, draw
 
 HELD_OUT = Path(__file__).with_name("heldout.json")
 PER_DIRECTION = 2
-MAX_NEW_TOKENS = 260
+MAX_NEW_TOKENS = 384
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def orthogonalized(matrices: Tensor, *, steps: int = 4) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """lr is that of AdamW: an update has the root mean square 0.2·lr (arXiv 2502.16982, section 2.2); products: of the iteration."""
+    """lr is that of AdamW: an update has the root mean square 0.2·lr (arXiv 2502.16982, section 2.2); dtype: that of the Newton–Schulz iteration."""
 
     def __init__(
         self,
@@ -36,10 +36,10 @@ class Muon(torch.optim.Optimizer):
         lr: float = 3e-3,
         momentum: float = 0.95,
         weight_decay: float = 0.01,
-        products: torch.dtype = torch.float32,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        self._products = products
+        self._dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:
@@ -59,7 +59,7 @@ class Muon(torch.optim.Optimizer):
             momentum = state.setdefault("momentum", torch.zeros_like(p))
             momentum.lerp_(p.grad, 1 - group["momentum"])
             directions.append(p.grad.lerp(momentum, group["momentum"]))
-        updates = orthogonalized(torch.stack(directions).to(self._products)).float()
+        updates = orthogonalized(torch.stack(directions).to(self._dtype)).float()
         scale = 0.2 * max(params[0].shape) ** 0.5
         for p, update in zip(params, updates, strict=True):
             p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * scale)

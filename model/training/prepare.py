@@ -18,10 +18,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, closing, nullcontext
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -170,14 +172,25 @@ def lost(rows: Sequence[Row]) -> list[Path]:
 
 
 def write_documents(directory: Path, name: str, documents: Iterator[Document], *, each: int) -> str:
-    """Shards `NAME-0.npz`, `NAME-1.npz`, … of at most `each` documents, in place of what an earlier run left; tells what was written."""
-    shards: list[Path] = []
+    """Shards `NAME-0.npz`, `NAME-1.npz`, … of at most `each` documents; tells what was written.
+
+    They take the place of an earlier run's when all are there: an error half way leaves what was.
+    """
+    unfinished = directory / f"{name}.part"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
     made = tokens = 0
-    while some := list(islice(documents, each)):
-        shards.append(directory / f"{name}-{len(shards)}.npz")
-        made, tokens = made + len(some), tokens + write_shard(shards[-1], some)
-    for old in set(directory.glob(f"{name}-*[0-9].npz")) - set(shards):
-        old.unlink()
+    for number in count():
+        some = list(islice(documents, each))
+        if not some:
+            break
+        made, tokens = made + len(some), tokens + write_shard(unfinished / f"{name}-{number}.npz", some)
+    for old in directory.glob(f"{name}-*.npz"):
+        if re.fullmatch(r"[0-9]+", old.stem.removeprefix(f"{name}-")):
+            old.unlink()
+    for shard in unfinished.iterdir():
+        shard.rename(directory / shard.name)
+    unfinished.rmdir()
     return f"{name}: {made} documents, {tokens} tokens"
 
 
@@ -210,15 +223,15 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--units", choices=("audio", "text"), default="audio")
     parser.add_argument("--confusions", type=Path, help="measured confusions for --units text")
     parser.add_argument("--copies", type=int, default=1, help="documents a row, each with its own wording and noise")
-    parser.add_argument("--shard", type=int, default=20_000, help="documents a file, which are in memory at once")
+    parser.add_argument("--documents", type=int, default=20_000, help="documents a shard, which are in memory at once")
     parser.add_argument("--segments", action="store_true", help="print how the answers are cut, and end")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("data/documents"))
     args = parser.parse_args(argv)
     if not any(getattr(args, task) for task in (("s2s",) if args.segments else TASKS)):
         parser.error("--segments needs --s2s" if args.segments else f"nothing to prepare: give --{', --'.join(TASKS)}")
-    if args.copies < 1 or args.shard < 1 or not 0 <= args.typed <= 1:
-        parser.error("--copies and --shard are at least 1, --typed a share from 0 to 1")
+    if args.copies < 1 or args.documents < 1 or not 0 <= args.typed <= 1:
+        parser.error("--copies and --documents are at least 1, --typed a share from 0 to 1")
     return args
 
 
@@ -260,7 +273,7 @@ def _prepare(args: argparse.Namespace) -> None:
             if rows:
                 made = documents(scribe, source, task, rows * args.copies, rng, args.variant, args.typed)
                 name = task if task != "s2s" else f"s2s-{args.variant}"
-                print(write_documents(args.out, name, made, each=args.shard))
+                print(write_documents(args.out, name, made, each=args.documents))
 
 
 if __name__ == "__main__":

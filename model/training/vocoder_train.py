@@ -171,11 +171,13 @@ def start_acoustics(model: nn.ModuleDict, directory: Path, said: Tensor) -> None
         table[toned] = (own * (said / (said + _RARE))[:, None])[toned]
 
 
-def start_generator(generator: Generator, directory: Path) -> None:
-    """Weights of an exported vocoder into `generator`."""
+def start_generator(generator: Generator, directory: Path, statistics: tuple[Tensor, Tensor]) -> None:
+    """Weights of an exported vocoder into `generator`, with mean and scale of the mel as the acoustics have them."""
     weights = load_file(directory / "vocoder.safetensors")
     prefix = "generator."
     generator.load_state_dict({k.removeprefix(prefix): v.float() for k, v in weights.items() if k.startswith(prefix)})
+    generator.mel_mean.copy_(statistics[0])
+    generator.mel_scale.copy_(statistics[1])
 
 
 def hidden_states(model: Any, units: Tensor, voices: Tensor) -> tuple[Tensor, Tensor]:
@@ -276,9 +278,10 @@ def train_generator(
         inputs = [torch.cat([s[:, :-2], t[:, -2:]], dim=1) for s, t in zip(said, inputs, strict=True)]
     generator = Generator(CONFIG)
     if start is not None:
-        start_generator(generator, start)
-    generator.mel_mean.copy_(mean)
-    generator.mel_scale.copy_(scale)
+        start_generator(generator, start, (mean, scale))
+    else:
+        generator.mel_mean.copy_(mean)
+        generator.mel_scale.copy_(scale)
     trainer = Trainer("generator", generator, work, minutes=minutes, rate=4e-4 if adversary else 8e-4)
     judge = Trainer("adversary", Adversary(), work, minutes=minutes, rate=4e-4) if adversary else None
     loss_of = SpectralLoss(CONFIG)
@@ -288,8 +291,7 @@ def train_generator(
         starts = [int(rng.integers(0, max(1, len(inputs[i]) - frames))) for i in chosen]
         acoustics = torch.stack([_cut(inputs[i], a, frames) for i, a in zip(chosen, starts, strict=True)])
         truth = torch.stack([_cut(items[i].pcm, a * HOP, frames * HOP) for i, a in zip(chosen, starts, strict=True)])
-        with products():
-            made = waveform(generator.train(), acoustics, window)
+        made = waveform(generator.train(), acoustics, window)
         truth = truth[:, EDGE : EDGE + made.shape[1]]
         loss = loss_of(made, truth)
         shown = f"{loss.item():.3f}"
@@ -320,7 +322,7 @@ def train_joint(
     both = nn.ModuleDict({"acoustic": acoustic_model(), "generator": Generator(CONFIG)})
     both["acoustic"].load_state_dict(_averaged(work / "acoustics.pt"))
     if start is not None and not (work / "generator.pt").exists():
-        start_generator(both["generator"], start)
+        start_generator(both["generator"], start, (mean, scale))  # type: ignore[arg-type]
     else:
         both["generator"].load_state_dict(_averaged(work / "generator.pt"))
     trainer = Trainer("joint", both, work, minutes=minutes, rate=3e-4)
@@ -336,8 +338,7 @@ def train_joint(
             [_cut(s[: len(i.mel)], a, frames) for s, i, a in zip(said, chosen, starts, strict=True)]
         )
         truth = torch.stack([_cut(i.pcm, a * HOP, frames * HOP) for i, a in zip(chosen, starts, strict=True)])
-        with products():
-            made = waveform(both["generator"].train(), acoustics, window)  # type: ignore[arg-type]
+        made = waveform(both["generator"].train(), acoustics, window)  # type: ignore[arg-type]
         truth = truth[:, EDGE : EDGE + made.shape[1]]
         loss = loss_of(made, truth)
         shown = f"{loss.item():.3f} mel {losses['mel'].item():.3f}"

@@ -35,7 +35,7 @@ def main() -> None:
     """Measure and write."""
     options = arguments(__doc__).parse_args()
     torch.set_num_threads(1)
-    record: dict[str, Any] = {"origin": origin(), "rounds": ROUNDS, "rows": Recipe().rows}
+    record: dict[str, Any] = {"origin": origin(), "rounds": ROUNDS}
     with TemporaryDirectory() as directory:
         rng = np.random.default_rng(0)
         documents = [Document(rng.integers(300, 4000, 128).tolist(), [0] * 64 + [1] * 64) for _ in range(1000)]

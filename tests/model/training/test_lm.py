@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
+import pytest
 import torch
 
-from model.training.lm import Recipe, ShardStream
+from model.training.lm import Recipe, ShardStream, Trainer
 from model.training.lm_data import Document, write_shard
 from model.training.muon import orthogonalized
 
+BUNDLE = Path("model/bundles/cslm-mini")
 RECIPE = Recipe(row_tokens=32, rows=3)
 
 
@@ -28,11 +31,31 @@ def shards(directory: Path, count: int = 3) -> Path:
 def test_a_stream_goes_on_with_the_row_after_the_last(tmp_path: Path) -> None:
     whole = ShardStream(shards(tmp_path), "answer", RECIPE)
     for taken in range(14):  # through all shards and into the first one again
-        resumed = ShardStream(tmp_path, "answer", RECIPE)
-        resumed.go_to(whole.place)
+        if taken == 2:
+            shards(tmp_path, 4)
+        resumed = ShardStream(tmp_path, "answer", RECIPE, whole.place)
         want, got = whole.batch(), resumed.batch()
         assert [w.ids.tolist() for w in want] == [g.ids.tolist() for g in got], taken
-    assert whole.place[0] > 3
+    assert whole.place[1] > 4
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_a_run_goes_on_where_it_stopped(tmp_path: Path, bfloat16: bool) -> None:
+    recipe = Recipe(hidden=32, layers=1, heads=2, ffn=32, row_tokens=32, rows=3, read_share=0.0, bfloat16=bfloat16)
+
+    def run(work: str) -> Trainer:
+        return Trainer(recipe, BUNDLE, shards(tmp_path), tmp_path / work, minutes=1000)
+
+    whole = run("whole")
+    losses = [whole.train_step() for _ in range(6)]
+    broken = run("broken")
+    assert [broken.train_step() for _ in range(3)] == pytest.approx(losses[:3])
+    broken.save()
+    again = run("broken")
+    assert [again.train_step() for _ in range(3)] == pytest.approx(losses[3:])
+    recipe = replace(recipe, row_tokens=64)
+    with pytest.raises(ValueError, match="holds a run on rows of 32 tokens, not of 64"):
+        run("broken")
 
 
 def test_orthogonalized_in_bfloat16_is_near_the_same_in_float32() -> None:

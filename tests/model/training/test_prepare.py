@@ -62,12 +62,27 @@ def test_documents_are_written_shard_after_shard_and_those_of_an_earlier_run_go(
         return (Document([132_355, number], [0, 1]) for number in range(count))  # the ids of the 8B need 32 bits
 
     assert write_documents(tmp_path, "asr", some(5), each=2) == "asr: 5 documents, 10 tokens"
-    (tmp_path / "asr-mine.npz").touch()
+    (tmp_path / "asr-mine2.npz").touch()
     write_documents(tmp_path, "asr", some(3), each=2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["asr-0.npz", "asr-1.npz", "asr-mine.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["asr-0.npz", "asr-1.npz", "asr-mine2.npz"]
     assert [ids.tolist() for n in (0, 1) for ids, _ in read_shard(tmp_path / f"asr-{n}.npz")] == [
         [132_355, n] for n in range(3)
     ]
+
+
+def test_an_error_half_way_leaves_the_documents_of_before(tmp_path: Path) -> None:
+    def some(count: int, *, broken: bool) -> Iterator[Document]:
+        yield from (Document([number, number], [0, 1]) for number in range(count))
+        if broken:
+            raise ManifestError("row 5 lacks `answer`")
+
+    write_documents(tmp_path, "s2s", some(3, broken=False), each=2)
+    with pytest.raises(ManifestError):
+        write_documents(tmp_path, "s2s", some(5, broken=True), each=2)
+    assert sorted(path.name for path in tmp_path.glob("*.npz")) == ["s2s-0.npz", "s2s-1.npz"]
+    assert len(read_shard(tmp_path / "s2s-0.npz") + read_shard(tmp_path / "s2s-1.npz")) == 3
+    write_documents(tmp_path, "s2s", some(1, broken=False), each=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["s2s-0.npz"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +139,7 @@ def test_a_language_without_wording_or_sounds_is_told(
     [
         ([], "nothing to prepare: give --asr, --tts"),
         (["--segments", "--asr", "{m}"], "--segments needs --s2s"),
-        (["--asr", "{m}", "--copies", "0"], "--copies and --shard are at least 1"),
+        (["--asr", "{m}", "--copies", "0"], "--copies and --documents are at least 1"),
         (["--asr", "{m}"], r"2 recordings are not there, the first of them .*1\.wav"),
         (["--asr", "{m}", "--units", "text", "--bundle", "nowhere"], "there is no bundle 'nowhere'"),
         (["--asr", "{m}", "--units", "text", "--confusions", "no.json"], r"no\.json"),
