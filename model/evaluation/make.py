@@ -36,6 +36,8 @@ OTHER_WORLDS = ("follow_up", "spelling", "translate")
 """Asked in `more.jsonl`: they need the turn before, or answer with letters or words that are not a closed domain."""
 OPEN_WORLDS = ("repeat",)
 """Measured by `repeat.jsonl`, whose answers are open."""
+LONG_WORLDS = ("stories",)
+"""Asked in `long.jsonl`, in wordings written by hand."""
 SOURCE = {
     "source": "Kokoro-82M v1.0",
     "licence": "recording: Apache-2.0; sentences of hsk-sentences-audio: CC-BY-SA-4.0",
@@ -141,7 +143,7 @@ def _training_text() -> str:
 def write(directory: Path, *, each: int, read: int, spoken: set[str]) -> None:
     """`questions.jsonl`, `more.jsonl`, `read.jsonl`, `repeat.jsonl` into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
-    closed = [world for world in WORLDS if world not in OTHER_WORLDS + OPEN_WORLDS]
+    closed = [world for world in WORLDS if world not in OTHER_WORLDS + OPEN_WORLDS + LONG_WORLDS]
     sets = {"questions": questions("questions", closed, each), "more": questions("more", OTHER_WORLDS, read // 2)}
     for name, rows in (sets | sentences(read, spoken)).items():
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

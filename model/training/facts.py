@@ -679,6 +679,12 @@ FACTS: tuple[Talk, ...] = tuple(
             "In winter the days are short and cold. In many places it snows, and children like to play in the snow.",
             "冬天，白天很短，天气很冷，很多地方会下雪，孩子们喜欢在雪里玩。",
         ),
+    )
+)  # fmt: skip
+
+STORIES: tuple[Talk, ...] = tuple(
+    (tuple(q_en.split("/")), tuple(q_zh.split("/")), a_en, a_zh)
+    for q_en, q_zh, a_en, a_zh in (
         (
             "Tell me a story./Can you tell me a story?/Please tell me a story./I want to hear a story./Do you know a story?",
             "给我讲个故事。/讲个故事吧。/你会讲故事吗？/我想听故事。/请给我讲一个故事。",
@@ -729,6 +735,7 @@ FACTS: tuple[Talk, ...] = tuple(
         ),
     )
 )  # fmt: skip
+"""Answers of some fifty words, a quarter of a minute of speech."""
 
 UNKNOWN: tuple[Both, ...] = (
     ("What will the weather be like tomorrow?", "明天天气怎么样？"), ("What time is it?", "现在几点了？"), ("What is the date today?", "今天几号？"),

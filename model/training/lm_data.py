@@ -155,8 +155,8 @@ _READ_WORLDS: Mixture = {
 tenth of a spoken turn there."""
 
 _REST: Mixture = {
-    "talk": 0.18, "facts": 0.13, "sums": 0.15, "counting": 0.10, "comparing": 0.08, "calendar": 0.05, "capitals": 0.07, "colours": 0.04, "opposites": 0.05,
-    "times": 0.07, "spelling": 0.03, "follow_up": 0.05,
+    "talk": 0.17, "facts": 0.11, "stories": 0.07, "sums": 0.15, "counting": 0.10, "comparing": 0.07, "calendar": 0.05, "capitals": 0.06, "colours": 0.04, "opposites": 0.05,
+    "times": 0.06, "spelling": 0.03, "follow_up": 0.04,
 }  # fmt: skip
 
 

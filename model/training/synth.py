@@ -191,7 +191,7 @@ def plan(pairs: list[tuple[str, str]], voices: list[str], *, lines: int, seed: i
 
 def _of_the_worlds(rng: random.Random, language: Lang, *, answer: bool) -> str:
     while True:
-        exchange = draw(rng, rng.choice([w for w in WORLDS if w not in ("repeat", "translate")]))
+        exchange = draw(rng, rng.choice([w for w in WORLDS if w not in ("repeat", "translate", "stories")]))
         said, spoken = (
             (exchange.answer, exchange.answer_lang) if answer else (exchange.question, exchange.question_lang)
         )

@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from model.training.facts import CAPITALS, COLOURS, DAYS, FACTS, MONTHS, OPPOSITES, TALK, UNKNOWN, Both, Talk
+from model.training.facts import CAPITALS, COLOURS, DAYS, FACTS, MONTHS, OPPOSITES, STORIES, TALK, UNKNOWN, Both, Talk
 from model.training.g2p import english_number, mandarin_number
 
 Lang = Literal["en", "zh"]
@@ -107,6 +107,11 @@ def small_talk(rng: Random, q: Lang, a: Lang) -> Exchange:
 def facts(rng: Random, q: Lang, a: Lang) -> Exchange:
     """A few facts, some with long answers."""
     return _talk("facts", FACTS, rng, q, a)
+
+
+def stories(rng: Random, q: Lang, a: Lang) -> Exchange:
+    """What takes long to tell."""
+    return _talk("stories", STORIES, rng, q, a)
 
 
 # --- numbers
@@ -636,6 +641,7 @@ def unknown(rng: Random, q: Lang, a: Lang) -> Exchange:
 WORLDS: dict[str, World] = {
     "talk": small_talk,
     "facts": facts,
+    "stories": stories,
     "sums": sums,
     "counting": counting,
     "comparing": comparing,

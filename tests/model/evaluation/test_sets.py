@@ -13,7 +13,7 @@ import pytest
 from model.evaluation.make import VOICES
 from model.evaluation.sets import EvaluationError, read_audio, read_sets, recorded
 from model.training import worlds
-from model.training.facts import FACTS, TALK
+from model.training.facts import FACTS, STORIES, TALK
 from model.training.synth import HELD_OUT_VOICES, plan
 from model.training.worlds import LANGS, WORLDS, draw, held_out, interpret
 
@@ -126,8 +126,8 @@ def test_no_question_of_the_sets_is_asked_in_training() -> None:
 
 
 def test_long_questions_are_in_wordings_of_their_own_and_their_answers_known() -> None:
-    wordings = {text for row in FACTS + TALK for text in row[0] + row[1]}
-    answers = {text for row in FACTS for text in row[2:]}
+    wordings = {text for row in FACTS + TALK + STORIES for text in row[0] + row[1]}
+    answers = {text for row in STORIES for text in row[2:]}
     assert not [row["text"] for row in rows("long") if any(said in row["text"] for said in wordings)]
     assert {row["answers"][0] for row in rows("long")} <= answers
 
