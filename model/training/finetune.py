@@ -91,7 +91,7 @@ def _value(text: str) -> Any:
 
 
 class PackedDocuments(Dataset):  # type: ignore[type-arg]
-    """Rows of documents from shards, packed once, in an order that depends on the seed alone. In memory is what the shards hold, five bytes a token."""
+    """Rows of documents from shards, packed once, in an order that depends on the seed alone. In memory is what the shards hold: five bytes a token, some hundred a document."""
 
     def __init__(self, shards: Iterable[Path], row_tokens: int, seed: int) -> None:
         documents = [document for path in sorted(shards) for document in read_shard(path)]

@@ -23,7 +23,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, closing, nullcontext
 from dataclasses import replace
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -180,10 +180,7 @@ def write_documents(directory: Path, name: str, documents: Iterator[Document], *
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     made = tokens = 0
-    for number in count():
-        some = list(islice(documents, each))
-        if not some:
-            break
+    for number, some in enumerate(iter(lambda: list(islice(documents, each)), [])):
         made, tokens = made + len(some), tokens + write_shard(unfinished / f"{name}-{number}.npz", some)
     for old in directory.glob(f"{name}-*.npz"):
         if re.fullmatch(r"[0-9]+", old.stem.removeprefix(f"{name}-")):

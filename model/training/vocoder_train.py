@@ -171,13 +171,11 @@ def start_acoustics(model: nn.ModuleDict, directory: Path, said: Tensor) -> None
         table[toned] = (own * (said / (said + _RARE))[:, None])[toned]
 
 
-def start_generator(generator: Generator, directory: Path, statistics: tuple[Tensor, Tensor]) -> None:
-    """Weights of an exported vocoder into `generator`, with mean and scale of the mel as the acoustics have them."""
+def start_generator(generator: Generator, directory: Path) -> None:
+    """Weights of an exported vocoder into `generator`."""
     weights = load_file(directory / "vocoder.safetensors")
     prefix = "generator."
     generator.load_state_dict({k.removeprefix(prefix): v.float() for k, v in weights.items() if k.startswith(prefix)})
-    generator.mel_mean.copy_(statistics[0])
-    generator.mel_scale.copy_(statistics[1])
 
 
 def hidden_states(model: Any, units: Tensor, voices: Tensor) -> tuple[Tensor, Tensor]:
@@ -278,10 +276,9 @@ def train_generator(
         inputs = [torch.cat([s[:, :-2], t[:, -2:]], dim=1) for s, t in zip(said, inputs, strict=True)]
     generator = Generator(CONFIG)
     if start is not None:
-        start_generator(generator, start, (mean, scale))
-    else:
-        generator.mel_mean.copy_(mean)
-        generator.mel_scale.copy_(scale)
+        start_generator(generator, start)
+    generator.mel_mean.copy_(mean)
+    generator.mel_scale.copy_(scale)
     trainer = Trainer("generator", generator, work, minutes=minutes, rate=4e-4 if adversary else 8e-4)
     judge = Trainer("adversary", Adversary(), work, minutes=minutes, rate=4e-4) if adversary else None
     loss_of = SpectralLoss(CONFIG)
@@ -319,12 +316,15 @@ def train_joint(
 
     items = [i for i in load(speech) if VOICES[i.voice] in GAIN]
     mean, scale = _statistics(items, work)
-    both = nn.ModuleDict({"acoustic": acoustic_model(), "generator": Generator(CONFIG)})
+    generator = Generator(CONFIG)
+    both = nn.ModuleDict({"acoustic": acoustic_model(), "generator": generator})
     both["acoustic"].load_state_dict(_averaged(work / "acoustics.pt"))
     if start is not None and not (work / "generator.pt").exists():
-        start_generator(both["generator"], start, (mean, scale))  # type: ignore[arg-type]
+        start_generator(generator, start)
     else:
-        both["generator"].load_state_dict(_averaged(work / "generator.pt"))
+        generator.load_state_dict(_averaged(work / "generator.pt"))
+    generator.mel_mean.copy_(mean)
+    generator.mel_scale.copy_(scale)
     trainer = Trainer("joint", both, work, minutes=minutes, rate=3e-4)
     judge = Trainer("adversary", Adversary(), work, minutes=minutes, rate=3e-4) if adversary else None
     loss_of = SpectralLoss(CONFIG)
@@ -338,7 +338,7 @@ def train_joint(
             [_cut(s[: len(i.mel)], a, frames) for s, i, a in zip(said, chosen, starts, strict=True)]
         )
         truth = torch.stack([_cut(i.pcm, a * HOP, frames * HOP) for i, a in zip(chosen, starts, strict=True)])
-        made = waveform(both["generator"].train(), acoustics, window)  # type: ignore[arg-type]
+        made = waveform(generator.train(), acoustics, window)
         truth = truth[:, EDGE : EDGE + made.shape[1]]
         loss = loss_of(made, truth)
         shown = f"{loss.item():.3f} mel {losses['mel'].item():.3f}"

@@ -20,7 +20,7 @@ from model.prompts import Prompts
 from model.training import finetune
 from model.training.extend import extend
 from model.training.finetune import IGNORED, PackedDocuments, Plan, row_tensors, stacked, train
-from model.training.lm_data import Document, pack_row, write_shard
+from model.training.lm_data import Document, pack_row, read_shard, write_shard
 from model.training.rendering import Scribe, Segment
 
 CONFIGS = Path(finetune.__file__).parent / "configs"
@@ -126,6 +126,8 @@ def test_documents_longer_than_a_row_are_counted(shard: Path) -> None:
         PackedDocuments([shard], 8, 0)
     data = PackedDocuments([shard], 256, 0)
     assert data.left_out == 0
+    learned = sum(int((weights[1:] > 0).sum()) for _, weights in read_shard(shard))
+    assert learned == sum(int((data[i]["labels"] != IGNORED).sum()) for i in range(len(data)))
 
 
 def test_a_run_that_is_over_is_not_trained_further_and_takes_no_other_data(
