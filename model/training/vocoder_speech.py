@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.training.g2p import INVENTORY, SIL, UNIT_ID
+from model.training.g2p import INVENTORY, SIL, UNIT_ID, merge, to_ids
 from model.training.synth import ENGLISH_VOICE, MANDARIN_VOICE
 from model.vocoder import HOP, N_FFT, PITCH_MEAN, PITCH_SCALE, VocoderConfig, mel_matrix
 
@@ -21,7 +21,7 @@ VOICES = (
     *"bm_george bm_lewis zf_xiaobei zf_xiaoni zf_xiaoxiao zm_yunjian zm_yunxi zm_yunxia".split(),
 )
 GAIN = {ENGLISH_VOICE: 1.35, MANDARIN_VOICE: 0.68}  # the teacher's two voices, brought to one loudness
-_EARLY, _LONGEST_LAST = 3, 16  # frames
+_EARLY, _LONGEST_LAST, _SHORTEST_PAUSE = 3, 16, 2  # frames
 CONFIG = VocoderConfig(n_units=len(INVENTORY), silence_unit=UNIT_ID[SIL], acoustic_blocks=5)
 
 
@@ -40,7 +40,7 @@ class Item:
 
 
 def load(speech: Path, *, limit: int = 10**9) -> list[Item]:
-    """Utterances, silence at both ends cut to what the vocoder will speak.
+    """Utterances, their units as the language model will write them, silence at both ends cut to what the vocoder will speak.
 
     The teacher sounds `_EARLY` frames before its durations say so, and counts the silence after a sentence to the last unit.
     """
@@ -56,6 +56,9 @@ def load(speech: Path, *, limit: int = 10**9) -> list[Item]:
             torch.from_numpy(data["pcm"].astype(np.float32) / 32768),
             torch.from_numpy(data["f0"].astype(np.float32)),
         )
+        if (written := as_written(units.tolist(), lengths.tolist(), text)) is None:
+            continue
+        units, lengths = np.array(written[0]), np.array(written[1])
         excess = max(0, int(lengths[-2]) - _LONGEST_LAST)
         lengths[-2], lengths[-1] = lengths[-2] - excess, lengths[-1] + excess
         low = int(lengths[0]) - CONFIG.lead_frames - _EARLY
@@ -79,6 +82,30 @@ def load(speech: Path, *, limit: int = 10**9) -> list[Item]:
             )
         )
     return items
+
+
+def as_written(units: list[int], lengths: list[int], text: str) -> tuple[list[int], list[int]] | None:
+    """Units and lengths [N] of speech with a pause where `text` has a mark and nowhere else, as in what the vocoder is given to speak.
+
+    The teacher also rests between words, which then belongs to the unit before, and hurries over marks, whose pause is then cut out of that. None
+    where the speech is not that of the text.
+    """
+    silence, said, frames = UNIT_ID[SIL], list[int](), list[int]()
+    wanted = merge([silence, *to_ids(text, trim=False), silence])
+    for unit, length in zip(units, lengths, strict=True):
+        if unit == silence and wanted[len(said) :][:1] != [silence]:
+            if not said:
+                return None
+            frames[-1] += length
+            continue
+        if unit != silence and said and wanted[len(said) :][:1] == [silence]:
+            pause = min(_SHORTEST_PAUSE, frames[-1] // 2)
+            frames[-1] -= pause
+            said.append(silence)
+            frames.append(pause)
+        said.append(unit)
+        frames.append(length)
+    return (said, frames) if said == wanted else None
 
 
 def log_mel(pcm: Tensor, matrix: Tensor, window: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What Mandarin finals share with each other while the vocoder learns them."""
+"""What the vocoder learns from: units as they will be written, and what Mandarin finals share with each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from model.training import vocoder_train
-from model.training.g2p import INVENTORY, UNIT_ID, is_tone_unit
+from model.training.g2p import INVENTORY, UNIT_ID, is_tone_unit, to_ids
+from model.training.vocoder_speech import as_written
 from model.vocoder import Vocoder
 
 CONFIG = vocoder_train.CONFIG
@@ -61,19 +62,38 @@ def test_an_exported_vocoder_is_taken_apart_as_it_was(tmp_path: Path) -> None:
     assert not again["units"].embed.weight[rare].any()  # type: ignore[union-attr,index]
 
 
+def spelled(units: str) -> list[int]:
+    return [UNIT_ID[name] for name in units.split()]
+
+
+def test_a_rest_between_words_belongs_to_the_unit_before() -> None:
+    said = as_written(spelled("sil h i sil ɪ z sil"), [20, 4, 6, 8, 4, 6, 30], "He is.")
+    assert said == (spelled("sil h i ɪ z sil"), [20, 4, 14, 4, 6, 30])
+
+
+def test_a_hurried_mark_gets_a_pause_out_of_the_unit_before() -> None:
+    said = as_written(spelled("sil j ɛ s n O sil"), [20, 4, 6, 8, 4, 6, 30], "Yes, no.")
+    assert said == (spelled("sil j ɛ s sil n O sil"), [20, 4, 6, 6, 2, 4, 6, 30])
+
+
+def test_speech_of_other_words_is_not_learned_from() -> None:
+    assert as_written(spelled("sil h i sil"), [20, 4, 6, 30], "She.") is None
+    assert as_written(spelled("sil h i sil"), [20, 4, 6, 30], "He is.") is None
+
+
 def speech(directory: Path, count: int = 26) -> Path:
     """Utterances of noise, as `synth` writes them."""
     rng = np.random.default_rng(0)
     directory.mkdir()
     for number in range(count):
-        frames = np.array([12, 6, 7, 5, 20], np.int16)
+        frames = np.array([12, 9, 9, 20], np.int16)
         np.savez(
             directory / f"{number:06d}.npz",
             pcm=rng.integers(-9000, 9000, 600 * int(frames.sum()), np.int16),
-            units=np.array([0, *rng.integers(1, CONFIG.n_units, 3), 0], np.int16),
+            units=np.array([0, *to_ids("Ann."), 0], np.int16),
             frames=frames,
             f0=np.full(2 * int(frames.sum()), 180, np.float16),
-            text=f"train\t{vocoder_train.ENGLISH_VOICE}\t1.00\tnoise",
+            text=f"train\t{vocoder_train.ENGLISH_VOICE}\t1.00\tAnn.",
         )
     return directory
 
