@@ -126,16 +126,16 @@ PHASES: dict[str, dict[str, Any]] = {
     },
     "answer": {
         "kinds": {
-            "speech": 0.24,
-            "understand": 0.26,
+            "speech": 0.22,
+            "understand": 0.32,
             "text": 0.03,
             "full_chain": 0.03,
             "interpret": 0.03,
-            "listen": 0.24,
-            "speak": 0.07,
-            "read": 0.10,
+            "listen": 0.20,
+            "speak": 0.05,
+            "read": 0.12,
         },
-        "worlds": {"repeat": 0.10, "unknown": 0.08, "translate": 0.06},
+        "worlds": {"repeat": 0.08, "unknown": 0.07, "translate": 0.06},
     },
 }
 """Two phases of one run: reading and speaking first, then mostly answering. What `worlds` leaves is shared by `_REST`.
@@ -155,8 +155,8 @@ _READ_WORLDS: Mixture = {
 tenth of a spoken turn there."""
 
 _REST: Mixture = {
-    "talk": 0.17, "facts": 0.11, "stories": 0.07, "sums": 0.15, "counting": 0.10, "comparing": 0.07, "calendar": 0.05, "capitals": 0.06, "colours": 0.04, "opposites": 0.05,
-    "times": 0.06, "spelling": 0.03, "follow_up": 0.04,
+    "talk": 0.20, "facts": 0.10, "stories": 0.05, "sums": 0.12, "counting": 0.10, "comparing": 0.05, "calendar": 0.04, "capitals": 0.08, "colours": 0.03, "opposites": 0.06,
+    "times": 0.07, "spelling": 0.04, "follow_up": 0.06,
 }  # fmt: skip
 
 

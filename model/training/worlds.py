@@ -170,18 +170,18 @@ def sums(rng: Random, q: Lang, a: Lang) -> Exchange:
 
 
 _COUNT: dict[Lang, tuple[str, ...]] = {
-    "en": ("count from {a} to {b}.", "please count from {a} to {b}.", "can you count from {a} to {b}?"),
-    "zh": ("从{a}数到{b}。", "请从{a}数到{b}。", "你能从{a}数到{b}吗？"),
-}
+    "en": ("count from {a} to {b}.", "please count from {a} to {b}.", "can you count from {a} to {b}?", "start at {a} and count to {b}."),
+    "zh": ("从{a}数到{b}。", "请从{a}数到{b}。", "你能从{a}数到{b}吗？", "从{a}开始，数到{b}。"),
+}  # fmt: skip
 
 
 def counting(rng: Random, q: Lang, a: Lang) -> Exchange:
     """Count up or down between two numbers, at most eleven of them."""
-    low = rng.randint(1, 20) if rng.random() < 0.8 else rng.randint(20, 90)
+    low = rng.randint(1, 20) if rng.random() < 0.5 else rng.randint(20, 90)
     first, last = low, low + rng.randint(2, 10)
     if rng.random() < 0.35:
         first, last = last, first
-    if first > last or rng.random() < 0.7:
+    if first > last or low > 20 or rng.random() < 0.7:
         question, _ = _ask(rng, _COUNT, q, a=number(first, q), b=number(last, q))
     else:
         first, last = 1, last - first + 1
@@ -276,16 +276,16 @@ _CAPITAL: dict[Lang, tuple[str, ...]] = {
     "zh": ("{a}的首都是哪里？", "{a}的首都是什么？", "请问{a}的首都是哪里？", "{a}首都在哪里？", "你知道{a}的首都吗？"),
 }  # fmt: skip
 _CITY: dict[Lang, tuple[str, ...]] = {
-    "en": ("which country is {a} the capital of?", "{a} is the capital of which country?"),
-    "zh": ("{a}是哪个国家的首都？", "哪个国家的首都是{a}？"),
-}
+    "en": ("which country is {a} the capital of?", "{a} is the capital of which country?", "{a} is the capital of what country?", "which country has the capital {a}?"),
+    "zh": ("{a}是哪个国家的首都？", "哪个国家的首都是{a}？", "{a}是哪国的首都？", "请问{a}是哪个国家的首都？"),
+}  # fmt: skip
 
 
 def capitals(rng: Random, q: Lang, a: Lang) -> Exchange:
     """Capitals of forty countries, and countries of capitals."""
     row = rng.randrange(len(CAPITALS))
     country, city = CAPITALS[row]
-    forward = rng.random() < 0.8
+    forward = rng.random() < 0.6
     question, which = _ask(rng, _CAPITAL if forward else _CITY, q, a=_of(country if forward else city, q))
     pattern = (
         ("the capital of {a} is {b}.", "{a}的首都是{b}。")
