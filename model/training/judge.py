@@ -5,7 +5,7 @@
 
 English: word error after lower-casing, numbers in words. Mandarin: error over syllables without tone. Whole: none of them wrong. With `--speech`, which is what `synth`
 made of a manifest of held-out sentences (split `train`, in the two output voices), the errors are taken apart: the teacher's own audio; our generator on its
-spectrum, pitch and lengths; our spectrum on its pitch and lengths; and all of it ours.
+spectrum, pitch and lengths; our spectrum on its pitch and lengths; our spectrum and pitch on its lengths; and all of it ours.
 """
 
 from __future__ import annotations
@@ -49,10 +49,15 @@ def taken_apart(vocoder: Vocoder, directory: Path, speech: Path) -> Iterator[Spo
         melody = torch.stack([item.pitch, item.voiced], dim=-1)
         truth = (item.mel - generator.mel_mean) / generator.mel_scale
         hidden, _ = vocoder_train.hidden_states(model, item.units[None], torch.tensor([item.voice]))
-        ours = model["acoustics"](spread(hidden[0], item.lengths)[None], melody[None])[0, :, :-2]  # type: ignore[operator]
+        spoken = spread(hidden[0], item.lengths)[None]
+        followed, sung = (model["acoustics"](spoken, given)[0] for given in (melody[None], None))  # type: ignore[operator]
         yield "nothing", language, item.text, item.pcm.numpy()
-        for name, mel in (("generator", truth), ("generator and spectrum", ours)):
-            frames = F.pad(torch.cat([mel, melody], dim=-1), (0, 0, 3, 3))
+        for name, acoustics in (
+            ("generator", torch.cat([truth, melody], dim=-1)),
+            ("generator and spectrum", torch.cat([followed[:, :-2], melody], dim=-1)),
+            ("generator, spectrum and pitch", torch.cat([sung[:, :-1], sung[:, -1:].sigmoid()], dim=-1)),
+        ):
+            frames = F.pad(acoustics, (0, 0, 3, 3))
             yield name, language, item.text, vocoder_train.waveform(generator, frames[None], window)[0].numpy()
         yield "all", language, item.text, vocoder.decode(to_ids(item.text, trim=False))
 
