@@ -21,7 +21,7 @@ VOICES = (
     *"bm_george bm_lewis zf_xiaobei zf_xiaoni zf_xiaoxiao zm_yunjian zm_yunxi zm_yunxia".split(),
 )
 GAIN = {ENGLISH_VOICE: 1.35, MANDARIN_VOICE: 0.68}  # the teacher's two voices, brought to one loudness
-_EARLY, _LONGEST_LAST, _SHORTEST_PAUSE = 3, 16, 2  # frames
+_EARLY, _LONGEST_LAST, _HURRIED_PAUSE = 3, 16, 2  # frames
 CONFIG = VocoderConfig(n_units=len(INVENTORY), silence_unit=UNIT_ID[SIL], acoustic_blocks=5)
 
 
@@ -44,7 +44,7 @@ def load(speech: Path, *, limit: int = 10**9) -> list[Item]:
 
     The teacher sounds `_EARLY` frames before its durations say so, and counts the silence after a sentence to the last unit.
     """
-    items = []
+    items, strange = [], 0
     matrix, window = mel_matrix(CONFIG), torch.hann_window(N_FFT)
     for path in sorted(speech.glob("*.npz"))[:limit]:
         data = np.load(path)
@@ -57,6 +57,7 @@ def load(speech: Path, *, limit: int = 10**9) -> list[Item]:
             torch.from_numpy(data["f0"].astype(np.float32)),
         )
         if (written := as_written(units.tolist(), lengths.tolist(), text)) is None:
+            strange += 1
             continue
         units, lengths = np.array(written[0]), np.array(written[1])
         excess = max(0, int(lengths[-2]) - _LONGEST_LAST)
@@ -81,28 +82,33 @@ def load(speech: Path, *, limit: int = 10**9) -> list[Item]:
                 text,
             )
         )
+    if strange:
+        print(f"{strange} utterances left out: their units are not those of their text")
     return items
 
 
 def as_written(units: list[int], lengths: list[int], text: str) -> tuple[list[int], list[int]] | None:
     """Units and lengths [N] of speech with a pause where `text` has a mark and nowhere else, as in what the vocoder is given to speak.
 
-    The teacher also rests between words, which then belongs to the unit before, and hurries over marks, whose pause is then cut out of that. None
-    where the speech is not that of the text.
+    The teacher also rests between words: such a rest is counted to the unit before it. It hurries over marks: their pause is cut out of the unit
+    before, which is cut in two where equal sounds ran together over the mark. None where the speech is not that of the text.
     """
     silence, said, frames = UNIT_ID[SIL], list[int](), list[int]()
     wanted = merge([silence, *to_ids(text, trim=False), silence])
     for unit, length in zip(units, lengths, strict=True):
-        if unit == silence and wanted[len(said) :][:1] != [silence]:
-            if not said:
-                return None
+        marked = len(said) < len(wanted) and wanted[len(said)] == silence
+        if unit == silence and not marked:
             frames[-1] += length
             continue
-        if unit != silence and said and wanted[len(said) :][:1] == [silence]:
-            pause = min(_SHORTEST_PAUSE, frames[-1] // 2)
+        if unit != silence and marked and said:
+            pause = min(_HURRIED_PAUSE, frames[-1] // 2)
             frames[-1] -= pause
             said.append(silence)
             frames.append(pause)
+            if said[-2] == wanted[len(said)] != unit and frames[-2] > 1:
+                said.append(said[-2])
+                frames.append(frames[-2] // 2)
+                frames[-3] -= frames[-1]
         said.append(unit)
         frames.append(length)
     return (said, frames) if said == wanted else None

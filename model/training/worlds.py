@@ -276,7 +276,7 @@ _CAPITAL: dict[Lang, tuple[str, ...]] = {
     "zh": ("{a}的首都是哪里？", "{a}的首都是什么？", "请问{a}的首都是哪里？", "{a}首都在哪里？", "你知道{a}的首都吗？"),
 }  # fmt: skip
 _CITY: dict[Lang, tuple[str, ...]] = {
-    "en": ("which country is {a} the capital of?", "{a} is the capital of which country?", "{a} is the capital of what country?", "which country has the capital {a}?"),
+    "en": ("which country is {a} the capital of?", "{a} is the capital of which country?", "{a} is the capital of what country?", "which country has {a} as its capital?"),
     "zh": ("{a}是哪个国家的首都？", "哪个国家的首都是{a}？", "{a}是哪国的首都？", "请问{a}是哪个国家的首都？"),
 }  # fmt: skip
 

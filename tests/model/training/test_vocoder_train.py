@@ -76,6 +76,11 @@ def test_a_hurried_mark_gets_a_pause_out_of_the_unit_before() -> None:
     assert said == (spelled("sil j ɛ s sil n O sil"), [20, 4, 6, 6, 2, 4, 6, 30])
 
 
+def test_equal_sounds_that_ran_together_over_a_mark_are_two() -> None:
+    said = as_written(spelled("sil t ɛ n I n sil"), [20, 4, 6, 10, 8, 6, 30], "Ten, nine.")
+    assert said == (spelled("sil t ɛ n sil n I n sil"), [20, 4, 6, 4, 2, 4, 8, 6, 30])
+
+
 def test_speech_of_other_words_is_not_learned_from() -> None:
     assert as_written(spelled("sil h i sil"), [20, 4, 6, 30], "She.") is None
     assert as_written(spelled("sil h i sil"), [20, 4, 6, 30], "He is.") is None
