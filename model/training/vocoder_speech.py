@@ -95,8 +95,9 @@ def as_written(units: list[int], lengths: list[int], text: str) -> tuple[list[in
     """
     silence, said, frames = UNIT_ID[SIL], list[int](), list[int]()
     wanted = merge([silence, *to_ids(text, trim=False), silence])
+    expected = dict(enumerate(wanted)).get
     for unit, length in zip(units, lengths, strict=True):
-        marked = len(said) < len(wanted) and wanted[len(said)] == silence
+        marked = expected(len(said)) == silence
         if unit == silence and not marked:
             frames[-1] += length
             continue
@@ -105,13 +106,13 @@ def as_written(units: list[int], lengths: list[int], text: str) -> tuple[list[in
             frames[-1] -= pause
             said.append(silence)
             frames.append(pause)
-            if said[-2] == wanted[len(said)] != unit and frames[-2] > 1:
+            if said[-2] == expected(len(said)) != unit:
                 said.append(said[-2])
                 frames.append(frames[-2] // 2)
                 frames[-3] -= frames[-1]
         said.append(unit)
         frames.append(length)
-    return (said, frames) if said == wanted else None
+    return (said, frames) if said == wanted and all(frames) else None
 
 
 def log_mel(pcm: Tensor, matrix: Tensor, window: Tensor) -> Tensor:

@@ -84,6 +84,7 @@ def test_equal_sounds_that_ran_together_over_a_mark_are_two() -> None:
 def test_speech_of_other_words_is_not_learned_from() -> None:
     assert as_written(spelled("sil h i sil"), [20, 4, 6, 30], "She.") is None
     assert as_written(spelled("sil h i sil"), [20, 4, 6, 30], "He is.") is None
+    assert as_written(spelled("sil h i ɪ z sil"), [20, 4, 6, 4, 6, 30], "He.") is None
 
 
 def speech(directory: Path, count: int = 26) -> Path:
