@@ -90,8 +90,12 @@ def start_phonetically(model: LlamaForCausalLM, renderer: Renderer) -> None:
             table[token] = 0.7 * spread * mean / mean.std() + 0.7 * spread * torch.randn_like(mean)
 
 
-def batch_tensors(rows: list[PackedRow]) -> dict[str, Tensor]:
-    """Tensors [B, T] of packed rows, and the attention mask [B, 1, T, T]: causal, within one document."""
+def batch_tensors(rows: list[PackedRow]) -> list[dict[str, Tensor]]:
+    """For each length of row that there is, tensors [B, T] of the packed rows, and the attention mask [B, 1, T, T]: causal, within one document."""
+    return [_stacked([r for r in rows if len(r.ids) == length]) for length in sorted({len(r.ids) for r in rows})]
+
+
+def _stacked(rows: list[PackedRow]) -> dict[str, Tensor]:
     documents = torch.from_numpy(np.stack([r.documents for r in rows]))
     length = documents.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool).tril()
@@ -105,16 +109,20 @@ def batch_tensors(rows: list[PackedRow]) -> dict[str, Tensor]:
     }
 
 
-def loss_of(model: LlamaForCausalLM, batch: dict[str, Tensor]) -> Tensor:
-    """Weighted mean cross-entropy; logits are computed only where there is something to learn."""
+def loss_of(model: LlamaForCausalLM, batches: list[dict[str, Tensor]]) -> Tensor:
+    """Weighted mean cross-entropy over all rows; logits are computed only where there is something to learn."""
+    hidden, targets, weights = zip(*(_learned(model, batch) for batch in batches), strict=True)
+    losses = F.cross_entropy(model.lm_head(torch.cat(hidden)).float(), torch.cat(targets), reduction="none")
+    return (losses * torch.cat(weights)).sum() / torch.cat(weights).sum()
+
+
+def _learned(model: LlamaForCausalLM, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Hidden states [N, hidden], targets and weights, both [N], of what is to be learned."""
     hidden = model.model(
         input_ids=batch["ids"], position_ids=batch["positions"], attention_mask=batch["mask"], use_cache=False
     ).last_hidden_state
     learn = batch["weights"] > 0
-    logits = model.lm_head(hidden[learn]).float()
-    losses = F.cross_entropy(logits, batch["targets"][learn], reduction="none")
-    weights = batch["weights"][learn]
-    return (losses * weights).sum() / weights.sum()
+    return hidden[learn], batch["targets"][learn], batch["weights"][learn]
 
 
 def rate_factor(recipe: Recipe, step: int, progress: float) -> float:
@@ -134,12 +142,13 @@ class ShardStream:
         self._rows: Iterator[PackedRow] | None = None
 
     def batch(self) -> list[PackedRow]:
-        """The next rows."""
+        """The next rows: `rows` of `row_tokens`, or twice as many of half the length, or some of both."""
         rows: list[PackedRow] = []
+        wanted = self.recipe.rows * self.recipe.row_tokens
         name, opened, taken = self.place
         if self._rows is None:
             self._rows = islice(self._read(name, opened), taken, None) if opened else iter(())
-        while len(rows) < self.recipe.rows:
+        while sum(len(row.ids) for row in rows) < wanted:
             row = next(self._rows, None)
             if row is None:
                 name, opened, taken = self._next(opened), opened + 1, 0
@@ -161,7 +170,8 @@ class ShardStream:
     def _read(self, name: str, opened: int) -> Iterator[PackedRow]:
         documents, length = read_shard(self.directory / name), self.recipe.row_tokens
         Random(opened).shuffle(documents)
-        return (pack_row(row, length) for row in pack(documents, length=length))
+        for row in pack(documents, length=length, short=length // 2):
+            yield pack_row(row, length // 2 if sum(len(ids) for ids, _ in row) <= length // 2 else length)
 
 
 class Trainer:
@@ -202,12 +212,12 @@ class Trainer:
         """One update; returns the loss."""
         started = time.monotonic()
         phase = "read" if self.progress < self.recipe.read_share else "answer"
-        batch = batch_tensors(self.streams[phase].batch())
+        batches = batch_tensors(self.streams[phase].batch())
         factor = rate_factor(self.recipe, self.step, self.progress)
         for optimizer, rate in ((self.muon, self.recipe.lr), (self.adam, self.recipe.embedding_lr)):
             optimizer.param_groups[0]["lr"] = rate * factor
         with products(self.recipe.bfloat16):
-            loss = loss_of(self.model, batch)
+            loss = loss_of(self.model, batches)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.muon.step()
@@ -219,7 +229,7 @@ class Trainer:
             for averaged, p in zip(self.average.parameters(), self.model.parameters(), strict=True):
                 averaged.lerp_(p, 1 - keep)
         self.step += 1
-        self.tokens += batch["ids"].numel()
+        self.tokens += sum(batch["ids"].numel() for batch in batches)
         self.seconds += time.monotonic() - started
         return loss.item()
 

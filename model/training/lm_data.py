@@ -127,13 +127,13 @@ PHASES: dict[str, dict[str, Any]] = {
     "answer": {
         "kinds": {
             "speech": 0.22,
-            "understand": 0.32,
+            "understand": 0.30,
             "text": 0.03,
             "full_chain": 0.03,
             "interpret": 0.03,
             "listen": 0.20,
-            "speak": 0.05,
-            "read": 0.12,
+            "speak": 0.03,
+            "read": 0.16,
         },
         "worlds": {"repeat": 0.08, "unknown": 0.07, "translate": 0.06},
     },
@@ -155,8 +155,8 @@ _READ_WORLDS: Mixture = {
 tenth of a spoken turn there."""
 
 _REST: Mixture = {
-    "talk": 0.20, "facts": 0.10, "stories": 0.05, "sums": 0.12, "counting": 0.10, "comparing": 0.05, "calendar": 0.04, "capitals": 0.08, "colours": 0.03, "opposites": 0.06,
-    "times": 0.07, "spelling": 0.04, "follow_up": 0.06,
+    "talk": 0.17, "facts": 0.14, "stories": 0.03, "sums": 0.13, "counting": 0.12, "comparing": 0.04, "calendar": 0.03, "capitals": 0.06, "colours": 0.03, "opposites": 0.06,
+    "times": 0.10, "spelling": 0.03, "follow_up": 0.06,
 }  # fmt: skip
 
 
@@ -321,21 +321,26 @@ class PackedRow:
 
 
 def pack(
-    documents: Iterable[tuple[Ids, Weights]], *, length: int, lookahead: int = 64
+    documents: Iterable[tuple[Ids, Weights]], *, length: int, short: int = 0, lookahead: int = 64
 ) -> Iterator[list[tuple[Ids, Weights]]]:
-    """What goes into one row of `length` tokens, row after row: of the next `lookahead` documents the longest that fits. Longer ones are left out."""
+    """What goes into one row of `length` tokens, row after row: of the next `lookahead` documents the longest that fits. Longer ones are left out.
+
+    A row that begins with a document of `short` tokens or fewer ends there: attention costs by the square of a row.
+    """
     source = (d for d in documents if len(d[0]) <= length)
     waiting: list[tuple[Ids, Weights]] = []
     row: list[tuple[Ids, Weights]] = []
-    room = length
+    room = 0
     while True:
         waiting += islice(source, lookahead - len(waiting))
         if not waiting:
             break
+        if not row:
+            room = short if len(waiting[0][0]) <= short else length
         fitting = [i for i, d in enumerate(waiting) if len(d[0]) <= room]
         if not fitting:
             yield row
-            row, room = [], length
+            row = []
             continue
         # the first in a fresh row is taken in order, so that long documents do not wait forever
         best = fitting[0] if not row else max(fitting, key=lambda i: len(waiting[i][0]))

@@ -101,8 +101,11 @@ def _trunk_names(layers: int) -> Iterator[tuple[str, str]]:
 # --- features
 
 
-def make_features(speech: Path, encoder: Path, out: Path, *, follow_until: float = 0.0) -> None:
-    """Features and frame labels of every training utterance, `out/<index>_<copy>.npz`; with `follow_until` (Unix time) wait for more."""
+def make_features(speech: Path, encoder: Path, out: Path, *, copies: int = 2, follow_until: float = 0.0) -> None:
+    """Features and frame labels of every training utterance, `out/<index>_<copy>.npz`; with `follow_until` (Unix time) wait for more.
+
+    The first of the `copies` is nearly clean, the others are spoiled, each otherwise.
+    """
     from tqdm import tqdm
 
     out.mkdir(parents=True, exist_ok=True)
@@ -110,14 +113,16 @@ def make_features(speech: Path, encoder: Path, out: Path, *, follow_until: float
     babble = np.zeros(16_000, np.float32)
     bar = tqdm(mininterval=10)
     while True:
-        todo = [p for p in sorted(speech.glob("*.npz")) if not (out / f"{p.stem}_1.npz").exists()]
+        todo = [p for p in sorted(speech.glob("*.npz")) if not (out / f"{p.stem}_{copies - 1}.npz").exists()]
         for path in todo:
             pcm, units, frames, line = load_utterance(path)
             if line.startswith("test"):
                 continue
-            for copy in (0, 1):
+            for copy in range(copies):
+                if (out / f"{path.stem}_{copy}.npz").exists():
+                    continue
                 rng = np.random.default_rng((int(path.stem), copy))
-                heard, before = spoil(pcm, rng, babble=babble, hard=copy == 1)
+                heard, before = spoil(pcm, rng, babble=babble, hard=copy > 0)
                 features = hear.features(heard).half().numpy()
                 labels = frame_labels(units, frames, len(features), before)
                 np.savez(out / f"{path.stem}_{copy}.npz", features=features, labels=labels, units=units)
@@ -335,6 +340,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--snr", type=float)
+    parser.add_argument("--copies", type=int, default=2, help="of every utterance: one nearly clean, the others spoiled")
     parser.add_argument("--follow", type=float, default=0, help="minutes to wait for more speech")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -344,7 +350,8 @@ def main() -> None:
             json.dumps(INVENTORY, ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
         )
     elif args.step == "features":
-        make_features(args.speech, args.encoder, args.out, follow_until=time.time() + 60 * args.follow)
+        until = time.time() + 60 * args.follow
+        make_features(args.speech, args.encoder, args.out, copies=args.copies, follow_until=until)
     elif args.step == "train":
         train(args.features, args.encoder, args.work, minutes=args.minutes)
     else:

@@ -75,7 +75,7 @@ def _ask(rng: Random, wordings: dict[Lang, tuple[str, ...]], lang: Lang, **slots
 
 _OPENINGS: dict[Lang, tuple[str, ...]] = {
     "en": ("So, {a}", "Okay, {a}", "Well, {a}", "Hey Mini, {a}", "Excuse me, {a}", "Now, {a}", "Um, {a}", "Mini, {a}", "Please, {a}", "Tell me, {a}"),
-    "zh": ("请问，{a}", "嗯，{a}", "迷你，{a}", "那么，{a}", "好，{a}", "你好，{a}", "我想问一下，{a}", "那个，{a}"),
+    "zh": ("请问，{a}", "嗯，{a}", "迷你，{a}", "那么，{a}", "好，{a}", "你好，{a}", "我想问一下，{a}", "对了，{a}"),
 }  # fmt: skip
 _OPENING_SHARE = 0.12
 _CAN_FOLLOW = re.compile(r"(What|Which|How|Who|Where|Can|Do|Is|Are|The|[a-z])\b|[\u4e00-\u9fff]")
@@ -179,7 +179,7 @@ def counting(rng: Random, q: Lang, a: Lang) -> Exchange:
     """Count up or down between two numbers, at most eleven of them."""
     low = rng.randint(1, 20) if rng.random() < 0.5 else rng.randint(20, 90)
     first, last = low, low + rng.randint(2, 10)
-    if rng.random() < 0.35:
+    if rng.random() < 0.45:
         first, last = last, first
     if first > last or low > 20 or rng.random() < 0.7:
         question, _ = _ask(rng, _COUNT, q, a=number(first, q), b=number(last, q))
@@ -330,7 +330,7 @@ def opposites(rng: Random, q: Lang, a: Lang) -> Exchange:
     row, swap = rng.randrange(len(OPPOSITES)), rng.random() < 0.5
     x, y = OPPOSITES[row][::-1] if swap else OPPOSITES[row]
     question, which = _ask(rng, _OPPOSITE, q, a=_of(x, q))
-    answer = _of(("the opposite of {a} is {b}.", "{a}的反义词是{b}。"), a).format(a=_of(x, a), b=_of(y, a))
+    answer = _of(("the opposite of {a} is {b}.", "{a}的反面是{b}。"), a).format(a=_of(x, a), b=_of(y, a))
     return Exchange("opposites", question, capitalized(answer), q, a, f"opposites:{row}{swap}:{which}:{q}{a}")
 
 
@@ -359,7 +359,7 @@ def _hours(n: int, lang: Lang) -> str:
 
 def times(rng: Random, q: Lang, a: Lang) -> Exchange:
     """Hours before and after a time of the clock."""
-    hour, half, hours, later = rng.randint(1, 12), rng.random() < 0.4, rng.randint(1, 6), rng.random() < 0.6
+    hour, half, hours, later = rng.randint(1, 12), rng.random() < 0.5, rng.randint(1, 6), rng.random() < 0.5
     then = (hour - 1 + (hours if later else -hours)) % 12 + 1
     question, which = _ask(rng, _TIME_LATER if later else _TIME_EARLIER, q, a=clock(hour, half, q), b=_hours(hours, q))
     pattern = (
@@ -507,7 +507,10 @@ _NOT_KNOWN: Both = (
     "I am sorry, I do not know that yet. I am still learning.",
     "对不起，这个我还不知道。我还在学习。",
 )
-_NO_ANSWER: Both = ("I heard you, but I do not know what to say to that yet.", "我听到了，可是我还不知道怎么回答。")
+_NO_ANSWER: Both = (
+    "Well, I heard you, but I do not know what to say to that yet.",
+    "我听到了，可是我还不知道怎么回答。",
+)
 
 
 @cache

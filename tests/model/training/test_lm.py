@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.training.lm import Recipe, ShardStream, Trainer
-from model.training.lm_data import Document, write_shard
+from model.training.lm import Recipe, ShardStream, Trainer, batch_tensors, build_model, loss_of
+from model.training.lm_data import Document, pack, pack_row, write_shard
 from model.training.muon import orthogonalized
 
 BUNDLE = Path("model/bundles/cslm-mini")
@@ -56,6 +56,22 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path, bfloat16: bool) -> None:
     recipe = replace(recipe, row_tokens=64)
     with pytest.raises(ValueError, match="holds a run on rows of 32 tokens, not of 64"):
         run("broken")
+
+
+def test_the_loss_is_the_same_however_documents_are_laid_in_rows() -> None:
+    rng = np.random.default_rng(0)
+    lengths = [16, 9, 7, 30, 5, 11, 16]
+    documents = [(rng.integers(0, 90, n).astype(np.uint32), rng.integers(0, 3, n).astype(np.uint8)) for n in lengths]
+    torch.manual_seed(0)
+    model = build_model(Recipe(hidden=32, layers=2, heads=2, ffn=32), 96, {"bos": 0, "eos": 1, "pad": 2})
+
+    def loss(short: int) -> float:
+        packed = pack(documents, length=32, short=short)
+        rows = [pack_row(row, 16 if sum(len(ids) for ids, _ in row) <= short else 32) for row in packed]
+        assert len({len(row.ids) for row in rows}) == (2 if short else 1)
+        return loss_of(model, batch_tensors(rows)).item()
+
+    assert loss(16) == pytest.approx(loss(0), rel=1e-5)
 
 
 def test_orthogonalized_in_bfloat16_is_near_the_same_in_float32() -> None:

@@ -143,6 +143,20 @@ def test_packing_keeps_every_document_that_fits_once() -> None:
     assert sum(n for n in lengths if n <= 50) / (50 * len(rows)) > 0.95
 
 
+def test_rows_of_short_documents_are_short() -> None:
+    rng = Random(0)
+    lengths = [rng.randint(2, 24) for _ in range(300)] + [26, 40, 50]
+    rng.shuffle(lengths)
+    documents = [(np.full(n, i, np.uint32), np.ones(n, np.uint8)) for i, n in enumerate(lengths)]
+    rows = list(pack(documents, length=50, short=25))
+    assert sorted(len(ids) for row in rows for ids, _ in row) == sorted(lengths)
+    filled = [sum(len(ids) for ids, _ in row) for row in rows]
+    assert [max(len(ids) for ids, _ in row) for row, n in zip(rows, filled, strict=True) if n > 25] == [
+        n for n in lengths if n > 25
+    ]
+    assert max(filled) <= 50 and sum(filled) / (25 * (len(rows) + 3)) > 0.93
+
+
 def test_shards_give_the_documents_back(tmp_path: Path) -> None:
     lm_data.write_shard(tmp_path / "read-0000.npz", [Document([1, 2, 3], [0, 0, 2]), Document([300], [1])])
     (a, wa), (b, wb) = lm_data.read_shard(tmp_path / "read-0000.npz")
