@@ -10,6 +10,11 @@ from typing import Any
 from model.training.g2p import spell_english, spell_mandarin
 
 _HAN = "\u4e00-\u9fff"
+_CONTRACTIONS = (
+    (r"\bwon't\b", "will not"), (r"\bcan't\b|\bcannot\b", "can not"), (r"\blet's\b", "let us"),
+    (r"n't\b", " not"), (r"'re\b", " are"), (r"'s\b", " is"), (r"'d\b", " would"), (r"'ll\b", " will"), (r"'ve\b", " have"), (r"'m\b", " am"),
+)  # fmt: skip
+"""As the normalizer of the Whisper paper has them (arXiv 2212.04356, appendix C): a recognizer writes one for the other."""
 
 
 def words(text: str, language: str) -> list[str]:
@@ -22,10 +27,17 @@ def words(text: str, language: str) -> list[str]:
 
 
 def plain(text: str) -> list[str]:
-    """What writing is judged by: words and single Chinese characters, numbers spelt out, small letters, no punctuation."""
+    """What writing is judged by: words and single Chinese characters, numbers and contractions spelt out, small letters, no punctuation."""
     chinese = re.search(f"[{_HAN}]", text)
-    text = spell_mandarin(text) if chinese else spell_english(text.lower().replace("’", "'")).replace("-", " ")
+    text = spell_mandarin(text) if chinese else spell_english(_whole(text)).replace("-", " ")
     return re.findall(f"[{_HAN}]|[^\\W\\d_{_HAN}]+", text.lower().replace("'", ""))
+
+
+def _whole(text: str) -> str:
+    text = text.lower().replace("’", "'")
+    for short, whole in _CONTRACTIONS:
+        text = re.sub(short, whole, text)
+    return text
 
 
 def simplified(text: str) -> str:

