@@ -11,8 +11,8 @@ from model.training.g2p import spell_english, spell_mandarin
 
 _HAN = "\u4e00-\u9fff"
 _CONTRACTIONS = (
-    (r"\bwon't\b", "will not"), (r"\bcan't\b|\bcannot\b", "can not"), (r"\blet's\b", "let us"),
-    (r"n't\b", " not"), (r"'re\b", " are"), (r"'s\b", " is"), (r"'d\b", " would"), (r"'ll\b", " will"), (r"'ve\b", " have"), (r"'m\b", " am"),
+    (r"\bwon't\b", "will not"), (r"\bcan't\b|\bcannot\b", "can not"), (r"\blet's\b", "let us"), (r"n't\b", " not"),
+    (r"'re\b", " are"), (r"'s\b", " is"), (r"'d\b", " would"), (r"'ll\b", " will"), (r"'ve\b", " have"), (r"'m\b", " am"),
 )  # fmt: skip
 """As the normalizer of the Whisper paper has them (arXiv 2212.04356, appendix C): a recognizer writes one for the other."""
 
@@ -27,7 +27,7 @@ def words(text: str, language: str) -> list[str]:
 
 
 def plain(text: str) -> list[str]:
-    """What writing is judged by: words and single Chinese characters, numbers and contractions spelt out, small letters, no punctuation."""
+    """What writing is judged by: words and single Chinese characters, small letters, no punctuation; numbers, contractions spelt out."""
     chinese = re.search(f"[{_HAN}]", text)
     text = spell_mandarin(text) if chinese else spell_english(_whole(text)).replace("-", " ")
     return re.findall(f"[{_HAN}]|[^\\W\\d_{_HAN}]+", text.lower().replace("'", ""))

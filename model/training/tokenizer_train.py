@@ -340,7 +340,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--snr", type=float)
-    parser.add_argument("--copies", type=int, default=2, help="of every utterance: one nearly clean, the others spoiled")
+    parser.add_argument(
+        "--copies", type=int, default=2, help="of every utterance: one nearly clean, the others spoiled"
+    )
     parser.add_argument("--follow", type=float, default=0, help="minutes to wait for more speech")
     args = parser.parse_args()
     torch.set_num_threads(1)
