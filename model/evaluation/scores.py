@@ -27,7 +27,7 @@ def words(text: str, language: str) -> list[str]:
 
 
 def plain(text: str) -> list[str]:
-    """What writing is judged by: words and single Chinese characters, small letters, no punctuation; numbers, contractions spelt out."""
+    """What writing is judged by: words and single Chinese characters, small, unpunctuated; numbers and contractions spelt out."""
     chinese = re.search(f"[{_HAN}]", text)
     text = spell_mandarin(text) if chinese else spell_english(_whole(text)).replace("-", " ")
     return re.findall(f"[{_HAN}]|[^\\W\\d_{_HAN}]+", text.lower().replace("'", ""))
