@@ -1,0 +1,138 @@
+"""vLLM's engine on a CPU with the model in EngineCore, as it is served, and in a process behind it, as vLLM would have it; by turns.
+
+    python -m tests.bench.engine
+
+Both engines run side by side and answer the same prompts of random tokens, one after the other, then eight at once. Memory is the proportional
+set of an engine's processes, processor time what they took for all answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from random import Random
+from statistics import median
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+
+from clients.samples import percentile
+from tests.bench.results import BUNDLE, arguments, ms, origin, table, write
+
+PROMPT_TOKENS, ANSWER_TOKENS, AT_ONCE = 60, 40, 8
+BACKENDS = {"one process": "uni", "two processes": "mp"}
+
+
+async def serve(backend: str) -> None:
+    """An engine that answers the prompts of each line of stdin, all of a line at once, and prints what it took."""
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    from model.lm.vllm_engine import EngineConfig, VllmLanguageModel
+    from streaming.stages import Sampling
+
+    build = AsyncLLM.from_vllm_config
+
+    def chosen(config: Any, **options: Any) -> AsyncLLM:
+        config.parallel_config.distributed_executor_backend = backend
+        return build(config, **options)
+
+    AsyncLLM.from_vllm_config = chosen  # type: ignore[method-assign, assignment]
+    began = time.monotonic()
+    lm = VllmLanguageModel(BUNDLE / "lm", EngineConfig(2048))
+    await lm.start()
+    print(json.dumps({"start_s": time.monotonic() - began}), flush=True)
+
+    async def one(prompt: list[int]) -> tuple[float, float]:
+        async def pieces() -> AsyncIterator[list[int]]:
+            yield prompt
+
+        times = [time.perf_counter()]
+        async for _ in lm.generate(pieces(), Sampling(max_tokens=ANSWER_TOKENS)):
+            times.append(time.perf_counter())
+        return times[1] - times[0], (times[-1] - times[1]) / (ANSWER_TOKENS - 1)
+
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        began = time.monotonic()
+        answers = await asyncio.gather(*(one(prompt) for prompt in json.loads(line)))
+        engine = psutil.Process().children(recursive=True)
+        used = {
+            "cpu_s": sum(sum(process.cpu_times()[:2]) for process in engine),
+            "memory_mb": sum(process.memory_full_info().pss for process in engine) / 1e6,
+        }
+        print(json.dumps({"answers": answers, "wall_s": time.monotonic() - began} | used), flush=True)
+    await lm.close()
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = arguments(__doc__)
+    parser.add_argument("--serve", choices=BACKENDS.values(), help="run one engine, as this does itself")
+    parser.add_argument("--rounds", type=int, default=40)
+    options = parser.parse_args()
+    if options.serve:
+        asyncio.run(serve(options.serve))
+        return
+    record: dict[str, Any] = {"origin": origin(), "engines": {name: {} for name in BACKENDS}}
+    rng, children = Random(0), {}
+    for name, backend in BACKENDS.items():
+        command = [sys.executable, "-m", "tests.bench.engine", "--serve", backend]
+        children[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        record["engines"][name] |= told(children[name]) | {"alone": [], "together": []}
+    for kind, prompts, rounds in (("alone", 1, options.rounds), ("together", AT_ONCE, options.rounds // 8)):
+        for _ in range(rounds):
+            asked = [[rng.randrange(300, 4000) for _ in range(PROMPT_TOKENS)] for _ in range(prompts)]
+            for name, child in children.items():
+                child.stdin.write(json.dumps(asked) + "\n")
+                child.stdin.flush()
+                record["engines"][name][kind].append(told(child))
+    for child in children.values():
+        child.stdin.close()
+        child.wait()
+    write(options.out, "engine", record, report(record))
+
+
+def told(child: subprocess.Popen[str]) -> dict[str, Any]:
+    """The next thing that a child says; vLLM may print lines of its own. Raises RuntimeError where it ended."""
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.startswith("{"):
+            said: dict[str, Any] = json.loads(line)
+            return said
+    raise RuntimeError("an engine ended before it answered")
+
+
+def report(record: dict[str, Any]) -> str:
+    """A row for each engine."""
+    rows = []
+    for name, engine in record["engines"].items():
+        first, later = zip(*(answer for told in engine["alone"] for answer in told["answers"]), strict=True)
+        together = median(AT_ONCE * ANSWER_TOKENS / told["wall_s"] for told in engine["together"])
+        last = engine["together"][-1]
+        rows.append(
+            [
+                name,
+                *(f"{ms(percentile(sorted(first), q))}" for q in (0.5, 0.95)),
+                *(f"{1000 * percentile(sorted(later), q):.1f}" for q in (0.5, 0.95)),
+                f"{together:.0f}",
+                f"{engine['start_s']:.1f}",
+                f"{last['cpu_s']:.1f}",
+                f"{last['memory_mb']:.0f}",
+            ]
+        )
+    heads = (
+        "the model runs in",
+        "first token, ms: p50",
+        "p95",
+        "each later token, ms: p50",
+        "p95",
+        f"{AT_ONCE} at once: tokens a second",
+    )
+    return table((*heads, "start, s", "processor time, s", "memory, MB"), rows)
+
+
+if __name__ == "__main__":
+    main()
