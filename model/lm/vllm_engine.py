@@ -172,7 +172,9 @@ class VllmLanguageModel:
                 os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"
                 # vLLM would run the model in a process behind EngineCore's, only to set OpenMP's threads there: they are set here
                 threads = os.environ["OMP_NUM_THREADS"].partition(",")[0].strip()
-                torch.set_num_threads(max(1, int(threads)) if threads.isdigit() else 1)  # OpenMP minds no nonsense either
+                torch.set_num_threads(
+                    max(1, int(threads)) if threads.isdigit() else 1
+                )  # OpenMP minds no nonsense either
                 config.parallel_config.distributed_executor_backend = "uni"
             return AsyncLLM.from_vllm_config(config, disable_log_stats=True)
         except (OSError, ValueError, RuntimeError) as error:
