@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from random import Random
 from typing import Any
@@ -16,8 +16,8 @@ from model.evaluation.bench import NEEDS_JUDGE, Bench, Case, Row, Table, each, g
 from model.evaluation.scores import distance, errors
 from model.evaluation.seams import PLACES, jump_ratios, planned
 from model.evaluation.sets import Pcm
+from model.training.spoil import coloured_noise, mix, telephone
 
-NOISE_DB = 10.0
 FRAME_S = 0.02
 NO_PHONES = "its units are no phonetic symbols that a text could be turned into"
 
@@ -30,8 +30,37 @@ def phonetic(bundle: Bundle) -> bool:
     return path.is_file() and tuple(json.loads(path.read_text(encoding="utf-8"))) == INVENTORY
 
 
+def noisy(pcm: Pcm, snr_db: float, seed: str) -> Pcm:
+    """With noise from white to brown `snr_db` below the speech."""
+    return mix(pcm, coloured_noise(len(pcm), np.random.default_rng(Random(seed).getrandbits(32))), snr_db)
+
+
+def with_peak(pcm: Pcm, dbfs: float) -> Pcm:
+    """Louder or quieter, so that the peak is at `dbfs`; above 0 it clips. 16 bits a sample."""
+    scaled = pcm * (10 ** (dbfs / 20) / max(1e-6, float(np.abs(pcm).max())))
+    return np.asarray(np.round(np.clip(scaled, -1, 1) * 32_767) / 32_767, np.float32)
+
+
+def spoken_part(pcm: Pcm) -> Pcm:
+    """Without what is softer than a fiftieth of the peak at both ends: speech from the first frame to the last."""
+    loud = np.flatnonzero(np.abs(pcm) > 0.02 * np.abs(pcm).max())
+    return pcm[loud[0] : loud[-1] + 1] if loud.size else pcm
+
+
+CONDITIONS: dict[str, Callable[[Pcm, int, str], Pcm]] = {
+    "clean": lambda pcm, rate, seed: pcm,
+    "noise, 10 dB": lambda pcm, rate, seed: noisy(pcm, 10.0, seed),
+    "telephone": lambda pcm, rate, seed: telephone(pcm),
+    "quiet, peak at -40 dB": lambda pcm, rate, seed: with_peak(pcm, -40.0),
+    "loud, clipped by 12 dB": lambda pcm, rate, seed: with_peak(pcm, 12.0),
+    "2 s of silence around": lambda pcm, rate, seed: np.pad(pcm, 2 * rate),
+    "from the first frame": lambda pcm, rate, seed: spoken_part(pcm),
+}
+"""How a recording (float32, samples a second, seed of what is random) is made to sound before it is heard."""
+
+
 class Tokenizer:
-    """Phone error, tone apart, and tone error per syllable, against the sounds of what was said; clean and in noise."""
+    """Phone error, tone apart, and tone error per syllable, against the sounds of what was said, in all `CONDITIONS`."""
 
     name = "tokenizer"
 
@@ -42,9 +71,7 @@ class Tokenizer:
     def cases(self, bench: Bench) -> list[Case]:
         """See `Measure`."""
         return [
-            Case(f"{case.name}@{variant}", case.item, variant)
-            for case in each(bench, "read")
-            for variant in ("clean", "noise")
+            Case(f"{case.name}@{variant}", case.item, variant) for case in each(bench, "read") for variant in CONDITIONS
         ]
 
     async def measure(self, bench: Bench, case: Case) -> Row:
@@ -52,9 +79,8 @@ class Tokenizer:
         from model.training.g2p import INVENTORY, to_units
         from model.training.tokenizer_train import unit_errors
 
-        pcm = bench.audio(case.item)
-        if case.variant == "noise":
-            pcm = noisy(pcm, f"{bench.seed}:{case.item.name}")
+        rate_hz = bench.bundle.profile.input_sample_rate_hz
+        pcm = CONDITIONS[case.variant](bench.audio(case.item), rate_hz, f"{bench.seed}:{case.item.name}")
         heard = [INVENTORY[u] for u in chain.from_iterable(await units_of(bench.stages, pcm))]
         counts = unit_errors(heard, to_units(case.item.text))
         return {
@@ -73,21 +99,14 @@ class Tokenizer:
         for (who, condition), of in grouped(rows, lambda row: (row["who"], row["condition"])).items():
             each_language = {**grouped(of, lambda row: row["language"]), "**all**": of}
             for language, found in each_language.items():
-                heard = "clean" if condition == "clean" else f"noise, {NOISE_DB:.0f} dB"
                 rates = (percent(rate(found, key)) for key in ("phone", "tone", "unit"))
-                lines.append((who, heard, language, len(found), *rates))
+                lines.append((who, condition, language, len(found), *rates))
         heads = ("speakers", "", "language", "n", "phone error, tone apart", "tone error per syllable", "unit error")
         note = (
-            "Against the sounds of the text; a reader who says it otherwise counts as an error. Noise: white to brown."
+            "Against the sounds of the text; a reader who says it otherwise counts as an error. Noise: white to brown. "
+            "Telephone: 300 to 3,400 Hz in 8-bit µ-law."
         )
         return [Table("Tokenizer", heads, lines, note)]
-
-
-def noisy(pcm: Pcm, seed: str) -> Pcm:
-    """With coloured noise 10 dB below the speech."""
-    from model.training.spoil import coloured_noise, mix
-
-    return mix(pcm, coloured_noise(len(pcm), np.random.default_rng(Random(seed).getrandbits(32))), NOISE_DB)
 
 
 class Stability:

@@ -339,6 +339,9 @@ def main(argv: list[str] | None = None) -> None:
         action=argparse.BooleanOptionalAction,
         help="matrix products in bfloat16, weights in float32; by default where that is faster",
     )
+    parser.add_argument(
+        "--compile", action="store_true", help="fuse the layers' small products; needs a C++ compiler and a few minutes"
+    )
     for name, value in asdict(Recipe()).items():
         if name != "bfloat16":
             parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
@@ -348,6 +351,8 @@ def main(argv: list[str] | None = None) -> None:
         args.bfloat16 = bfloat16_is_faster()
     recipe = Recipe(**{name: getattr(args, name) for name in asdict(Recipe())})
     trainer = Trainer(recipe, args.bundle, args.data, args.work, args.minutes, start=args.start)
+    if args.compile:
+        trainer.model.model.compile(dynamic=True)
     run(trainer, evaluate_minutes=args.evaluate_minutes, save_minutes=args.save_minutes, export_to=args.bundle / "lm")
 
 

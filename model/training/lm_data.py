@@ -126,16 +126,16 @@ PHASES: dict[str, dict[str, Any]] = {
     },
     "answer": {
         "kinds": {
-            "speech": 0.22,
-            "understand": 0.30,
+            "speech": 0.21,
+            "understand": 0.29,
             "text": 0.03,
             "full_chain": 0.03,
             "interpret": 0.03,
             "listen": 0.20,
-            "speak": 0.03,
+            "speak": 0.05,
             "read": 0.16,
         },
-        "worlds": {"repeat": 0.08, "unknown": 0.07, "translate": 0.06},
+        "worlds": {"repeat": 0.10, "unknown": 0.07, "translate": 0.06},
     },
 }
 """Two phases of one run: reading and speaking first, then mostly answering. What `worlds` leaves is shared by `_REST`.
@@ -155,7 +155,7 @@ _READ_WORLDS: Mixture = {
 tenth of a spoken turn there."""
 
 _REST: Mixture = {
-    "talk": 0.17, "facts": 0.14, "stories": 0.03, "sums": 0.13, "counting": 0.12, "comparing": 0.04, "calendar": 0.03, "capitals": 0.06, "colours": 0.03, "opposites": 0.06,
+    "talk": 0.16, "facts": 0.14, "stories": 0.05, "sums": 0.13, "counting": 0.12, "comparing": 0.04, "calendar": 0.03, "capitals": 0.06, "colours": 0.03, "opposites": 0.05,
     "times": 0.10, "spelling": 0.03, "follow_up": 0.06,
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from model.evaluation.judge import Heard, Judge
 from model.evaluation.run import Results, chosen, evaluate, measures
 from model.evaluation.seams import by_chance, jump_ratios, planned
 from model.evaluation.sets import EvaluationError, Item
+from model.evaluation.speech import CONDITIONS
 from tests.fakes import TEXT, TRANSCRIPT, FakeLM, answer_ids, fake_stages
 
 pytestmark = pytest.mark.filterwarnings(
@@ -215,3 +216,23 @@ async def test_a_text_only_question_has_an_answer_without_speech(items: list[Ite
     record, _ = await run(bench(items, tmp_path, Parrot(), lm=mute), tmp_path, "answers", "chain", "speed")
     assert record["measures"]["answers"][0]["rows"][0][2] == 1
     assert record["measures"]["chain"][0]["rows"] == []
+
+
+def test_conditions_spoil_a_recording_as_their_names_say() -> None:
+    rate = 16_000
+    tone = 0.3 * np.sin(2 * np.pi * 1037 * np.arange(rate) / rate)
+    pcm = np.pad(tone, (800, 400)).astype(np.float32)
+    made = {name: condition(pcm, rate, "0:a") for name, condition in CONDITIONS.items()}
+    assert all(of.dtype == np.float32 and np.abs(of).max() <= 1 for of in made.values())
+    assert np.array_equal(made["clean"], pcm)
+    noise = made["noise, 10 dB"] - pcm
+    assert 10 * np.log10(np.mean(tone**2) / np.mean(noise**2)) == pytest.approx(10, abs=0.5)
+    assert np.abs(made["quiet, peak at -40 dB"]).max() == pytest.approx(0.01, rel=0.01)
+    assert np.mean(np.abs(made["loud, clipped by 12 dB"]) >= 1) > 0.5
+    assert made["2 s of silence around"].size == pcm.size + 4 * rate
+    assert not made["2 s of silence around"][: 2 * rate].any()
+    assert made["from the first frame"][0] > 0.005
+    assert made["from the first frame"].size < rate + 20
+    hiss = np.random.default_rng(0).standard_normal(rate).astype(np.float32) / 8
+    spectrum = np.abs(np.fft.rfft(CONDITIONS["telephone"](hiss, rate, "")))
+    assert spectrum[4000:].mean() < 0.1 * spectrum[500:3400].mean()
