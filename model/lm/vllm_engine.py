@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ class EngineConfig:
 
     `dtype` None is the checkpoint's own; vLLM's "auto" would serve float32 weights in half precision. `quantization`: `fp8`
     quantizes 16-bit weights while they load, `awq` and others need a checkpoint made for them. `tensor_parallel`: GPUs that share
-    the layers. `eager`: no CUDA graphs, which start sooner and answer later. `batched_tokens`: most tokens of one step, prompts
+    the layers. `eager`: neither CUDA graphs nor, on a CPU, compiled layers, which start later and answer sooner; None is eager on a
+    CPU, where compiling needs a C++ compiler. `batched_tokens`: most tokens of one step, prompts
     in pieces among them (chunked prefill), so that a long prompt does not stop the others; None is vLLM's choice.
     """
 
@@ -51,7 +53,7 @@ class EngineConfig:
     dtype: str | None = None
     quantization: str | None = None
     tensor_parallel: int = 1
-    eager: bool = False
+    eager: bool | None = None
     batched_tokens: int | None = None
 
 
@@ -66,16 +68,16 @@ def engine_options(directory: Path, config: EngineConfig, *, on_cpu: bool) -> di
         "dtype": config.dtype or _own_dtype(directory),
         "quantization": config.quantization,
         "hf_overrides": _missing_length(directory, config.max_model_len),
+        "enforce_eager": on_cpu if config.eager is None else config.eager,
         "enable_prefix_caching": True,
         "disable_log_stats": True,
     }
     if on_cpu:
         kv_cache = {"kv_cache_memory_bytes": config.kv_cache_mb << 20, "block_size": _BLOCK_TOKENS}
-        return options | kv_cache | {"enforce_eager": True}
+        return options | kv_cache
     return options | {
         "gpu_memory_utilization": config.gpu_memory_share,
         "tensor_parallel_size": config.tensor_parallel,
-        "enforce_eager": config.eager,
         "enable_chunked_prefill": True,
         "max_num_batched_tokens": config.batched_tokens,
     }
@@ -167,6 +169,8 @@ class VllmLanguageModel:
         on_cpu = current_platform.is_cpu()
         try:
             options = engine_options(self._directory, self._config, on_cpu=on_cpu)
+            if on_cpu and not options["enforce_eager"]:
+                _require_compiler()
             config = AsyncEngineArgs(**options).create_engine_config()
             if on_cpu:
                 os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"
@@ -183,6 +187,17 @@ class VllmLanguageModel:
 
 def _nothing(timeout: float | None = None) -> None:
     """In place of a shutdown that has been done."""
+
+
+def _require_compiler() -> None:
+    """Raises BundleError (`compiler_missing`) where torch would find no C++ compiler for the layers."""
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise BundleError(
+            f"CSLM_EAGER=false compiles the language model's layers with {compiler}, which is not installed: install it or leave"
+            " CSLM_EAGER unset",
+            code="compiler_missing",
+        )
 
 
 def _own_dtype(directory: Path) -> str:

@@ -1,8 +1,8 @@
-"""vLLM's engine on a CPU with the model in EngineCore, as it is served, and in a process behind it, as vLLM would have it; by turns.
+"""vLLM's engine on a CPU: the model in EngineCore, as it is served, the same compiled, and in a process behind it, as vLLM would have it.
 
     python -m tests.bench.engine
 
-Both engines run side by side and answer the same prompts of random tokens, one after the other, then eight at once. Memory is the proportional
+All engines run side by side and answer the same prompts of random tokens by turns, one after the other, then eight at once. Memory is the proportional
 set of an engine's processes, processor time what they took for all answers.
 """
 
@@ -24,25 +24,31 @@ from clients.samples import percentile
 from tests.bench.results import BUNDLE, arguments, ms, origin, table, write
 
 PROMPT_TOKENS, ANSWER_TOKENS, AT_ONCE = 60, 40, 8
-BACKENDS = {"one process": "uni", "two processes": "mp"}
+ENGINES = {
+    "one process": ("uni", True),
+    "one process, compiled (`CSLM_EAGER=false`)": ("uni", False),
+    "two processes": ("mp", True),
+}
+"""Executor, and whether its layers stay uncompiled."""
 
 
-async def serve(backend: str) -> None:
-    """An engine that answers the prompts of each line of stdin, all of a line at once, and prints what it took."""
+async def serve(name: str) -> None:
+    """The engine of that name, which answers the prompts of each line of stdin, all of a line at once, and prints what it took."""
     from vllm.v1.engine.async_llm import AsyncLLM
 
     from model.lm.vllm_engine import EngineConfig, VllmLanguageModel
     from streaming.stages import Sampling
 
+    executor, eager = ENGINES[name]
     build = AsyncLLM.from_vllm_config
 
     def chosen(config: Any, **options: Any) -> AsyncLLM:
-        config.parallel_config.distributed_executor_backend = backend
+        config.parallel_config.distributed_executor_backend = executor
         return build(config, **options)
 
     AsyncLLM.from_vllm_config = chosen  # type: ignore[method-assign, assignment]
     began = time.monotonic()
-    lm = VllmLanguageModel(BUNDLE / "lm", EngineConfig(2048))
+    lm = VllmLanguageModel(BUNDLE / "lm", EngineConfig(2048, eager=eager))
     await lm.start()
     print(json.dumps({"start_s": time.monotonic() - began}), flush=True)
 
@@ -70,16 +76,16 @@ async def serve(backend: str) -> None:
 def main() -> None:
     """Measure and write."""
     parser = arguments(__doc__)
-    parser.add_argument("--serve", choices=BACKENDS.values(), help="run one engine, as this does itself")
+    parser.add_argument("--serve", choices=ENGINES, help="run one engine, as this does itself")
     parser.add_argument("--rounds", type=int, default=40)
     options = parser.parse_args()
     if options.serve:
         asyncio.run(serve(options.serve))
         return
-    record: dict[str, Any] = {"origin": origin(), "engines": {name: {} for name in BACKENDS}}
+    record: dict[str, Any] = {"origin": origin(), "engines": {name: {} for name in ENGINES}}
     rng, children = Random(0), {}
-    for name, backend in BACKENDS.items():
-        command = [sys.executable, "-m", "tests.bench.engine", "--serve", backend]
+    for name in ENGINES:
+        command = [sys.executable, "-m", "tests.bench.engine", "--serve", name]
         children[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         record["engines"][name] |= told(children[name]) | {"alone": [], "together": []}
     for kind, prompts, rounds in (("alone", 1, options.rounds), ("together", AT_ONCE, options.rounds // 8)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +28,9 @@ from model.lm.vllm_http import VllmHttpLanguageModel
 from streaming.errors import BundleError, EngineUnavailable
 from streaming.stages import Sampling
 
+needs_compiler = pytest.mark.skipif(
+    find_spec("vllm") is None or shutil.which("g++") is None, reason="vLLM or a C++ compiler is not installed"
+)
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed on this platform")
 PROMPTS = [[5, 6, 7, 8], [9, 3, 9, 3, 9], list(range(2, 60))]
 GREEDY = Sampling(max_tokens=24)
@@ -99,14 +104,20 @@ def _await_health(url: str, server: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(
-    params=["transformers", pytest.param("vllm", marks=needs_vllm), pytest.param("vllm_http", marks=needs_vllm)]
+    params=[
+        "transformers",
+        pytest.param("vllm", marks=needs_vllm),
+        pytest.param("vllm_compiled", marks=needs_compiler),
+        pytest.param("vllm_http", marks=needs_vllm),
+    ]
 )
 async def backend(request: pytest.FixtureRequest, checkpoint: Path) -> AsyncGenerator[Backend]:
     lm: Backend
     if request.param == "transformers":
         lm = TransformersLanguageModel(checkpoint)
-    elif request.param == "vllm":
-        lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64))
+    elif request.param in ("vllm", "vllm_compiled"):
+        eager = False if request.param == "vllm_compiled" else None
+        lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64, eager=eager))
     else:
         lm = VllmHttpLanguageModel(request.getfixturevalue("vllm_server"), "small")
     await lm.start()
@@ -154,7 +165,20 @@ def test_the_engine_knows_every_option_and_reads_no_sampling_from_the_checkpoint
     assert options["generation_config"] == "vllm"
     assert options["dtype"] == "float32"
     assert ("kv_cache_memory_bytes" in options) is on_cpu
+    assert options["enforce_eager"] is on_cpu
+    for eager in (True, False):
+        assert engine_options(checkpoint, replace(config, eager=eager), on_cpu=on_cpu)["enforce_eager"] is eager
     assert on_cpu or (options["tensor_parallel_size"], options["max_num_batched_tokens"]) == (2, 256)
+
+
+@needs_vllm
+async def test_compiled_layers_without_a_compiler_are_refused_by_name(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(BundleError, match="no-such-compiler, which is not installed") as caught:
+        await VllmLanguageModel(checkpoint, EngineConfig(512, eager=False)).start()
+    assert caught.value.code == "compiler_missing"
 
 
 @needs_vllm
