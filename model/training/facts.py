@@ -222,7 +222,7 @@ TALK: tuple[Talk, ...] = (
     (
         ("I am cold.", "It is cold here.", "I feel cold.", "It's so cold.", "I am so cold.", "I am very cold.", "It is very cold today.", "My hands are cold.", "I am freezing.", "My feet are like ice.", "I am shaking, it is so chilly.", "The wind outside is icy.", "My nose is frozen."),
         ("我很冷。", "这里好冷。", "我觉得冷。", "好冷啊。", "今天好冷。", "太冷了。", "我好冷。", "外面很冷。", "我冻坏了。", "脚冰凉冰凉的。", "我冷得发抖。", "风刮得好冷。", "手都冻僵了。"),
-        "Put on something warm and drink some hot tea.",
+        "Put on warm things and have a cup of tea.",
         "多穿点衣服，喝点热茶吧。",
     ),
     (

@@ -508,7 +508,7 @@ _NOT_KNOWN: Both = (
     "对不起，这个我还不知道。我还在学习。",
 )
 _NO_ANSWER: Both = (
-    "Well, I heard you, but I do not know what to say to that yet.",
+    "Well, I heard you, but I cannot answer that yet.",
     "我听到了，可是我还不知道怎么回答。",
 )
 
