@@ -24,11 +24,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
+from model.precision import bfloat16_is_faster, products
 from model.training.g2p import to_ids
 from model.training.lm_data import PackedRow, Renderer, load_renderer, pack, pack_row, read_shard
 from model.training.lm_eval import evaluate
 from model.training.muon import Muon
-from model.training.precision import bfloat16_is_faster, products
 
 LOG_EVERY = 20
 AVERAGE_DECAY = 0.99

@@ -28,9 +28,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from model.precision import products
 from model.training.average import young_average
 from model.training.g2p import ENGLISH_IDS, INVENTORY, is_tone_unit, toneless
-from model.training.precision import products
 from model.training.synth import ENGLISH_VOICE, MANDARIN_VOICE
 from model.training.vocoder_losses import Adversary, SpectralLoss
 from model.training.vocoder_speech import CONFIG, EDGE, GAIN, VOICES, Item, load

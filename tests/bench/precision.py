@@ -1,28 +1,36 @@
-"""One update of cslm-mini's language model with matrix products in float32 and in bfloat16, by turns, on one thread.
+"""Matrix products in float32 and in bfloat16, by turns, on one thread: an update of cslm-mini's language model, its encoder's hearing.
 
     python -m tests.bench.precision
 
-The same rows of random tokens, weights and optimizers of the recipe; half of the tokens are learned, as in its documents. Told is processor
-time, the median of the rounds, and how far the losses of the same step lie apart.
+The update: the same rows of random tokens, weights and optimizers of the recipe; half of the tokens are learned, as in its documents. Heard are
+the recordings in `tests/data/recordings`. Told is processor time, the median of the rounds and of the recordings; how far the losses of the same
+update lie apart; and how many units the encoder names otherwise.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 
+from model.encoder import SAMPLE_RATE, UnitEncoder
+from model.evaluation.scores import distance
 from model.training.lm import Recipe, Trainer
 from model.training.lm_data import Document, write_shard
+from tests.bench.questions import manifest
 from tests.bench.results import BUNDLE, arguments, ms, origin, table, write
 
 ROUNDS = 9
+NAMES = ("float32", "bfloat16")
 
 
 def trainer(directory: Path, *, bfloat16: bool) -> Trainer:
@@ -40,29 +48,55 @@ def main() -> None:
         rng = np.random.default_rng(0)
         documents = [Document(rng.integers(300, 4000, 128).tolist(), [0] * 64 + [1] * 64) for _ in range(1000)]
         write_shard(Path(directory) / "answer-0000.npz", documents)
-        runs = {name: trainer(Path(directory), bfloat16=name == "bfloat16") for name in ("float32", "bfloat16")}
-        rounds = [{name: timed(run) for name, run in runs.items()} for _ in range(ROUNDS + 1)]
-    record["losses"] = [{name: loss for name, (_, loss) in both.items()} for both in rounds]
-    seconds = [{name: taken for name, (taken, _) in both.items()} for both in rounds[1:]]
-    record |= {name: median(both[name] for both in seconds) for name in ("float32", "bfloat16")}
-    record["ratio"] = median(both["float32"] / both["bfloat16"] for both in seconds)
+        runs = {name: trainer(Path(directory), bfloat16=name == "bfloat16") for name in NAMES}
+        updates = [{name: timed(run.train_step) for name, run in runs.items()} for _ in range(ROUNDS + 1)]
+    record["losses"] = [{name: loss for name, (_, loss) in both.items()} for both in updates]
+    record["update"] = compared(updates)
+    hear = {name: UnitEncoder.load(BUNDLE / "encoder", bfloat16=name == "bfloat16") for name in NAMES}
+    recordings = [soundfile.read(asked.path, dtype="float32")[0] for asked in manifest()]
+    heard = [{name: timed(partial(hear[name].encode, pcm)) for name in NAMES} for pcm in recordings]
+    record["second"] = compared(heard, [pcm.size / SAMPLE_RATE for pcm in recordings])
+    record["units"] = [len(both["float32"][1]) for both in heard]
+    record["units_otherwise"] = [distance(both["float32"][1], both["bfloat16"][1]) for both in heard]
     write(options.out, "precision", record, report(record))
 
 
-def timed(run: Trainer) -> tuple[float, float]:
-    """(seconds of processor time, loss) of one update."""
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """(seconds of processor time, what came out)."""
     began = time.process_time()
-    loss = run.train_step()
-    return time.process_time() - began, loss
+    out = work()
+    return time.process_time() - began, out
+
+
+def compared(
+    rounds: Sequence[dict[str, tuple[float, Any]]], lengths: Sequence[float] | None = None
+) -> dict[str, float]:
+    """Medians of the rounds but the first, each divided by its length, and of their ratios."""
+    lengths = lengths or [1.0] * len(rounds)
+    seconds = [
+        {name: taken / length for name, (taken, _) in both.items()}
+        for both, length in zip(rounds[1:], lengths[1:], strict=True)
+    ]
+    medians = {name: median(both[name] for both in seconds) for name in NAMES}
+    return medians | {"ratio": median(both["float32"] / both["bfloat16"] for both in seconds)}
 
 
 def report(record: dict[str, Any]) -> str:
-    """One row: an update of both."""
-    tokens = Recipe().rows * Recipe().row_tokens
+    """A row for the update, one for the block."""
+    what = {
+        "update": f"an update of {Recipe().rows * Recipe().row_tokens} tokens",
+        "second": "hearing a second of a recording",
+    }
+    rows = [
+        [text, ms(record[key]["float32"]), ms(record[key]["bfloat16"]), f"{record[key]['ratio']:.2f}"]
+        for key, text in what.items()
+    ]
     apart = max(abs(both["bfloat16"] / both["float32"] - 1) for both in record["losses"])
-    rows = [[f"{tokens} tokens", ms(record["float32"]), ms(record["bfloat16"]), f"{record['ratio']:.2f}"]]
-    said = f"In {len(record['losses'])} updates from the same weights the losses lay at most {apart:.1%} apart."
-    return table(("an update of", "float32, ms", "bfloat16, ms", "ratio"), rows) + "\n\n" + said
+    said = (
+        f"In {len(record['losses'])} updates from the same weights the losses lay at most {apart:.1%} apart. "
+        f"Of {sum(record['units'])} units of {len(record['units'])} recordings {sum(record['units_otherwise'])} were named otherwise."
+    )
+    return table(("", "float32, ms", "bfloat16, ms", "ratio"), rows) + "\n\n" + said
 
 
 if __name__ == "__main__":

@@ -24,12 +24,14 @@ CONFIG = EncoderConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def encoder() -> UnitEncoder:
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def encoder(request: pytest.FixtureRequest) -> UnitEncoder:
     torch.manual_seed(0)
-    head = UnitHead(CONFIG)
+    trunk, head = WhisperTrunk(CONFIG), UnitHead(CONFIG)
     head.out.weight.data *= 20
-    return UnitEncoder(CONFIG, WhisperTrunk(CONFIG), head)
+    if request.param == "bfloat16":
+        trunk.use_bfloat16()
+    return UnitEncoder(CONFIG, trunk, head)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -116,3 +118,14 @@ def test_mel_filters_are_slaneys() -> None:
     assert float(filters.max()) == pytest.approx(0.02597, abs=2e-4)
     centres = filters.argmax(1)
     assert (centres.diff() >= 0).all()
+
+
+def test_products_in_bfloat16_change_features_little() -> None:
+    torch.manual_seed(0)
+    trunk, pcm = WhisperTrunk(CONFIG), torch.randn(1, 20 * FRAME_SAMPLES)
+    with torch.inference_mode():
+        exact = trunk(pcm)
+        trunk.use_bfloat16()
+        near = trunk(pcm)
+    assert near.dtype == torch.float32
+    assert 0 < (near - exact).norm() / exact.norm() < 0.02

@@ -1,4 +1,4 @@
-"""Matrix products of training in bfloat16, weights in float32, where the processor gains by it."""
+"""Matrix products in bfloat16, sums in float32, where the processor gains by it: in training, and in the speech encoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from torch.nn import functional as F
 
 @cache
 def bfloat16_is_faster() -> bool:
-    """Whether this machine multiplies matrices clearly faster in bfloat16 than in float32, as with AVX-512 BF16 or AMX: timed, not asked."""
+    """Whether this machine multiplies matrices clearly faster in bfloat16 than in float32, as with AVX-512 BF16 or AMX.
+
+    Timed, not asked.
+    """
 
     def seconds(dtype: torch.dtype) -> float:
         a, b = torch.randn(1024, 512, dtype=dtype), torch.randn(512, 512, dtype=dtype)
