@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from model.vocoder import HOP, Acoustics, Generator, UnitEncoder, Vocoder, VocoderConfig, harmonics, minimum_phase
+from model.vocoder import (
+    HOP,
+    Acoustics,
+    ConvNeXt,
+    Generator,
+    UnitEncoder,
+    Vocoder,
+    VocoderConfig,
+    harmonics,
+    minimum_phase,
+)
 
 CONFIG = VocoderConfig(
     n_units=40,
@@ -103,3 +113,11 @@ def test_minimum_phase_keeps_the_magnitude() -> None:
     wanted = torch.randn(3, 601).cumsum(-1) * 0.05
     wanted = torch.nn.functional.avg_pool1d(wanted, 31, 1, 15, count_include_pad=False)
     torch.testing.assert_close(minimum_phase(wanted).abs().log(), wanted, atol=1e-3, rtol=0)
+
+
+def test_shifted_sums_are_the_depthwise_convolution() -> None:
+    torch.manual_seed(0)
+    block = ConvNeXt(8, 5, 1).double()
+    x = torch.randn(2, 11, 8, dtype=torch.float64)
+    convolved = block.depth(x.transpose(1, 2)).transpose(1, 2)
+    torch.testing.assert_close(block._shifted(x), convolved, rtol=0, atol=1e-12)
