@@ -131,11 +131,11 @@ class WhisperTrunk(nn.Module):
         self.register_buffer("positions", sinusoids(positions, config.width), persistent=False)
         self.layers = nn.ModuleList(_Layer(config.width, config.heads) for _ in range(max(config.taps)))
         self.norm = nn.LayerNorm(config.width)
-        self.bfloat16 = False
+        self.in_bfloat16 = False
 
     def use_bfloat16(self) -> None:
-        """From now on in the products of the layers; sums and norms stay in float32."""
-        self.bfloat16 = True
+        """For the layers' products, weights rounded for good; norms, and the sum that goes through the layers, stay in float32."""
+        self.in_bfloat16 = True
         for module in self.layers.modules():
             if isinstance(module, nn.Linear):
                 module.to(torch.bfloat16)
@@ -147,7 +147,7 @@ class WhisperTrunk(nn.Module):
         x = x + self.positions[: x.shape[1]]
         kept = []
         for number, layer in enumerate(self.layers, start=1):
-            with products(self.bfloat16):
+            with products(self.in_bfloat16):
                 x = layer(x)
             if number in self.taps:
                 kept.append(self.norm(x) if number == len(self.layers) else F.layer_norm(x, x.shape[-1:]))

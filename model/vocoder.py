@@ -103,7 +103,7 @@ class ConvNeXt(nn.Module):
         self.scale = nn.Parameter(torch.full((width,), 0.2))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dtype == torch.float64:
+        if x.dtype == torch.float64:  # as it is served, up to the pitch
             y = self._shifted(F.pad(x, (0, 0, *self.pad)))
         else:
             y = self.depth(F.pad(x.transpose(1, 2), self.pad)).transpose(1, 2)
@@ -111,7 +111,7 @@ class ConvNeXt(nn.Module):
 
     def _shifted(self, x: Tensor) -> Tensor:
         """What `depth` gives, [B, T, D] from the padded `x`: torch convolves float64 channel by channel."""
-        taps = self.depth.weight[:, 0].T
+        taps = self.depth.weight[:, 0].T.contiguous()
         length = x.shape[1] - len(taps) + 1
         y = self.depth.bias + taps[0] * x[:, :length]
         for shift, tap in enumerate(taps[1:], start=1):

@@ -28,7 +28,8 @@ class Settings(BaseSettings):
     gpu_memory_share: float = Field(0.8, gt=0, le=1, description="of a GPU's memory, for the language model")
     max_sequences: int = Field(64, ge=1, description="turns in one step of the language model")
     eager: bool | None = Field(
-        None, description="vLLM without CUDA graphs and compiled layers: starts sooner, answers later; unset: on a CPU"
+        None,
+        description="vLLM without compiled layers and CUDA graphs: starts sooner, answers later; unset: only on a CPU",
     )
     batched_tokens: int | None = Field(None, ge=32, description="most tokens of one step; prompts come in pieces")
     early_units: Literal["off", "watch", "commit"] = Field(

@@ -11,6 +11,7 @@ from typing import Any
 from model.bundle import Bundle
 from model.evaluation.bench import Table
 from model.evaluation.judge import MANNER
+from model.precision import bfloat16_is_faster
 from model.training.manifests import SUFFIXES
 
 
@@ -36,6 +37,7 @@ def told(bundle: Bundle, sets: Path, judge: Path | None) -> dict[str, Any]:
         "bundle": bundle.profile.name,
         "weights": weights(bundle.directory),
         "sets": {path.name: file_hash(path) for path in manifests},
+        "products": "bfloat16" if bfloat16_is_faster() else "float32",
         "judge": None if judge is None else f"{judge.name} ({file_hash(judge / 'model.bin')}), {MANNER}",
     }
 

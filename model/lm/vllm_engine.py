@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import shutil
+import sysconfig
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -41,8 +42,8 @@ class EngineConfig:
 
     `dtype` None is the checkpoint's own; vLLM's "auto" would serve float32 weights in half precision. `quantization`: `fp8`
     quantizes 16-bit weights while they load, `awq` and others need a checkpoint made for them. `tensor_parallel`: GPUs that share
-    the layers. `eager`: neither CUDA graphs nor, on a CPU, compiled layers, which start later and answer sooner; None is eager on a
-    CPU, where compiling needs a C++ compiler. `batched_tokens`: most tokens of one step, prompts
+    the layers. `eager`: no compiled layers and no CUDA graphs, which starts sooner and answers later; None is eager on a CPU only,
+    where compiling needs a C++ compiler. `batched_tokens`: most tokens of one step, prompts
     in pieces among them (chunked prefill), so that a long prompt does not stop the others; None is vLLM's choice.
     """
 
@@ -170,7 +171,7 @@ class VllmLanguageModel:
         try:
             options = engine_options(self._directory, self._config, on_cpu=on_cpu)
             if on_cpu and not options["enforce_eager"]:
-                _require_compiler()
+                require_compiler()
             config = AsyncEngineArgs(**options).create_engine_config()
             if on_cpu:
                 os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"
@@ -189,13 +190,15 @@ def _nothing(timeout: float | None = None) -> None:
     """In place of a shutdown that has been done."""
 
 
-def _require_compiler() -> None:
-    """Raises BundleError (`compiler_missing`) where torch would find no C++ compiler for the layers."""
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler) is None:
+def require_compiler() -> None:
+    """Raises BundleError (`compiler_missing`) without a C++ compiler or Python's headers, with which torch compiles the layers."""
+    compiler = os.environ.get("CXX") or "g++"
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    missing = [what for what, found in ((compiler, shutil.which(compiler)), (header, header.is_file())) if not found]
+    if missing:
         raise BundleError(
-            f"CSLM_EAGER=false compiles the language model's layers with {compiler}, which is not installed: install it or leave"
-            " CSLM_EAGER unset",
+            f"CSLM_EAGER=false compiles the language model's layers on a CPU, which takes {' and '.join(map(str, missing))}, not"
+            " installed here (on Debian: g++, python3-dev); or leave CSLM_EAGER unset",
             code="compiler_missing",
         )
 

@@ -340,7 +340,9 @@ def main(argv: list[str] | None = None) -> None:
         help="matrix products in bfloat16, weights in float32; by default where that is faster",
     )
     parser.add_argument(
-        "--compile", action="store_true", help="fuse the layers' small products; needs a C++ compiler and a few minutes"
+        "--compile",
+        action="store_true",
+        help="let torch compile the layers: a minute of the budget, then more tokens a second; needs a C++ compiler",
     )
     for name, value in asdict(Recipe()).items():
         if name != "bfloat16":

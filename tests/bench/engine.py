@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
 from random import Random
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
@@ -84,10 +86,14 @@ def main() -> None:
         return
     record: dict[str, Any] = {"origin": origin(), "engines": {name: {} for name in ENGINES}}
     rng, children = Random(0), {}
-    for name in ENGINES:
-        command = [sys.executable, "-m", "tests.bench.engine", "--serve", name]
-        children[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        record["engines"][name] |= told(children[name]) | {"alone": [], "together": []}
+    with TemporaryDirectory() as nothing_compiled_before:
+        environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": nothing_compiled_before}
+        for name in ENGINES:
+            command = [sys.executable, "-m", "tests.bench.engine", "--serve", name]
+            children[name] = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            )
+            record["engines"][name] |= told(children[name]) | {"alone": [], "together": []}
     for kind, prompts, rounds in (("alone", 1, options.rounds), ("together", AT_ONCE, options.rounds // 8)):
         for _ in range(rounds):
             asked = [[rng.randrange(300, 4000) for _ in range(PROMPT_TOKENS)] for _ in range(prompts)]

@@ -95,7 +95,7 @@ def tokenizer(network: S3Network) -> Encode:
 
 def whole_attention(directory: Path) -> Encode:
     """cslm-mini's, with one block that is as long as the speech."""
-    loaded = UnitEncoder.load(directory)
+    loaded = UnitEncoder.load(directory, bfloat16=False)
     config: EncoderConfig = replace(loaded.config, context_frames=0, block_frames=50 * MOST_S + 50)
     encoder = UnitEncoder(config, type(loaded._trunk)(config), loaded._head)
     encoder._trunk.load_state_dict(loaded._trunk.state_dict())

@@ -23,13 +23,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from model.lm import Backend
 from model.lm.transformers_model import TransformersLanguageModel, sample
-from model.lm.vllm_engine import EngineConfig, VllmLanguageModel, engine_options
+from model.lm.vllm_engine import EngineConfig, VllmLanguageModel, engine_options, require_compiler
 from model.lm.vllm_http import VllmHttpLanguageModel
 from streaming.errors import BundleError, EngineUnavailable
 from streaming.stages import Sampling
 
 needs_compiler = pytest.mark.skipif(
-    find_spec("vllm") is None or shutil.which("g++") is None, reason="vLLM or a C++ compiler is not installed"
+    find_spec("vllm") is None or shutil.which("g++") is None, reason="vLLM or g++ is not installed"
 )
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed on this platform")
 PROMPTS = [[5, 6, 7, 8], [9, 3, 9, 3, 9], list(range(2, 60))]
@@ -121,6 +121,10 @@ async def backend(request: pytest.FixtureRequest, checkpoint: Path) -> AsyncGene
     else:
         lm = VllmHttpLanguageModel(request.getfixturevalue("vllm_server"), "small")
     await lm.start()
+    if request.param == "vllm_compiled":
+        assert isinstance(lm, VllmLanguageModel)
+        assert lm._engine is not None
+        assert lm._engine.vllm_config.compilation_config.backend == "inductor"
     yield lm
     await lm.close()
 
@@ -171,13 +175,10 @@ def test_the_engine_knows_every_option_and_reads_no_sampling_from_the_checkpoint
     assert on_cpu or (options["tensor_parallel_size"], options["max_num_batched_tokens"]) == (2, 256)
 
 
-@needs_vllm
-async def test_compiled_layers_without_a_compiler_are_refused_by_name(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compiled_layers_without_a_compiler_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(BundleError, match="no-such-compiler, which is not installed") as caught:
-        await VllmLanguageModel(checkpoint, EngineConfig(512, eager=False)).start()
+    with pytest.raises(BundleError, match="no-such-compiler") as caught:
+        require_compiler()
     assert caught.value.code == "compiler_missing"
 
 
