@@ -16,14 +16,15 @@ and for your own data or a larger model (docs/training.md):
     plot        curves
 
 `python -m model.training STAGE -h` tells a stage's own options. `all` needs `--sources`, a directory with `kokoro.onnx`, `voices/`,
-`whisper-base/model.bin`, hsk-sentences-audio's `sentences.json` and, if more English shall be heard, chitchat-dataset's `chats.json`; it
-writes into `--work` and `--bundle`.
+`whisper-base/model.bin`, hsk-sentences-audio's `sentences.json` and, if more English shall be heard, chitchat-dataset's
+`dataset.json` as `chats.json`; it writes into `--work`, and into `--bundle` what it trains: everything of cslm-mini but profile and detectors.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -31,6 +32,8 @@ from pathlib import Path
 
 from model.training.worlds import CHAT_VARIABLE, SENTENCES_VARIABLE
 
+SHIPPED = Path(__file__).parents[1] / "bundles" / "cslm-mini"
+TRAINED = {"encoder", "lm", "vocoder", "MODEL_CARD.md"}
 STAGES = {
     "synth": "model.training.synth",
     "encoder": "model.training.tokenizer_train",
@@ -69,17 +72,25 @@ def plan(sources: Path, work: Path, bundle: Path) -> list[list[str]]:
     ]
 
 
+def copy_untrained(shipped: Path, bundle: Path) -> None:
+    """Starts a bundle with what no stage makes: profile, units and the detectors of `shipped`."""
+    shutil.copytree(shipped, bundle, ignore=lambda _, names: TRAINED.intersection(names))
+
+
 def run_all(arguments: list[str]) -> None:
     """Runs the plan, every command in a process of its own; stops at the first that fails."""
     parser = argparse.ArgumentParser(prog="python -m model.training all")
     parser.add_argument("--sources", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("data"))
-    parser.add_argument("--bundle", type=Path, default=Path("model/bundles/cslm-mini"))
+    parser.add_argument("--bundle", type=Path, help="default: cslm-mini in --work")
     args = parser.parse_args(arguments)
+    bundle = args.bundle or args.work / "cslm-mini"
+    if not bundle.exists():
+        copy_untrained(SHIPPED, bundle)
     environment = os.environ | {SENTENCES_VARIABLE: str(args.sources / "sentences.json")}
     if (args.sources / "chats.json").exists():
         environment[CHAT_VARIABLE] = str(args.sources / "chats.json")
-    for command in plan(args.sources, args.work, args.bundle):
+    for command in plan(args.sources, args.work, bundle):
         subprocess.run([sys.executable, "-m", "model.training", *command], check=True, env=environment)
 
 

@@ -28,3 +28,9 @@ def test_an_unknown_stage_is_refused(capsys: pytest.CaptureFixture[str]) -> None
 def test_all_runs_every_stage_in_order() -> None:
     commands = dispatch.plan(Path("s"), Path("w"), Path("b"))
     assert list(dict.fromkeys(c[0] for c in commands)) == list(dispatch.STAGES)
+
+
+def test_a_first_round_starts_from_nothing_trained(tmp_path: Path) -> None:
+    dispatch.copy_untrained(dispatch.SHIPPED, tmp_path / "bundle")
+    copied = {path.name for path in (tmp_path / "bundle").iterdir()}
+    assert copied == {"profile.json", "units.json", "vad", "turn"}
