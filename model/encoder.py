@@ -8,7 +8,7 @@ split by construction.
 Where the processor is faster with it, the products of Whisper's layers are of bfloat16.
 
 Differs from Whisper: no padding to 30 s, positions count from the window's start, and the spectrogram's floor (8 below the
-loudest) is the window's.
+loudest) and level are the window's.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ from model.precision import bfloat16_is_faster, products
 SAMPLE_RATE = 16_000
 FRAME_SAMPLES = 320  # one encoder frame: two mel hops of 10 ms
 _MEL_HOP, _N_FFT = 160, 400
+_MOST_GAIN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
     """Sizes of the encoder; frames are 20 ms.
 
+    `lead_frames`: of silence before the first sample, at most `context_frames`, for who speaks at once was hardly heard in training.
+    `quiet_peak`: a window whose peak is lower is amplified to it, tenfold at most.
     `glide_frames`: a Mandarin final that lasts no longer, beside a longer one, is the way into it or out of it and no syllable.
     """
 
@@ -52,6 +55,8 @@ class EncoderConfig:
     context_frames: int = 75
     block_frames: int = 50
     lookahead_frames: int = 15
+    lead_frames: int = 0
+    quiet_peak: float = 0.0
     silence_unit: int = 0
     silence_frames: int = 7
     glide_frames: int = 0
@@ -294,10 +299,15 @@ class UnitEncoder:
         """Features [≤ block_frames, D] of the next block, from what lies in `state.pcm`; drops samples no longer needed."""
         config = self.config
         start = state.blocks * config.block_frames
-        low = max(0, start - config.context_frames)
+        low = max(-config.lead_frames, start - config.context_frames)
         high = start + config.block_frames + config.lookahead_frames
-        window = state.pcm[low * FRAME_SAMPLES - state.first_sample : high * FRAME_SAMPLES - state.first_sample]
-        heard = self._trunk(torch.from_numpy(np.ascontiguousarray(window))[None])[0]
+        begin = low * FRAME_SAMPLES - state.first_sample
+        window = state.pcm[max(0, begin) : high * FRAME_SAMPLES - state.first_sample]
+        window = np.pad(window, (max(0, -begin), 0))
+        peak = float(np.abs(window).max(initial=0.0))
+        if 0 < peak < config.quiet_peak:
+            window *= min(_MOST_GAIN, config.quiet_peak / peak)
+        heard = self._trunk(torch.from_numpy(window)[None])[0]
         state.blocks += 1
         keep = max(0, state.blocks * config.block_frames - config.context_frames) * FRAME_SAMPLES
         state.pcm, state.first_sample = state.pcm[keep - state.first_sample :], keep

@@ -21,6 +21,8 @@ CONFIG = EncoderConfig(
     context_frames=10,
     block_frames=12,
     lookahead_frames=5,
+    lead_frames=6,
+    quiet_peak=0.1,
 )
 
 
@@ -37,7 +39,8 @@ def encoder(request: pytest.FixtureRequest) -> UnitEncoder:
 @pytest.mark.parametrize("seed", range(8))
 def test_any_split_gives_the_same_units(encoder: UnitEncoder, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    pcm = (0.3 * rng.standard_normal(int(rng.integers(1, 40_000)))).astype(np.float32)
+    loudness = 0.3 if seed % 2 else 0.01
+    pcm = (loudness * rng.standard_normal(int(rng.integers(1, 40_000)))).astype(np.float32)
     whole = encoder.encode(pcm)
     marks = np.sort(rng.integers(0, len(pcm) + 1, 9))
     state, units = encoder.open(), []
@@ -129,3 +132,22 @@ def test_products_in_bfloat16_change_features_little() -> None:
         near = trunk(pcm)
     assert near.dtype == torch.float32
     assert 0 < (near - exact).norm() / exact.norm() < 0.02
+
+
+def test_silence_comes_before_the_first_sample_and_quiet_windows_are_amplified(
+    encoder: UnitEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows: list[torch.Tensor] = []
+    heard = encoder._trunk.forward
+    monkeypatch.setattr(encoder._trunk, "forward", lambda pcm: windows.append(pcm[0]) or heard(pcm))
+    blocks, lead = CONFIG.block_frames * FRAME_SAMPLES, CONFIG.lead_frames * FRAME_SAMPLES
+    pcm = np.full(3 * blocks, 0.02, np.float32)
+    pcm[2 * blocks :] = 0.001
+    encoder.encode(pcm)
+    assert not windows[0][:lead].any()
+    assert windows[0][lead:].unique().tolist() == pytest.approx([0.1])
+    assert len(windows[2]) == (CONFIG.context_frames + CONFIG.block_frames + CONFIG.lookahead_frames) * FRAME_SAMPLES
+    encoder.encode(np.full(blocks, 0.001, np.float32))
+    assert float(windows[-1].max()) == pytest.approx(0.01)
+    encoder.encode(np.full(blocks, 0.5, np.float32))
+    assert float(windows[-1].max()) == 0.5
