@@ -37,7 +37,7 @@ _MOST_GAIN = 10.0
 class EncoderConfig:
     """Sizes of the encoder; frames are 20 ms.
 
-    `lead_frames`: of silence before the first sample, at most `context_frames`, for who speaks at once was hardly heard in training.
+    `lead_frames`: of silence before the first sample, at most `context_frames`; who speaks at once was hardly heard in training.
     `quiet_peak`: a window whose peak is lower is amplified to it, tenfold at most.
     `glide_frames`: a Mandarin final that lasts no longer, beside a longer one, is the way into it or out of it and no syllable.
     """

@@ -68,6 +68,8 @@ def make_trunk(whisper: Path, out: Path) -> None:
         n_units=len(INVENTORY),
         plain_units=1 + len(ENGLISH_PHONES) + len(INITIALS),
         silence_unit=UNIT_ID[SIL],
+        lead_frames=25,
+        quiet_peak=0.1,
         glide_frames=2,
     )
     source = read_ctranslate2(whisper)
