@@ -151,11 +151,11 @@ class WhisperTrunk(nn.Module):
         x = F.gelu(self.conv2(x)).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
         kept = []
-        for number, layer in enumerate(self.layers, start=1):
-            with products(self.in_bfloat16):
+        with products(self.in_bfloat16):
+            for number, layer in enumerate(self.layers, start=1):
                 x = layer(x)
-            if number in self.taps:
-                kept.append(self.norm(x) if number == len(self.layers) else F.layer_norm(x, x.shape[-1:]))
+                if number in self.taps:
+                    kept.append(self.norm(x) if number == len(self.layers) else F.layer_norm(x, x.shape[-1:]))
         return torch.cat(kept, dim=-1)
 
 

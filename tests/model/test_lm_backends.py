@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,9 +27,6 @@ from model.lm.vllm_http import VllmHttpLanguageModel
 from streaming.errors import BundleError, EngineUnavailable
 from streaming.stages import Sampling
 
-needs_compiler = pytest.mark.skipif(
-    find_spec("vllm") is None or shutil.which("g++") is None, reason="vLLM or g++ is not installed"
-)
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed on this platform")
 PROMPTS = [[5, 6, 7, 8], [9, 3, 9, 3, 9], list(range(2, 60))]
 GREEDY = Sampling(max_tokens=24)
@@ -107,7 +103,7 @@ def _await_health(url: str, server: subprocess.Popen[bytes]) -> None:
     params=[
         "transformers",
         pytest.param("vllm", marks=needs_vllm),
-        pytest.param("vllm_compiled", marks=needs_compiler),
+        pytest.param("vllm_compiled", marks=needs_vllm),
         pytest.param("vllm_http", marks=needs_vllm),
     ]
 )
@@ -115,9 +111,14 @@ async def backend(request: pytest.FixtureRequest, checkpoint: Path) -> AsyncGene
     lm: Backend
     if request.param == "transformers":
         lm = TransformersLanguageModel(checkpoint)
-    elif request.param in ("vllm", "vllm_compiled"):
-        eager = False if request.param == "vllm_compiled" else None
-        lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64, eager=eager))
+    elif request.param == "vllm":
+        lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64))
+    elif request.param == "vllm_compiled":
+        try:
+            require_compiler()
+        except BundleError as error:
+            pytest.skip(str(error))
+        lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64, eager=False))
     else:
         lm = VllmHttpLanguageModel(request.getfixturevalue("vllm_server"), "small")
     await lm.start()
