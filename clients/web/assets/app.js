@@ -31,7 +31,7 @@ let live = false; // the microphone is on
 let starting = false; // it is being asked for
 let muted = false;
 let hearing = false; // the server hears the user speak
-let responding = null; // id of the response the server is producing
+let responding = null; // the response under way: its id, before it has one that of the event which asked for it
 let questionWaits = false; // a typed question waits for the running response to end
 let sentSamples = 0;
 let sentAt = 0;
@@ -143,13 +143,12 @@ const REACTIONS = {
   "response.output_audio.delta": ({ item_id, delta }) => playable.has(item_id) && speaker.push(item_id, fromBase64(delta)),
   "response.output_audio.done": ({ item_id }) => speaker.end(item_id),
   "response.done": ({ response }, turn) => {
-    if (responding === response.id) responding = null;
     if (turn?.answerItemId) speaker.end(turn.answerItemId);
     if (turn?.answer) read(`Answer: ${turn.answer}`);
-    if (questionWaits) answerTyped();
-    watchUse();
+    over(response.id);
   },
   error: ({ error }, turn) => {
+    over(error?.event_id);
     if (!turn && !HARMLESS.has(error?.code)) panel.notify(error?.message ?? "The server reported an error.");
   },
 };
@@ -258,7 +257,7 @@ async function ask(text) {
   await speaker.open();
   if (!(await connected())) return false;
   await stopAnswer();
-  const id = `item_${crypto.getRandomValues(new Uint32Array(2)).join("")}`;
+  const id = newId("item");
   const content = [{ type: "input_text", text }];
   connection.send({ type: "conversation.item.create", item: { id, type: "message", role: "user", content } });
   turnList.draw(conversation.ask(id, text, performance.now()));
@@ -270,7 +269,19 @@ async function ask(text) {
 
 function answerTyped() {
   questionWaits = false;
-  connection.send({ type: "response.create" });
+  responding = newId("event");
+  connection.send({ type: "response.create", event_id: responding });
+}
+
+/** A response has ended, or will not begin: what waits for it comes next. */
+function over(id) {
+  if (responding === id) responding = null;
+  if (questionWaits && !responding) answerTyped();
+  watchUse();
+}
+
+function newId(kind) {
+  return `${kind}_${crypto.getRandomValues(new Uint32Array(2)).join("")}`;
 }
 
 /** Opens the connection if need be; false if that failed, and the user has been told. */

@@ -38,6 +38,7 @@ class Script:
     answer: str = "Seven plus five is twelve."
     answer_s: float = 1.2
     stage_s: float = 0.06
+    lag_s: float = 0.0  # how late it takes up what it is asked for
     key: str | None = None
     full: bool = False
     received: list[dict[str, Any]] = field(default_factory=list)
@@ -96,7 +97,8 @@ class _Session:
             case "conversation.item.create":
                 await self.send("conversation.item.added", item=event["item"])
             case "response.create":
-                self.response = asyncio.create_task(self.answer(None))
+                await asyncio.sleep(self.script.lag_s)
+                await self.respond(None)
             case "response.cancel":
                 await self.cancel("client_cancelled")
 
@@ -116,7 +118,7 @@ class _Session:
             item, self.item = self.item, None
             await self.send("input_audio_buffer.speech_stopped", audio_end_ms=round(now_ms), item_id=item)
             await self.send("input_audio_buffer.committed", previous_item_id=None, item_id=item)
-            self.response = asyncio.create_task(self.answer(item))
+            await self.respond(item)
 
     async def cancel(self, reason: str) -> None:
         task, self.response = self.response, None
@@ -133,14 +135,16 @@ class _Session:
             },
         )
 
-    async def answer(self, item: str | None) -> None:
-        script = self.script
+    async def respond(self, item: str | None) -> None:
         self.count += 1
         response, answer = f"resp_{self.count}", f"item_answer_{self.count}"
-        asyncio.current_task().set_name(response)
-        at = {"response_id": response, "item_id": answer, "output_index": 0, "content_index": 0}
         await self.send("response.created", response={"id": response, "status": "in_progress"})
         await self.send("response.output_item.added", response_id=response, item={"id": answer, "type": "message"})
+        self.response = asyncio.create_task(self.answer(item, response, answer), name=response)
+
+    async def answer(self, item: str | None, response: str, answer: str) -> None:
+        script = self.script
+        at = {"response_id": response, "item_id": answer, "output_index": 0, "content_index": 0}
         if item:
             kind = "conversation.item.input_audio_transcription"
             await asyncio.sleep(script.stage_s)

@@ -125,7 +125,7 @@ def test_a_typed_question_needs_no_microphone(url: str, script: Script) -> None:
 
 
 def test_escape_stops_the_answer_and_a_new_question_replaces_it(url: str, script: Script) -> None:
-    script.answer_s = 6
+    script.answer_s = 20
     with open_page(url, width=390) as page:
         ask(page, "one")
         until(lambda: number(page, "played-samples"), page)
@@ -140,6 +140,20 @@ def test_escape_stops_the_answer_and_a_new_question_replaces_it(url: str, script
         # the second was stopped by the third: cancelled if it was still being made, and never answered side by side
         assert len(script.of("response.cancel")) == 2
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_question_before_the_last_one_was_taken_up_waits_for_it(url: str, script: Script) -> None:
+    script.lag_s = 0.5
+    with open_page(url) as page:
+        ask(page, "one")
+        until(lambda: script.of("response.create"), page)
+        ask(page, "two")
+        expect(page.locator(".turn").nth(1).locator(".answer .words")).to_have_text(script.answer)
+        assert [one["type"] for one in script.received if one["type"].startswith("response.")] == [
+            "response.create",
+            "response.cancel",
+            "response.create",
+        ]
 
 
 def test_reply_language_is_sent_at_once_and_remembered(url: str, script: Script) -> None:
