@@ -41,6 +41,7 @@ class Script:
     lag_s: float = 0.0  # how late it takes up what it is asked for
     key: str | None = None
     full: bool = False
+    refusal: str | None = None
     received: list[dict[str, Any]] = field(default_factory=list)
     appended_samples: int = 0
     connections: int = 0
@@ -98,7 +99,10 @@ class _Session:
                 await self.send("conversation.item.added", item=event["item"])
             case "response.create":
                 await asyncio.sleep(self.script.lag_s)
-                await self.respond(None)
+                if self.script.refusal:
+                    await self.send("error", error={"message": self.script.refusal, "event_id": event["event_id"]})
+                else:
+                    await self.respond(None)
             case "response.cancel":
                 await self.cancel("client_cancelled")
 

@@ -83,6 +83,18 @@ def test_a_connection_that_breaks_in_an_answer(url: str, script: Script) -> None
         assert script.answer.startswith(told[2].strip())
 
 
+def test_a_refused_question_holds_up_none_after_it(url: str, script: Script) -> None:
+    script.refusal = "The model is not ready."
+    with open_page(url) as page:
+        ask(page, "one")
+        expect(page.locator(".turn .note")).to_contain_text("The model is not ready.")
+        expect(page.get_by_role("button", name="Stop answer")).to_be_hidden()
+        script.refusal = None
+        ask(page, "two")
+        expect(page.locator(".turn").nth(1).locator(".answer .words")).to_have_text(script.answer)
+        assert not script.of("response.cancel")
+
+
 def test_words_are_shown_as_heard_when_they_are(url: str, script: Script) -> None:
     script.answer_s = 5
     with open_page(url) as page:
