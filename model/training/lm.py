@@ -169,6 +169,11 @@ class ShardStream:
 
     def _read(self, name: str, opened: int) -> Iterator[PackedRow]:
         documents, length = read_shard(self.directory / name), self.recipe.row_tokens
+        left_out = sum(len(ids) > length for ids, _ in documents)
+        if left_out == len(documents):
+            raise ValueError(f"{name}: every document is longer than a row of {length} tokens")
+        if left_out:
+            tqdm.write(f"{name}: {left_out} documents are longer than a row of {length} tokens and are left out")
         Random(opened).shuffle(documents)
         for row in pack(documents, length=length, short=length // 2):
             yield pack_row(row, length // 2 if sum(len(ids) for ids, _ in row) <= length // 2 else length)

@@ -39,6 +39,17 @@ def test_a_stream_goes_on_with_the_row_after_the_last(tmp_path: Path) -> None:
     assert whole.place[1] > 4
 
 
+def test_documents_longer_than_a_row_are_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    documents = [Document([n] * 20 + [7] * (n == 1) * 20, [1] * (20 + (n == 1) * 20)) for n in range(4)]
+    write_shard(tmp_path / "answer-0000.npz", documents)
+    rows = ShardStream(tmp_path, "answer", RECIPE).batch()
+    assert [int(row.ids[0]) for row in rows].count(1) == 0
+    assert "answer-0000.npz: 1 documents are longer than a row of 32 tokens" in "".join(capsys.readouterr())
+    write_shard(tmp_path / "answer-0000.npz", documents[1:2])
+    with pytest.raises(ValueError, match="every document is longer than a row of 32 tokens"):
+        ShardStream(tmp_path, "answer", RECIPE).batch()
+
+
 @pytest.mark.parametrize("bfloat16", [False, True])
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path, bfloat16: bool) -> None:
     recipe = Recipe(hidden=32, layers=1, heads=2, ffn=32, row_tokens=32, rows=3, read_share=0.0, bfloat16=bfloat16)
