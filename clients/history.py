@@ -20,6 +20,7 @@ class _Message:
     role: str
     pieces: list[tuple[int, str]] = field(default_factory=list)
     samples: int = 0
+    spoken: bool = False
 
     @property
     def text(self) -> str:
@@ -56,18 +57,22 @@ class History:
     """Configuration and items of a session, from the events that went out and came in.
 
     An answer counts as far as it arrived, or as far as it was heard where a truncation says so. What has no text, such
-    as a question whose transcript never came, cannot be told again.
+    as a question whose transcript never came, cannot be told again. A question whose answer never began is forgotten: it is
+    asked once more, and a server would take the two for one.
     """
 
     def __init__(self) -> None:
         self._session: dict[str, Any] = {}
         self._updates: dict[str, Mapping[str, Any]] = {}
         self._messages: dict[str, _Message] = {}
+        self._answer_wanted = False
 
     def sent(self, event: Mapping[str, Any]) -> None:
         """An event with its `event_id` goes to the server."""
         if event.get("type") == "session.update":
             self._updates[event["event_id"]] = event["session"]
+        elif event.get("type") == "response.create":
+            self._answer_wanted = True
 
     def take(self, event: Any) -> None:
         """An event came from the server."""
@@ -77,11 +82,20 @@ class History:
 
     def replay(self, *, most: int = REPLAYED_ITEMS) -> list[dict[str, Any]]:
         """Events that bring a new session to where this one is: its configuration, then the last `most` messages."""
+        self._forget_unanswered()
         session = self._session
         for update in self._updates.values():
             session = _merged(session, update)
         told = [message.event() for message in self._messages.values() if message.text.strip()]
         return ([{"type": "session.update", "session": session}] if session else []) + told[max(0, len(told) - most) :]
+
+    def _forget_unanswered(self) -> None:
+        for message in reversed(list(self._messages.values())):
+            if message.role != "user" and message.text.strip():
+                break
+            if message.role == "assistant" or message.spoken or self._answer_wanted:
+                del self._messages[message.id]
+        self._answer_wanted = False
 
     def _on_updated(self, event: Any) -> None:
         if self._updates:
@@ -96,6 +110,7 @@ class History:
             return
         if item.id not in self._messages:
             self._insert(_Message(item.id, item.role), event.previous_item_id)
+        self._messages[item.id].spoken |= any(part.type == "input_audio" for part in item.content)
         text = "".join(part.text or getattr(part, "transcript", None) or "" for part in item.content)
         if text and not self._messages[item.id].pieces:
             self._messages[item.id].replace(text)
@@ -112,6 +127,7 @@ class History:
     def _on_text(self, event: Any) -> None:
         if (message := self._messages.get(event.item_id)) is not None:
             message.say(event.delta or "")
+            self._answer_wanted &= message.role != "assistant"
 
     def _on_heard(self, event: Any) -> None:
         if (message := self._messages.get(event.item_id)) is not None:

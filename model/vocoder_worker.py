@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
+_LONGEST_PAUSE_S = 30.0
+"""Between two attempts to load the weights again."""
+
 
 @dataclass(order=True, slots=True)
 class _Job:
@@ -135,19 +138,25 @@ class VocoderWorker:
         return jobs
 
     async def _restart(self, jobs: Sequence[_Job]) -> None:
-        """Fail what the dead process was to speak, and bring up a new one; a broken one again after a second."""
+        """Fail what the dead process was to speak, and bring up a new one, again and again until it has its weights."""
         log.error("vocoder process died; starting a new one")
-        lost, self._waiting = [*jobs, *self._waiting], []
         self._generation += 1
         self._restarting = True
-        for each in lost:
-            _fail(each, "the vocoder process died; the turn is lost, try again")
-        self._process = self._new_process()
-        try:
-            await self._call(_load, *self._weights)
-            self._restarting = False
-        except BrokenProcessPool:
-            await asyncio.sleep(1)
+        lost, pause_s = list(jobs), 1.0
+        while self._restarting:
+            lost, self._waiting = [*lost, *self._waiting], []
+            for each in lost:
+                _fail(each, "the vocoder process died; the turn is lost, try again")
+            if self._process is not None:
+                self._process.shutdown(wait=False)
+            self._process = self._new_process()
+            try:
+                await self._call(_load, *self._weights)
+                self._restarting = False
+            except Exception:
+                log.exception("vocoder cannot be loaded again; once more in %g s", pause_s)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     async def _call(self, function: Callable[..., _T], *arguments: Any) -> _T:
         """`function(*arguments)` in the process."""

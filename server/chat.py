@@ -17,14 +17,18 @@ from server.chat_messages import ChatRequest, Dialogue, Said, dialogue, without_
 from server.errors import validated
 from server.gateway import Gateway, admitted
 from server.media import AudioWriter, Declared, check_speech, decode, identify, open_writer
-from server.models import check_reply_language, check_voice, the_model
-from server.reading import PCM_HZ, Voice
+from server.models import the_model
+from server.reading import PCM_HZ, voice_id
+from server.realtime_sessions import session_model
 from server.runtime import ServedModel
 from server.turns import AnswerResponse, Ask, Turns
 from server.uploads import read_json
 from streaming.errors import InvalidRequest
 from streaming.stages import Pcm
 from streaming.turn import Exchange, TurnEvent, TurnOptions
+
+MAX_CHARACTERS = 100_000
+"""Text of a request, instructions and earlier messages with it."""
 
 router = APIRouter(prefix="/v1")
 
@@ -99,14 +103,16 @@ async def completions(request: Request, gateway: Annotated[Gateway, Depends(admi
     asked = validated(ChatRequest, without_neutral(await read_json(request, gateway.settings)))
     received_s = time.monotonic()
     model = the_model(gateway, asked.model)
-    check_reply_language(asked.reply_language, model)
-    writer = _writer(asked, model)
+    session_model(model).check_reply_language(asked.reply_language, "reply_language")
+    writer, voice = _spoken(asked, model) or (None, None)
     talk = dialogue(asked.messages, gateway.spoken)
+    _check_length(talk, model)
     recorded = await asyncio.to_thread(_recordings, talk, model)
     options = TurnOptions(
         reply_language=asked.reply_language,
         instructions=talk.instructions,
         speak=writer is not None,
+        voice=voice,
         temperature=asked.temperature,
         top_p=asked.top_p,
         max_tokens=asked.max_completion_tokens or asked.max_tokens,
@@ -132,8 +138,8 @@ async def completions(request: Request, gateway: Annotated[Gateway, Depends(admi
     return AnswerResponse(gateway, model, received_s=received_s, open_answer=opened, work=work)
 
 
-def _writer(asked: ChatRequest, model: ServedModel) -> AudioWriter | None:
-    """The encoder of a spoken answer, or None where text alone is wanted. Raises InvalidRequest."""
+def _spoken(asked: ChatRequest, model: ServedModel) -> tuple[AudioWriter, str] | None:
+    """Encoder and voice of a spoken answer, or None where text alone is wanted. Raises InvalidRequest."""
     if "audio" not in asked.modalities:
         if asked.audio is not None:
             raise InvalidRequest("audio is given, but modalities do not ask for it", param="audio")
@@ -142,14 +148,25 @@ def _writer(asked: ChatRequest, model: ServedModel) -> AudioWriter | None:
         raise InvalidRequest(
             "modalities ask for audio; audio.format says which", code="missing_parameter", param="audio"
         )
-    voice = asked.audio.voice
-    check_voice(voice.id if isinstance(voice, Voice) else voice, model, "audio.voice")
-    return open_writer(asked.audio.output_format, model.stages.decoder.sample_rate, pcm_hz=PCM_HZ)
+    voice = session_model(model).voice(voice_id(asked.audio.voice), "audio.voice")
+    return open_writer(asked.audio.output_format, model.stages.decoder.sample_rate, pcm_hz=PCM_HZ), voice
 
 
 def _told(talk: Dialogue, model: ServedModel) -> list[tuple[Said, str]]:
     """The earlier turns that the model is told."""
     return list(talk.earlier[-model.history_turns :]) if model.history_turns else []
+
+
+def _check_length(talk: Dialogue, model: ServedModel) -> None:
+    """Raises InvalidRequest for more text than any context holds: its tokens would be counted while all others wait."""
+    told = _told(talk, model)
+    texts = [talk.instructions, talk.question.text, *(said.text for said, _ in told), *(reply for _, reply in told)]
+    if (length := sum(map(len, texts))) > MAX_CHARACTERS:
+        raise InvalidRequest(
+            f"the messages have {length:,} characters; at most {MAX_CHARACTERS:,} are read",
+            code="context_length_exceeded",
+            param="messages",
+        )
 
 
 def _recordings(talk: Dialogue, model: ServedModel) -> dict[str, Pcm]:

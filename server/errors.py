@@ -61,14 +61,6 @@ class ModelLoading(EngineUnavailable):
     retry_after_s = 5.0
 
 
-class TurnTimeout(SpeechServerError):
-    """The turn took longer than the server allows."""
-
-    code = "turn_timeout"
-    status = 504
-    retryable = True
-
-
 def internal_error() -> SpeechServerError:
     """What a peer is told of a failure that is not its own: nothing but that."""
     return SpeechServerError("the server failed to answer; the failure was logged")

@@ -9,8 +9,7 @@ from fastapi import APIRouter, Depends
 from server import openapi
 from server.gateway import Gateway, authorised
 from server.runtime import ServedModel
-from streaming.errors import InvalidRequest, NotFound
-from streaming.realtime.limits import VOICES
+from streaming.errors import NotFound
 
 router = APIRouter(prefix="/v1")
 
@@ -25,22 +24,6 @@ def the_model(gateway: Gateway, name: str | None) -> ServedModel:
             f"there is no model {name[:60]!r}; this server has {model.name!r}", code="model_not_found", param="model"
         )
     return model
-
-
-def check_voice(voice: str | None, model: ServedModel, param: str = "voice") -> None:
-    """Raises InvalidRequest for a voice that nobody has; None, and the voices of OpenAI's models, are the model's first."""
-    if voice is not None and voice not in model.voices and voice not in VOICES:
-        accepted = ", ".join(model.voices)
-        raise InvalidRequest(f"{param} is {voice[:60]!r}; accepted: {accepted}", param=param)
-
-
-def check_reply_language(language: str, model: ServedModel) -> None:
-    """Raises InvalidRequest for a language that the model cannot be told to answer in."""
-    if language not in model.reply_languages:
-        accepted = ", ".join(model.reply_languages)
-        raise InvalidRequest(
-            f"{model.name} cannot be told to answer in {language!r}; accepted: {accepted}", param="reply_language"
-        )
 
 
 def _public(model: ServedModel) -> dict[str, Any]:

@@ -55,14 +55,14 @@ class SpeechOptions(BaseModel):
     sample_rate: int | None = Field(None, ge=1, description="Hz of raw samples")
     channels: int | None = Field(None, ge=1, description="channels of raw samples; default 1")
 
-    def turn_options(self) -> TurnOptions:
-        """What of it concerns the turn."""
+    def turn_options(self, voice: str) -> TurnOptions:
+        """What of it concerns the turn, spoken in a `voice` of the model."""
         return TurnOptions(
             question_language=self.question_language,
             reply_language=self.reply_language,
             instructions=self.instructions,
             schedule=self.schedule,
-            voice=self.voice,
+            voice=voice,
             temperature=self.temperature,
             top_p=self.top_p,
             max_tokens=self.max_tokens,

@@ -17,7 +17,8 @@ from server.answers import Answer, AudioAnswer, Outgoing, encoded
 from server.errors import refuse_unsupported, validated
 from server.gateway import Gateway, admitted
 from server.media import AudioWriter, OutputFormat, open_writer
-from server.models import check_voice, the_model
+from server.models import the_model
+from server.realtime_sessions import session_model
 from server.turns import AnswerResponse, Ask, one_turn
 from server.uploads import read_json
 from streaming.errors import SpeechServerError
@@ -35,6 +36,11 @@ class Voice(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
+
+
+def voice_id(voice: str | Voice | None) -> str | None:
+    """The id of a voice that was given by it, or as an object that has it."""
+    return voice.id if isinstance(voice, Voice) else voice
 
 
 class ReadingOptions(BaseModel):
@@ -82,8 +88,8 @@ async def read_aloud(request: Request, gateway: Annotated[Gateway, Depends(admit
     options = validated(ReadingOptions, fields)
     received_s = time.monotonic()
     model = the_model(gateway, options.model)
-    check_voice(options.voice.id if isinstance(options.voice, Voice) else options.voice, model)
-    turn_options = TurnOptions(task="read", temperature=options.temperature)
+    voice = session_model(model).voice(voice_id(options.voice), "voice")
+    turn_options = TurnOptions(task="read", voice=voice, temperature=options.temperature)
     model.stages.prompts.text_prompt("", turn_options, ())  # refuses what was not learned
     writer = open_writer(options.response_format, model.stages.decoder.sample_rate, pcm_hz=PCM_HZ)
 

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, WebSocket, WebSocketDisconnect
@@ -28,6 +29,9 @@ from streaming.realtime.session import RealtimeSession
 from streaming.realtime.translation import TranslationConfig, TranslationSession
 
 log = logging.getLogger("cslm.realtime")
+
+_CLOSE_S = 1.0
+"""Longest time that saying goodbye may take."""
 router = APIRouter()
 
 _ANY_CONFIG: TypeAdapter[AnyConfig] = TypeAdapter(AnyConfig)
@@ -100,8 +104,9 @@ async def _admit(socket: WebSocket, opened: Open, *, in_beta: bool = False) -> N
         settings = realtime_settings(socket)
         model = _wanted_model(gateway, socket.query_params.get("model"), socket.query_params.get("call_id"))
         async with gateway.admission.slot("realtime"):
-            send = _sender(socket, gateway.settings.write_timeout_s, in_beta=in_beta)
-            await _serve(socket, opened(gateway, model, settings, send), in_beta=in_beta)
+            life = asyncio.timeout(None)
+            send = _sender(socket, gateway.settings.write_timeout_s, life, in_beta=in_beta)
+            await _serve(socket, opened(gateway, model, settings, send), life, in_beta=in_beta)
     except SpeechServerError as error:
         gateway.metrics.error(error.code)
         await socket.send_denial_response(error_response(error))
@@ -149,12 +154,17 @@ def _offered(socket: WebSocket) -> list[str]:
     return offered
 
 
-async def _serve(socket: WebSocket, session: Session, *, in_beta: bool) -> None:
+async def _serve(socket: WebSocket, session: Session, life: asyncio.Timeout, *, in_beta: bool) -> None:
+    """Run the session until it or its peer ends, or `life` is over because the peer does not read."""
     await socket.accept(subprotocol="realtime" if "realtime" in _offered(socket) else None)
     messages = _messages(socket)
     try:
-        await session.run(beta.received(messages) if in_beta else messages)
+        async with life:
+            await session.run(beta.received(messages) if in_beta else messages)
     except Exception:
+        if life.expired():
+            await _close(socket, 1008, "the client does not read")
+            return
         log.exception("session %s failed", session.id)
         await _close(socket, 1011, "internal error")
     else:
@@ -174,34 +184,34 @@ async def _messages(socket: WebSocket) -> AsyncIterator[str | bytes]:
         yield text if text is not None else message["bytes"]
 
 
-def _sender(socket: WebSocket, timeout_s: float, *, in_beta: bool) -> Send:
-    """The way out, in the dialect of the client."""
+def _sender(socket: WebSocket, timeout_s: float, life: asyncio.Timeout, *, in_beta: bool) -> Send:
+    """The way out, in the dialect of the client. A peer that reads nothing for `timeout_s` has its session's `life` ended."""
     if not in_beta:
-        return lambda event: _send(socket, event, timeout_s)
+        return lambda event: _send(socket, event, timeout_s, life)
 
     async def send(event: Event) -> None:
         for each in beta.to_client(event):
-            await _send(socket, each, timeout_s)
+            await _send(socket, each, timeout_s, life)
 
     return send
 
 
-async def _send(socket: WebSocket, event: Event, timeout_s: float) -> None:
-    """One event. A peer that has gone, or reads nothing for `timeout_s`, ends the session through its receiving side."""
+async def _send(socket: WebSocket, event: Event, timeout_s: float, life: asyncio.Timeout) -> None:
+    """One event. A peer that has gone ends the session through its receiving side."""
     if socket.application_state is not WebSocketState.CONNECTED:
         return
     try:
         async with asyncio.timeout(timeout_s):
             await socket.send_text(json.dumps(event, ensure_ascii=False))
     except TimeoutError:
-        await _close(socket, 1008, "the client does not read")
+        if not life.expired():
+            life.reschedule(asyncio.get_running_loop().time())
     except (WebSocketDisconnect, RuntimeError):
         pass
 
 
 async def _close(socket: WebSocket, code: int, reason: str) -> None:
     if socket.application_state is WebSocketState.CONNECTED:
-        try:
-            await socket.close(code, reason)
-        except (WebSocketDisconnect, RuntimeError):
-            pass
+        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):  # where nobody reads, this waits for a buffer to empty
+                await socket.close(code, reason)

@@ -22,7 +22,10 @@ def session_model(model: ServedModel) -> SessionModel:
 
 def session_limits(gateway: Gateway, model: ServedModel) -> SessionLimits:
     """What a session may use, by the settings and the model."""
-    return SessionLimits(max_question_s=model.max_question_s, max_session_s=gateway.settings.max_session_s)
+    settings = gateway.settings
+    return SessionLimits(
+        max_question_s=model.max_question_s, max_session_s=settings.max_session_s, max_turn_s=settings.max_turn_s
+    )
 
 
 def session_observer(gateway: Gateway, transport: Transport = "realtime") -> Observer:

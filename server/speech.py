@@ -13,8 +13,9 @@ from starlette.types import Send
 from server.answers import Answer, Outgoing, open_answer
 from server.gateway import Gateway, admitted
 from server.media import Declared, check_speech, decode, identify
-from server.models import check_reply_language, check_voice, the_model
+from server.models import the_model
 from server.questions import SpeechOptions, negotiate, read_request
+from server.realtime_sessions import session_model
 from server.runtime import ServedModel
 from server.speech_schema import OPENAPI
 from server.turns import AnswerResponse, Ask, one_turn
@@ -32,8 +33,9 @@ async def speech(request: Request, gateway: Annotated[Gateway, Depends(admitted)
     options, upload = await read_request(request, gateway.settings)
     received_s = time.monotonic()
     model = the_model(gateway, options.model)
-    check_voice(options.voice, model)
-    check_reply_language(options.reply_language, model)
+    asked = session_model(model)
+    voice = asked.voice(options.voice, "voice")
+    asked.check_reply_language(options.reply_language, "reply_language")
     reply = negotiate(options, request.headers.get("accept"))
     pcm = None
     if upload.audio is not None:
@@ -50,7 +52,7 @@ async def speech(request: Request, gateway: Annotated[Gateway, Depends(admitted)
             timeout_s=gateway.settings.write_timeout_s,
         )
 
-    work = one_turn(Ask(options.turn_options(), pcm, options.text))
+    work = one_turn(Ask(options.turn_options(voice), pcm, options.text))
     return AnswerResponse(gateway, model, received_s=received_s, open_answer=opened, work=work)
 
 

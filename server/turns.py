@@ -14,12 +14,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from server.answers import Answer, ClientStalled, Outgoing
-from server.errors import TurnTimeout, public_error
+from server.errors import public_error
 from server.gateway import Gateway
 from server.metrics import Outcome
 from server.runtime import ServedModel
 from streaming.audio import MODEL_RATE_HZ
-from streaming.errors import SpeechServerError
+from streaming.errors import SpeechServerError, TurnTimeout
 from streaming.realtime.conversation import new_id
 from streaming.stages import Pcm
 from streaming.turn import Emit, Exchange, Question, Turn, TurnOptions, TurnReport
@@ -39,9 +39,12 @@ class Ask:
     history: Sequence[Exchange] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turns:
-    """Runs the turns of one request. `id` names it in the log; `received_s`: monotonic, when the request was complete."""
+    """Runs the turns of one request. `id` names it in the log.
+
+    `received_s`: monotonic, when the request was complete; after a turn, when that ended.
+    """
 
     gateway: Gateway
     model: ServedModel
@@ -50,7 +53,6 @@ class Turns:
 
     async def run(self, ask: Ask, emit: Emit) -> TurnReport:
         """One turn to its end, within the server's limit. Raises what the turn raises, and TurnTimeout."""
-        limit_s = self.gateway.settings.max_turn_s
         async with AsyncExitStack() as stack:
             units = None
             if ask.pcm is not None:
@@ -59,15 +61,10 @@ class Turns:
             turn = Turn(self.model.stages, Question(units, ask.text, ask.history), ask.options, emit)
             outcome: Outcome = "failed"
             try:
-                async with asyncio.timeout(limit_s) as limit:
-                    await turn.run()
+                await turn.run(self.gateway.settings.max_turn_s)
                 outcome = "completed"
             except (asyncio.CancelledError, ClientStalled):
                 outcome = "cancelled"
-                raise
-            except TimeoutError:
-                if limit.expired():
-                    raise TurnTimeout(f"the turn took longer than {limit_s:g} s") from None
                 raise
             finally:
                 self._account(turn.report, outcome, began_s)
@@ -90,6 +87,7 @@ class Turns:
     def _account(self, report: TurnReport, outcome: Outcome, began_s: float) -> None:
         heard_s = min(0.0, self.received_s - began_s)
         self.gateway.metrics.observe_turn(report, "rest", outcome, heard_s=heard_s)
+        self.received_s = time.monotonic()
         first_audio = report.first_audio_s
         log.info(
             "%s %s over rest: %s, %d units in, %d out, %.2f s of audio",

@@ -84,3 +84,11 @@ class BundleError(SpeechServerError):
     """A bundle is missing, truncated or of the wrong layout; raised at start-up and by `cslm check`."""
 
     code = "bundle_invalid"
+
+
+class TurnTimeout(SpeechServerError):
+    """The turn took longer than the server allows."""
+
+    code = "turn_timeout"
+    status = 504
+    retryable = True

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from streaming.errors import EngineUnavailable, SpeechServerError
+from streaming.errors import EngineUnavailable, SpeechServerError, TurnTimeout
 from streaming.interleave import (
     AnswerParser,
     LMEvent,
@@ -226,13 +226,19 @@ class Turn:
         self._chunk_chars: deque[int] = deque()
         self.report = TurnReport()
 
-    async def run(self) -> TurnReport:
-        """Run to the end. Raises SpeechServerError from the stage that failed; cancelling it frees every stage."""
+    async def run(self, limit_s: float | None = None) -> TurnReport:
+        """Run to the end. Raises SpeechServerError from the stage that failed, TurnTimeout after `limit_s`.
+
+        Cancelling it frees every stage.
+        """
         speech: _SpeechQueue = asyncio.Queue(_QUEUE_EVENTS)
+        limit = asyncio.timeout(limit_s)
         try:
-            async with asyncio.TaskGroup() as stages:
+            async with limit, asyncio.TaskGroup() as stages:
                 stages.create_task(self._think(speech), name="language-model")
                 stages.create_task(self._speak(speech), name="decoder")
+        except TimeoutError:
+            raise TurnTimeout(f"the turn took longer than {limit_s:g} s") from None
         except ExceptionGroup as group:
             raise _first_cause(group) from group
         self.report.done_s = self._elapsed_s()

@@ -84,6 +84,11 @@ class Hearing:
                     raise self._failure
                 return
 
+    async def complete(self) -> None:
+        """Wait for the end of the question, or of the encoder."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._ended)
+
     async def at_least(self, count: int) -> tuple[list[int], bool]:
         """The units so far, once there are `count` or all of them, and whether those are all."""
         async with self._changed:

@@ -17,7 +17,8 @@ class SessionLimits:
     """`max_question_s`: a longer spoken question is ended there; `min_question_s`: a shorter one is refused.
 
     `max_items`: of a longer conversation the oldest items are forgotten. `max_responses`: responses at once, the one of the
-    conversation and those apart from it. `max_session_s`: a longer session is ended.
+    conversation and those apart from it. `max_session_s`: a longer session is ended. `max_turn_s`: an answer that takes longer
+    is broken off.
     """
 
     max_question_s: float = 30.0
@@ -25,6 +26,7 @@ class SessionLimits:
     max_items: int = 256
     max_responses: int = 4
     max_session_s: float = 3600.0
+    max_turn_s: float = 120.0
 
 
 VOICES = frozenset("alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split())
@@ -48,7 +50,7 @@ class SessionModel:
         if wanted is None or wanted in VOICES:
             return self.voices[0]
         accepted = ", ".join(self.voices)
-        raise InvalidRequest(f"{self.name} has no voice {wanted!r}; accepted: {accepted}", param=param)
+        raise InvalidRequest(f"{self.name} has no voice {wanted[:60]!r}; accepted: {accepted}", param=param)
 
     def check_reply_language(self, wanted: str, param: str) -> None:
         """Raises InvalidRequest for a language that the model cannot be told to answer in."""

@@ -158,7 +158,7 @@ class Responses:
     async def _run(self, writer: ResponseWriter, turn: Turn) -> None:
         failure: SpeechServerError | None = None
         try:
-            await turn.run()
+            await turn.run(self._limits.max_turn_s)
         except SpeechServerError as error:
             failure = error
         except asyncio.CancelledError:

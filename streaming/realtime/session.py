@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -48,6 +48,9 @@ from streaming.turn import TurnReport
 __all__ = ["Observer", "Outcome", "RealtimeSession", "SessionLimits", "SessionModel"]
 
 log = logging.getLogger(__name__)
+
+_FAREWELL_S = 5.0
+"""How long the end of a session waits for an event that is still being handled."""
 
 
 class SessionExpired(SpeechServerError):
@@ -90,7 +93,7 @@ class RealtimeSession:
         self._outbox = Outbox(send)
         self._conversation = Conversation()
         self._responses = Responses(model, self._outbox, observer, limits, self._answered)
-        self._captions = Captions(model.stages, self._outbox, observer)
+        self._captions = Captions(model.stages, self._outbox, observer, max_turn_s=limits.max_turn_s)
         self._captioned: _Captioned | None = None
         self._recordings = Recordings()
         self._handling = asyncio.Lock()
@@ -117,10 +120,11 @@ class RealtimeSession:
 
     async def _expire(self) -> None:
         await asyncio.sleep(self._limits.max_session_s)
-        async with self._handling:
-            over = SessionExpired.after(self._limits.max_session_s)
-            await self._responses.fail_all(over)
-            await self._refuse(over, None)
+        over = SessionExpired.after(self._limits.max_session_s)
+        with suppress(TimeoutError):  # a stage that never answers does not keep the session
+            async with asyncio.timeout(_FAREWELL_S), self._handling:
+                await self._responses.fail_all(over)
+                await self._refuse(over, None)
         raise _HangUp
 
     # Client events

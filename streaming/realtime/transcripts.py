@@ -68,8 +68,9 @@ class Captions:
     Two looks run at a time. Whoever sends speech faster than it can be written down waits in `catch_up`.
     """
 
-    def __init__(self, stages: Stages, outbox: Outbox, observer: Observer) -> None:
+    def __init__(self, stages: Stages, outbox: Outbox, observer: Observer, *, max_turn_s: float) -> None:
         self._stages = stages
+        self._max_turn_s = max_turn_s
         self._outbox = outbox
         self._observer = observer
         self._looks = asyncio.Semaphore(_LOOKS_AT_ONCE)
@@ -111,6 +112,7 @@ class Captions:
         step = _UNITS_PER_LOOK[(config and config.delay) or "low"]
         if step:
             await self._live(item, hearing, step, shown=config is not None)
+        await hearing.complete()
         return await self._look(hearing.units(), final=True)
 
     async def _live(self, item: Item, hearing: Hearing, step: int, *, shown: bool) -> None:
@@ -133,7 +135,7 @@ class Captions:
         turn = Turn(self._stages, Question(units=units), options, _ignore)
         outcome: Outcome = "failed"
         try:
-            report = await turn.run()
+            report = await turn.run(self._max_turn_s)
             outcome = "completed"
         except asyncio.CancelledError:
             outcome = "cancelled"

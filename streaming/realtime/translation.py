@@ -212,7 +212,7 @@ class TranslationSession:
             outcome: Outcome = "failed"
             turn = self._turn(hearing, elapsed_ms)
             try:
-                await turn.run()
+                await turn.run(self._limits.max_turn_s)
                 outcome = "completed"
             except SpeechServerError as error:
                 await self._refuse(error, None)

@@ -75,6 +75,20 @@ def test_what_has_no_words_yet_is_not_told() -> None:
     assert told(of(added("q", "user", {"type": "input_audio", "transcript": None}), added("a", "assistant"))) == []
 
 
+@pytest.mark.parametrize("spoken", [False, True])
+def test_a_question_whose_answer_never_began_is_forgotten(spoken: bool) -> None:
+    history = of(asked("1", "Hello?"), added("2", "assistant", after="1"), text("2", "Hi."))
+    if spoken:
+        history.take(added("3", "user", {"type": "input_audio", "transcript": "One plus one?"}, after="2"))
+    else:
+        history.take(asked("3", "One plus one?", after="2"))
+        assert [item_id for item_id, _, _ in told(history)] == ["1", "2", "3"]  # nobody has asked for an answer yet
+        history.sent({"type": "response.create"})
+    history.take(added("4", "assistant", after="3"))
+    for _ in range(2):
+        assert [item_id for item_id, _, _ in told(history)] == ["1", "2"]
+
+
 @pytest.mark.parametrize(
     ("heard_ms", "kept"),
     [

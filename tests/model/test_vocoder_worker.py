@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +68,25 @@ async def test_after_its_death_turns_fail_and_the_next_are_served(worker: Vocode
             pass
     assert caught.value.retryable
     assert (await spoken(worker, [UNITS])).size
+
+
+async def test_weights_that_cannot_be_loaded_again_are_tried_until_they_can(
+    worker: VocoderWorker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kind, directory, *rest = worker._weights
+    worker._weights = (kind, tmp_path, *rest)
+    assert worker._process is not None
+    for process in worker._process._processes.values():
+        os.kill(process.pid or 0, signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable):
+            await spoken(worker, [UNITS])
+        assert worker.fault()
+    worker._weights = (kind, directory, *rest)
+    while worker.fault():
+        await asyncio.sleep(0.1)
+    assert (await spoken(worker, [UNITS])).size
+    assert "vocoder cannot be loaded again" in caplog.text
 
 
 async def test_the_cut_nearest_to_underrun_is_served_first(worker: VocoderWorker) -> None:

@@ -79,6 +79,14 @@ async def test_text_beside_speech_is_told() -> None:
     assert any(10 <= token < 60 for token in lm.prompts[0])
 
 
+@pytest.mark.parametrize(("asked", "spoken"), [("other", "other"), ("alloy", "default")])
+async def test_the_voice_is_the_models_own(asked: str, spoken: str) -> None:
+    decoder = FakeDecoder()
+    async with sdk(decoder=decoder) as (client, _):
+        await ask(client, user("Hi."), modalities=["text", "audio"], audio={"voice": asked, "format": "wav"})
+    assert {cut.voice for cut in decoder.cuts} == {spoken}
+
+
 @pytest.mark.parametrize("kind", ["pcm16", "mp3", "opus", "flac", "aac", "wav"])
 async def test_a_stream_of_speech(kind: str) -> None:
     async with sdk(lm=FakeLM(delay_s=0.001)) as (client, _):
@@ -186,6 +194,7 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"extra_body": {"top_k": 3}}, "unknown_parameter", "top_k"),
     ({"extra_body": {"reply_language": "fr"}}, "invalid_value", "reply_language"),
     ({"messages": []}, "invalid_value", "messages"),
+    ({"messages": [user("a" * 100_001)]}, "context_length_exceeded", "messages"),
     ({"messages": [{"role": "assistant", "content": "Hi"}]}, "invalid_value", "messages"),
     ({"messages": [user(" ")]}, "invalid_value", "messages.0.content"),
     ({"messages": [user(audio_part(), audio_part())]}, "invalid_value", "messages.0.content"),

@@ -66,6 +66,14 @@ async def test_the_text_is_read_to_its_end_and_mp3_is_the_default() -> None:
     assert {options.task for options in prompts.options} == {"read"}
 
 
+@pytest.mark.parametrize(("asked", "spoken"), [("other", "other"), ("alloy", "default")])
+async def test_the_voice_is_the_models_own(asked: str, spoken: str) -> None:
+    decoder = FakeDecoder()
+    async with sdk(decoder=decoder) as (client, _):
+        await client.audio.speech.create(input="Hi.", model="fake", voice=asked)
+    assert {cut.voice for cut in decoder.cuts} == {spoken}
+
+
 async def test_raw_samples_are_24_khz_whatever_the_model_speaks() -> None:
     async with sdk(decoder=FakeDecoder(sample_rate=22_050)) as (client, _):
         answer = await client.audio.speech.create(

@@ -1,4 +1,4 @@
-"""Handshakes: which are refused, with what, and who speaks which dialect."""
+"""Handshakes: which are refused, with what, and who speaks which dialect; and a client that never reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.server.conftest import Front, listening
+from tests.fakes import UNITS, FakeDecoder, FakeLM, answer_ids, fake_model
+from tests.server.conftest import Front, eventually, listening
 
 BETA = {"OpenAI-Beta": "realtime=v1"}
 
@@ -42,3 +43,21 @@ async def test_the_beta_dialect_is_that_of_conversations(path: str, shape: str) 
         created = json.loads(await socket.recv())
         assert created["type"] == "session.created"
         assert shape in created["session"]
+
+
+async def test_a_client_that_never_reads_is_let_go() -> None:
+    """Answers endlessly, so that every buffer between here and there fills; the connection itself stays open."""
+    lm = FakeLM(answer_ids("Q", ("Text. ", UNITS * 500)), per_step=500)
+    decoder = FakeDecoder(per_unit=24_000)
+    async with (
+        listening(fake_model(lm=lm, decoder=decoder), write_timeout_s=0.2) as front,
+        connect(socket_url(front), max_queue=1, proxy=None, close_timeout=0.1) as socket,
+    ):
+        content = [{"type": "input_text", "text": "Hello?"}]
+        item = {"type": "message", "role": "user", "content": content}
+        await socket.send(json.dumps({"type": "conversation.item.create", "item": item}))
+        await socket.send(json.dumps({"type": "response.create", "response": {"max_output_tokens": "inf"}}))
+        await eventually(lambda: lm.active == 1)
+        await eventually(lambda: front.gateway.admission.active == 0)
+        assert (lm.active, lm.cancelled, decoder.active, decoder.closed) == (0, 1, 0, 1)
+        socket.transport.abort()

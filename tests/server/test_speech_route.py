@@ -189,6 +189,15 @@ async def test_options_reach_the_turn() -> None:
     assert (sampling.temperature, sampling.top_p, sampling.max_tokens) == (0.7, 0.8, 500)
 
 
+@pytest.mark.parametrize(("asked", "spoken"), [("other", "other"), ("alloy", "default")])
+async def test_the_voice_is_the_models_own(asked: str, spoken: str) -> None:
+    decoder = FakeDecoder()
+    async with serving(fake_model(decoder=decoder)) as front:
+        answer = await front.client.post("/v1/speech", json={"text": "hi", "voice": asked})
+        assert answer.status_code == 200
+    assert {cut.voice for cut in decoder.cuts} == {spoken}
+
+
 async def test_the_encoder_hears_the_recording_not_something_of_it() -> None:
     """Loud, then half as loud: two units and the ramp of the filter; and the same by every road."""
     lm = FakeLM()

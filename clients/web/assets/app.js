@@ -1,7 +1,7 @@
 // The page: microphone → socket → loudspeaker, and what the user sees of it.
 
 import { Connection } from "./connection.js";
-import { Conversation } from "./conversation.js";
+import { ALREADY_ANSWERING, Conversation } from "./conversation.js";
 import { Microphone, MicrophoneError, listDevices, unavailable } from "./microphone.js";
 import * as panel from "./panel.js";
 import { $ } from "./panel.js";
@@ -29,6 +29,7 @@ let model = null;
 let session = null; // as the server describes it, while connected
 let live = false; // the microphone is on
 let starting = false; // it is being asked for
+let wanted = false; // it shall be on, once it is there
 let muted = false;
 let hearing = false; // the server hears the user speak
 let responding = null; // the response under way: its id, before it has one that of the event which asked for it
@@ -46,7 +47,9 @@ async function findModel() {
   if (!found) return false;
   model = found.id;
   $("model").textContent = model;
-  panel.offerVoices(found.voices ?? [], settings.voice);
+  const voices = found.voices ?? [];
+  if (!voices.includes(settings.voice)) settings.voice = ""; // chosen of another model: this one has its own
+  panel.offerVoices(voices, settings.voice);
   return true;
 }
 
@@ -104,6 +107,7 @@ function opened() {
   sentSamples = 0;
   configure();
   conversation.replay().forEach((event) => connection.send(event));
+  watchUse();
 }
 
 function lost(unexpectedly) {
@@ -118,7 +122,7 @@ function lost(unexpectedly) {
 /** Gives the session back to the server when it has not been used for a while. */
 function watchUse() {
   clearTimeout(unusedTimer);
-  if (!live && connection.state === "open" && !responding) unusedTimer = setTimeout(() => connection.close(), UNUSED_MS);
+  if (!live && !responding && !questionWaits && connection.state === "open") unusedTimer = setTimeout(() => connection.close(), UNUSED_MS);
 }
 
 connection.addEventListener("message", ({ detail: event }) => {
@@ -137,8 +141,12 @@ const REACTIONS = {
     interrupt();
   },
   "input_audio_buffer.speech_stopped": () => (hearing = false),
+  "input_audio_buffer.committed": () => (questionWaits ||= Boolean(responding)), // the server answers one at a time
   "conversation.item.input_audio_transcription.completed": ({ transcript }) => read(`You: ${transcript}`),
-  "response.created": ({ response }) => (responding = response.id),
+  "response.created": ({ response }) => {
+    responding = response.id;
+    conversation.turns.forEach((one) => turnList.draw(one)); // questions that waited before the one it answers are over
+  },
   "response.output_item.added": ({ item }) => playable.add(item.id),
   "response.output_audio.delta": ({ item_id, delta }) => playable.has(item_id) && speaker.push(item_id, fromBase64(delta)),
   "response.output_audio.done": ({ item_id }) => speaker.end(item_id),
@@ -149,12 +157,13 @@ const REACTIONS = {
   },
   error: ({ error }, turn) => {
     over(error?.event_id);
+    if (error?.code === ALREADY_ANSWERING) questionWaits = true;
     if (!turn && !HARMLESS.has(error?.code)) panel.notify(error?.message ?? "The server reported an error.");
   },
 };
 
 // A race that the page lost, and the last word of a session at its time limit: the next one opens by itself.
-const HARMLESS = new Set(["response_cancel_not_active", "session_expired"]);
+const HARMLESS = new Set(["response_cancel_not_active", "session_expired", ALREADY_ANSWERING]);
 
 /** What was said, for screen readers, if the user wants that beside the voice. */
 function read(text) {
@@ -186,6 +195,7 @@ microphone.addEventListener("frame", ({ detail: { buffer, rms } }) => {
 microphone.addEventListener("lost", () => startTalking("The microphone was disconnected; another one is used now."));
 
 async function startTalking(remark) {
+  wanted = true;
   if (starting) return;
   starting = true;
   panel.hideNotice();
@@ -194,19 +204,25 @@ async function startTalking(remark) {
     if (unavailable()) throw new MicrophoneError(unavailable());
     await speaker.open();
     await microphone.start(speaker.context, settings.device);
-    live = true;
-    mute(false);
-    connection.open();
-    stayAwake(true);
-    panel.announce("Microphone on.");
-    if (remark) panel.notify(remark);
-    else if (microphone.cancelsEcho === false) panel.notify(ECHO);
-    await showDevices();
+    if (wanted) await goLive(remark);
+    else microphoneOff();
   } catch (error) {
     microphoneOff();
     panel.notify(error instanceof MicrophoneError ? error.message : `Sound could not be started (${error.message}).`);
   }
   starting = false;
+}
+
+async function goLive(remark) {
+  mute(live && muted); // another device in the place of a muted one is muted too
+  live = true;
+  connection.open();
+  watchUse();
+  stayAwake(true);
+  panel.announce("Microphone on.");
+  if (remark) panel.notify(remark);
+  else if (microphone.cancelsEcho === false) panel.notify(ECHO);
+  await showDevices();
 }
 
 function stopTalking() {
@@ -219,7 +235,8 @@ function microphoneOff() {
   microphone.stop();
   stayAwake(false);
   if (live) panel.announce("Microphone off.");
-  live = false;
+  live = wanted = false;
+  watchUse();
   panel.showLevel(0);
   show();
 }
@@ -254,12 +271,17 @@ function stopAnswer() {
 
 /** Asks in writing; false where there is no connection to ask over, and the user has been told. */
 async function ask(text) {
-  await speaker.open();
+  try {
+    await speaker.open();
+  } catch (error) {
+    panel.notify(`Sound could not be started (${error.message}).`);
+    return false;
+  }
   if (!(await connected())) return false;
   await stopAnswer();
   const id = newId("item");
   const content = [{ type: "input_text", text }];
-  connection.send({ type: "conversation.item.create", item: { id, type: "message", role: "user", content } });
+  connection.send({ type: "conversation.item.create", event_id: id, item: { id, type: "message", role: "user", content } });
   turnList.draw(conversation.ask(id, text, performance.now()));
   questionWaits = true;
   if (!responding) answerTyped();
@@ -270,7 +292,9 @@ async function ask(text) {
 function answerTyped() {
   questionWaits = false;
   responding = newId("event");
-  connection.send({ type: "response.create", event_id: responding });
+  conversation.request(responding);
+  watchUse();
+  connection.send({ type: "response.create", event_id: responding, response: { metadata: { request: responding } } });
 }
 
 /** A response has ended, or will not begin: what waits for it comes next. */

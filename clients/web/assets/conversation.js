@@ -11,6 +11,9 @@ export const STAGES = [
   { name: "rest", to: "done", label: "Rest of the answer" },
 ];
 
+/** The server answers one question at a time; this one can be asked once more when that is over. */
+export const ALREADY_ANSWERING = "conversation_already_has_active_response";
+
 const REPLAYED_TURNS = 8;
 const BYTES_PER_MS = 48; // 24 kHz, 16 bit
 
@@ -22,6 +25,7 @@ class Turn {
     this.question = question;
     this.questionDone = typed;
     this.pieces = []; // of the answer's text, {text, fromMs}: spoken by the audio that comes behind it
+    this.requestId = null; // of the event that asked for the answer
     this.responseId = null;
     this.answerItemId = null;
     this.status = typed ? "asked" : "listening"; // → asked → answering → done | interrupted | failed
@@ -109,6 +113,11 @@ export class Conversation {
     return turn;
   }
 
+  /** An answer to what waits for one was asked for, by an event of this id. */
+  request(eventId) {
+    for (const turn of this.turns.filter(({ status }) => status === "asked")) turn.requestId = eventId;
+  }
+
   /** The connection is gone, for a reason or because the user ended it. Turns in which nothing was said yet are dropped. */
   disconnect(reason) {
     this.turns = this.turns.filter((turn) => turn.over || turn.question || turn.answer);
@@ -118,15 +127,20 @@ export class Conversation {
     }
   }
 
-  /** What was said so far, as events that tell it to a new session. */
+  /**
+   * What was said so far, as events that tell it to a new session. A question without any answer is left out: the server
+   * would take it for a part of the next one.
+   */
   replay() {
-    const messages = this.turns.slice(-REPLAYED_TURNS).flatMap(({ question, answer, heardAnswer, status }) => [
-      { role: "user", content: [{ type: "input_text", text: question }] },
-      { role: "assistant", content: [{ type: "output_text", text: status === "interrupted" ? heardAnswer : answer }] },
+    const told = this.turns.slice(-REPLAYED_TURNS).map((turn) => ({
+      question: turn.question.trim(),
+      answer: (turn.status === "interrupted" ? turn.heardAnswer : turn.answer).trim(),
+    }));
+    const messages = told.flatMap(({ question, answer }) => [
+      question && answer && { role: "user", content: [{ type: "input_text", text: question }] },
+      answer && { role: "assistant", content: [{ type: "output_text", text: answer }] },
     ]);
-    return messages
-      .filter(({ content }) => content[0].text.trim())
-      .map((message) => ({ type: "conversation.item.create", item: { type: "message", ...message } }));
+    return messages.filter(Boolean).map((message) => ({ type: "conversation.item.create", item: { type: "message", ...message } }));
   }
 
   /** The user cut the answer off after `heardMs` of it. */
@@ -214,8 +228,13 @@ const HANDLERS = {
   },
 
   "response.created": (talk, { response }) => {
-    const turn = talk.turns.find((one) => one.status === "asked" && !one.responseId);
+    // What we asked for bears the id we gave it; by itself the server answers what was spoken. It answers all that waited: the
+    // last of it is shown with the answer.
+    const request = response.metadata?.request ?? null;
+    const asked = talk.turns.filter((one) => one.status === "asked" && one.requestId === request && (request || !one.typed));
+    const turn = asked.pop();
     if (!turn) return null;
+    for (const earlier of asked) earlier.status = "interrupted";
     turn.responseId = response.id;
     turn.status = "answering";
     return turn;
@@ -245,9 +264,9 @@ const HANDLERS = {
   },
 
   error: (talk, { error }) => {
-    // An error before the response began can only mean that the question was refused.
-    const turn = talk.turns.find((one) => one.status === "asked");
-    if (!turn || talk.active) return null;
+    const about = error?.event_id;
+    const turn = about && talk.turns.find((one) => one.status === "asked" && [one.itemId, one.requestId].includes(about));
+    if (!turn || error.code === ALREADY_ANSWERING) return null;
     turn.status = "failed";
     turn.failure = error?.message ?? "The server refused the question.";
     return turn;

@@ -10,6 +10,7 @@ export class Speaker extends EventTarget {
   constructor() {
     super();
     this.context = null;
+    this.ready = null;
     this.deviceId = "";
     this.played = new Map();
     this.underruns = 0;
@@ -24,18 +25,32 @@ export class Speaker extends EventTarget {
   /** Opens the audio output. Call it from a click or key press: browsers forbid sound before that. */
   async open() {
     if (!Speaker.possible) return;
-    if (!this.context) {
-      this.context = createContext();
-      await this.context.audioWorklet.addModule(new URL("playback-worklet.js", import.meta.url));
-      this.node = new AudioWorkletNode(this.context, "playback", { numberOfInputs: 0, outputChannelCount: [1] });
-      this.node.port.onmessage = ({ data }) => this.report(data);
-      this.node.connect(this.context.destination);
-      this.context.addEventListener("statechange", () => {
-        if (this.context.state !== "running") this.dispatchEvent(new Event("paused"));
-      });
+    this.ready ??= this.prepare();
+    try {
+      await this.ready;
+    } catch (error) {
+      this.ready = null; // the next attempt begins anew
+      throw error;
     }
     await this.use(this.deviceId);
     await this.context.resume();
+  }
+
+  async prepare() {
+    const context = createContext();
+    try {
+      await context.audioWorklet.addModule(new URL("playback-worklet.js", import.meta.url));
+    } catch (error) {
+      context.close();
+      throw error;
+    }
+    this.node = new AudioWorkletNode(context, "playback", { numberOfInputs: 0, outputChannelCount: [1] });
+    this.node.port.onmessage = ({ data }) => this.report(data);
+    this.node.connect(context.destination);
+    context.addEventListener("statechange", () => {
+      if (context.state !== "running") this.dispatchEvent(new Event("paused"));
+    });
+    this.context = context;
   }
 
   /** Chooses the output device ("": the system's), also before `open`. A device that is gone falls back to the system's. */

@@ -102,7 +102,7 @@ class _Session:
                 if self.script.refusal:
                     await self.send("error", error={"message": self.script.refusal, "event_id": event["event_id"]})
                 else:
-                    await self.respond(None)
+                    await self.respond(None, event["response"]["metadata"])
             case "response.cancel":
                 await self.cancel("client_cancelled")
 
@@ -122,11 +122,15 @@ class _Session:
             item, self.item = self.item, None
             await self.send("input_audio_buffer.speech_stopped", audio_end_ms=round(now_ms), item_id=item)
             await self.send("input_audio_buffer.committed", previous_item_id=None, item_id=item)
-            await self.respond(item)
+            if self.response is None or self.response.done():
+                await self.respond(item)
 
     async def cancel(self, reason: str) -> None:
         task, self.response = self.response, None
         if task is None or task.done():
+            if reason == "client_cancelled":
+                error = {"code": "response_cancel_not_active", "message": "Cancellation failed: there is none"}
+                await self.send("error", error=error)
             return
         task.cancel()
         await asyncio.wait([task])
@@ -139,10 +143,11 @@ class _Session:
             },
         )
 
-    async def respond(self, item: str | None) -> None:
+    async def respond(self, item: str | None, metadata: dict[str, str] | None = None) -> None:
         self.count += 1
-        response, answer = f"resp_{self.count}", f"item_answer_{self.count}"
-        await self.send("response.created", response={"id": response, "status": "in_progress"})
+        number = f"{self.script.connections}_{self.count}"
+        response, answer = f"resp_{number}", f"item_answer_{number}"
+        await self.send("response.created", response={"id": response, "status": "in_progress", "metadata": metadata})
         await self.send("response.output_item.added", response_id=response, item={"id": answer, "type": "message"})
         self.response = asyncio.create_task(self.answer(item, response, answer), name=response)
 

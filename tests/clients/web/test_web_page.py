@@ -156,6 +156,35 @@ def test_a_question_before_the_last_one_was_taken_up_waits_for_it(url: str, scri
         ]
 
 
+def test_of_questions_that_wait_the_last_is_shown_with_the_answer(url: str, script: Script) -> None:
+    script.lag_s = 0.5
+    with open_page(url) as page:
+        ask(page, "one")
+        until(lambda: script.of("response.create"), page)
+        ask(page, "two")
+        ask(page, "three")
+        third = page.locator(".turn").nth(2)
+        expect(third.locator(".answer .words")).to_have_text(script.answer)
+        expect(page.locator(".turn").nth(1).locator(".note")).to_contain_text("Interrupted")
+        ask(page, "four")
+        expect(page.locator(".turn").nth(3).locator(".answer .words")).to_have_text(script.answer)
+        assert len(script.of("response.create")) == 3
+
+
+def test_speech_that_ends_while_a_typed_question_is_answered_is_answered_next(
+    url: str, script: Script, tmp_path: Path
+) -> None:
+    script.answer_s = 10
+    microphone = recording(tmp_path / "mic.wav", 0.3, "ask_sum_en")
+    with open_page(url, microphone=microphone) as page:
+        page.get_by_role("button", name="Start talking").click()
+        expect(page.locator("#phase")).to_have_text("Hearing you…")
+        ask(page, "typed")
+        until(lambda: len(script.of("response.create")) == 2, page)
+        for turn in range(2):
+            expect(page.locator(".turn").nth(turn).locator(".answer .words")).to_have_text(script.answer)
+
+
 def test_reply_language_is_sent_at_once_and_remembered(url: str, script: Script) -> None:
     with open_page(url) as page:
         ask(page, "one")

@@ -149,3 +149,69 @@ def test_a_microphone_that_is_unplugged_is_replaced(url: str, script: Script, tm
         sent = script.appended_samples
         until(lambda: script.appended_samples > sent + RATE_HZ, page)
         assert page.evaluate("tracks.length") == 2
+
+
+def test_a_muted_microphone_stays_muted_when_another_replaces_it(url: str, script: Script, tmp_path: Path) -> None:
+    watch = """
+      globalThis.tracks = [];
+      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async (wanted) => {
+        const stream = await ask(wanted);
+        tracks.push(...stream.getAudioTracks());
+        await globalThis.permission;
+        return stream;
+      };"""
+    with open_page(url, before=watch, microphone=recording(tmp_path / "mic.wav", 60.0)) as page:
+        page.get_by_role("button", name="Start talking").click()
+        expect(page.locator("#connection")).to_contain_text("Connected")
+        page.locator("#mute").click()
+        page.evaluate("tracks[0].stop(); tracks[0].dispatchEvent(new Event('ended'))")
+        expect(page.get_by_role("alert")).to_contain_text("another one is used now")
+        expect(page.locator("#phase")).to_have_text("Muted")
+        assert page.evaluate("tracks[1].enabled") is False
+        # and one that comes only after the user has ended the talk stays off
+        page.evaluate("void (globalThis.permission = new Promise((resolve) => (globalThis.grant = resolve)))")
+        page.evaluate("tracks[1].stop(); tracks[1].dispatchEvent(new Event('ended'))")
+        until(lambda: page.evaluate("tracks.length") == 3, page)
+        page.locator("#talk").click()
+        page.evaluate("grant()")
+        until(lambda: page.evaluate("tracks[2].readyState") == "ended", page)
+        expect(page.locator("#phase")).to_have_text("Microphone off")
+        expect(page.locator("#connection")).to_contain_text("Not connected")
+
+
+def test_a_question_is_kept_while_the_sound_cannot_be_started(url: str, script: Script) -> None:
+    once = """
+      const load = AudioWorklet.prototype.addModule;
+      AudioWorklet.prototype.addModule = async () => {
+        AudioWorklet.prototype.addModule = load;
+        throw new Error("no network");
+      };"""
+    with open_page(url, before=once) as page:
+        ask(page, "one")
+        expect(page.get_by_role("alert")).to_contain_text("Sound could not be started")
+        expect(page.get_by_label("Type a question")).to_have_value("one")
+        page.keyboard.press("Enter")
+        until(lambda: number(page, "played-samples") == round(script.answer_s * RATE_HZ), page)
+
+
+def test_a_question_without_an_answer_is_not_told_again(url: str, script: Script) -> None:
+    script.stage_s = 30
+    with open_page(url) as page:
+        ask(page, "one")
+        until(lambda: script.of("response.create"), page)
+        script.hang_up()
+        again = page.locator(".turn").first.get_by_role("button", name="Ask again")
+        expect(page.locator("#connection")).to_contain_text("Connected")
+        script.stage_s = 0.06
+        again.click()
+        expect(page.locator(".turn").nth(1).locator(".answer .words")).to_have_text(script.answer)
+        assert len(script.of("conversation.item.create")) == 2
+
+
+def test_a_voice_that_this_model_has_not_is_not_asked_for(url: str, script: Script) -> None:
+    with open_page(url, before="localStorage.setItem('voice', 'robot')") as page:
+        expect(page.locator("#model")).to_have_text("cslm-mini")
+        ask(page, "one")
+        until(lambda: script.of("session.update"), page)
+        assert "voice" not in script.of("session.update")[0]["session"]["audio"]["output"]

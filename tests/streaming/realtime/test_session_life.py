@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+import pytest
+
 from streaming.realtime.session import SessionLimits
-from tests.fakes import TRANSCRIPT, UNITS, FakeDecoder, FakeEndOfTurn, FakeLM, answer_ids
+from tests.fakes import TRANSCRIPT, UNITS, FakeDecoder, FakeEncoder, FakeEndOfTurn, FakeLM, answer_ids
 from tests.streaming.realtime.peer import Peer, silence, tone
 
 Connect = Callable[..., Peer]
@@ -102,6 +104,26 @@ async def test_a_session_ends_when_its_time_is_over(connect: Connect) -> None:
     assert (done["status"], done["status_details"]["error"]["code"]) == ("failed", "session_expired")
     assert (await peer.until("error"))["error"]["code"] == "session_expired"
     await peer.running
+
+
+async def test_an_answer_that_takes_too_long_fails_and_the_session_goes_on(connect: Connect) -> None:
+    peer = connect(lm=FakeLM(hang_after=5), limits=SessionLimits(max_turn_s=0.2))
+    for _ in range(2):
+        peer.type_text("Hello?")
+        peer.send("response.create")
+        done = (await peer.until("response.done"))["response"]
+        assert (done["status"], done["status_details"]["error"]["code"]) == ("failed", "turn_timeout")
+
+
+async def test_a_session_ends_though_the_encoder_is_stuck(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streaming.realtime.session._FAREWELL_S", 0.1)
+    peer = connect(encoder=FakeEncoder(hang=True), limits=SessionLimits(max_session_s=0.5))
+    peer.update(audio={"input": {"turn_detection": None}})
+    for _ in range(100):  # more pieces than wait for an encoder, so that one of them is being handled at the end
+        peer.say(tone(100))
+    async with asyncio.timeout(5):
+        await peer.running
+    assert not peer.all("error")
 
 
 # Transcription
