@@ -12,7 +12,7 @@ and for your own data or a larger model (docs/training.md):
     extend      units and markers into the vocabulary of a text model
     prepare     manifests → documents of a bundle
     finetune    documents → a trained model, on one core or with accelerate on many GPUs
-    average     the mean of models that were trained one from the other
+    merge       the mean of models that were trained one from the other
     durations   how long units last
     plot        curves
 
@@ -47,7 +47,7 @@ TOOLS = {
     "extend": "model.training.extend",
     "prepare": "model.training.prepare",
     "finetune": "model.training.finetune",
-    "average": "model.training.average",
+    "merge": "model.training.merge",
     "durations": "model.training.durations",
     "plot": "model.training.plot",
 }

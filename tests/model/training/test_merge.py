@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model.training.average import average
+from model.training.merge import merge
 
 
 def weights(directory: Path, value: float, *, shape: tuple[int, ...] = (2, 3), name: str = "a") -> Path:
@@ -18,7 +18,7 @@ def weights(directory: Path, value: float, *, shape: tuple[int, ...] = (2, 3), n
 
 
 def test_every_weight_is_the_mean_in_the_type_of_the_last(tmp_path: Path) -> None:
-    average([weights(tmp_path / "one", 1.0), weights(tmp_path / "two", 2.0)], tmp_path / "out")
+    merge([weights(tmp_path / "one", 1.0), weights(tmp_path / "two", 2.0)], tmp_path / "out")
     mean = load_file(tmp_path / "out" / "model.safetensors")
     assert mean["a"].dtype == torch.bfloat16
     assert mean["a"].tolist() == [[1.5] * 3] * 2
@@ -28,19 +28,19 @@ def test_every_weight_is_the_mean_in_the_type_of_the_last(tmp_path: Path) -> Non
 
 def test_the_mean_may_take_the_place_of_the_last(tmp_path: Path) -> None:
     one, two = weights(tmp_path / "one", 1.0), weights(tmp_path / "two", 3.0)
-    average([one, two], two)
+    merge([one, two], two)
     assert load_file(two / "model.safetensors")["b"].tolist() == [-2.0] * 2
 
 
 @pytest.mark.parametrize("other", [{"shape": (3, 2)}, {"name": "c"}])
 def test_models_of_different_layout_are_refused(tmp_path: Path, other: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="layout"):
-        average([weights(tmp_path / "one", 1.0), weights(tmp_path / "two", 2.0, **other)], tmp_path / "out")  # type: ignore[arg-type]
+        merge([weights(tmp_path / "one", 1.0), weights(tmp_path / "two", 2.0, **other)], tmp_path / "out")  # type: ignore[arg-type]
 
 
 def test_a_directory_without_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no"):
-        average([weights(tmp_path / "one", 1.0), tmp_path / "empty"], tmp_path / "out")
+        merge([weights(tmp_path / "one", 1.0), tmp_path / "empty"], tmp_path / "out")
     with pytest.raises(ValueError, match="not of one layout"):
-        average([tmp_path / "empty", tmp_path / "one"], tmp_path / "out")
+        merge([tmp_path / "empty", tmp_path / "one"], tmp_path / "out")
