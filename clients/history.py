@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from clients.realtime import RATE_HZ, SAMPLE_BYTES, audio_of
@@ -20,7 +21,7 @@ class _Message:
     role: str
     pieces: list[tuple[int, str]] = field(default_factory=list)
     samples: int = 0
-    spoken: bool = False
+    asked: bool = False
 
     @property
     def text(self) -> str:
@@ -57,22 +58,22 @@ class History:
     """Configuration and items of a session, from the events that went out and came in.
 
     An answer counts as far as it arrived, or as far as it was heard where a truncation says so. What has no text, such
-    as a question whose transcript never came, cannot be told again. A question whose answer never began is forgotten: it is
-    asked once more, and a server would take the two for one.
+    as a question whose transcript never came, cannot be told again. A question that the server was answering and of whose answer
+    nothing arrived is forgotten: it is asked once more, and a server would take the two for one.
     """
 
     def __init__(self) -> None:
         self._session: dict[str, Any] = {}
         self._updates: dict[str, Mapping[str, Any]] = {}
         self._messages: dict[str, _Message] = {}
-        self._answer_wanted = False
+        self._request: str | None = None  # the event that asked for an answer that has not begun
 
     def sent(self, event: Mapping[str, Any]) -> None:
         """An event with its `event_id` goes to the server."""
         if event.get("type") == "session.update":
             self._updates[event["event_id"]] = event["session"]
         elif event.get("type") == "response.create":
-            self._answer_wanted = True
+            self._request = event["event_id"]
 
     def take(self, event: Any) -> None:
         """An event came from the server."""
@@ -90,12 +91,21 @@ class History:
         return ([{"type": "session.update", "session": session}] if session else []) + told[max(0, len(told) - most) :]
 
     def _forget_unanswered(self) -> None:
-        for message in reversed(list(self._messages.values())):
-            if message.role != "user" and message.text.strip():
-                break
-            if message.role == "assistant" or message.spoken or self._answer_wanted:
+        for message in self._unanswered():
+            if message.role == "assistant" or message.asked or self._request:
                 del self._messages[message.id]
-        self._answer_wanted = False
+        self._request = None
+
+    def _unanswered(self) -> list[_Message]:
+        """What follows the last message of a kind that is answered to: questions, and answers without a word."""
+        last = reversed(list(self._messages.values()))
+        return list(takewhile(lambda message: message.role == "user" or not message.text.strip(), last))
+
+    def _on_response(self, event: Any) -> None:
+        if event.response.conversation_id is not None:
+            self._request = None
+            for message in self._unanswered():
+                message.asked = True
 
     def _on_updated(self, event: Any) -> None:
         if self._updates:
@@ -103,6 +113,8 @@ class History:
 
     def _on_error(self, event: Any) -> None:
         self._updates.pop(event.error.event_id, None)
+        if event.error.event_id == self._request:
+            self._request = None
 
     def _on_item(self, event: Any) -> None:
         item = event.item
@@ -110,7 +122,6 @@ class History:
             return
         if item.id not in self._messages:
             self._insert(_Message(item.id, item.role), event.previous_item_id)
-        self._messages[item.id].spoken |= any(part.type == "input_audio" for part in item.content)
         text = "".join(part.text or getattr(part, "transcript", None) or "" for part in item.content)
         if text and not self._messages[item.id].pieces:
             self._messages[item.id].replace(text)
@@ -127,7 +138,6 @@ class History:
     def _on_text(self, event: Any) -> None:
         if (message := self._messages.get(event.item_id)) is not None:
             message.say(event.delta or "")
-            self._answer_wanted &= message.role != "assistant"
 
     def _on_heard(self, event: Any) -> None:
         if (message := self._messages.get(event.item_id)) is not None:
@@ -148,6 +158,7 @@ class History:
 _METHODS = {
     "session.updated": History._on_updated,
     "error": History._on_error,
+    "response.created": History._on_response,
     "conversation.item.added": History._on_item,
     "conversation.item.input_audio_transcription.delta": History._on_text,
     "conversation.item.input_audio_transcription.completed": History._on_heard,

@@ -215,7 +215,7 @@ async def run(settings: Settings) -> int:
         log_level="debug" if settings.log_level == "debug" else "warning",
         access_log=settings.log_level == "debug",
         ws_max_size=settings.max_message_bytes,
-        ws_ping_timeout=settings.max_turn_s,  # a pong waits behind speech that is not taken in before a turn is over
+        ws_ping_timeout=max(20.0, settings.max_turn_s),  # a pong may wait behind speech that waits for a turn to end
         timeout_graceful_shutdown=int(settings.shutdown_s),
     )
     server, listener = uvicorn.Server(config), config.bind_socket()

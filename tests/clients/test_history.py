@@ -75,18 +75,32 @@ def test_what_has_no_words_yet_is_not_told() -> None:
     assert told(of(added("q", "user", {"type": "input_audio", "transcript": None}), added("a", "assistant"))) == []
 
 
-@pytest.mark.parametrize("spoken", [False, True])
-def test_a_question_whose_answer_never_began_is_forgotten(spoken: bool) -> None:
-    history = of(asked("1", "Hello?"), added("2", "assistant", after="1"), text("2", "Hi."))
-    if spoken:
-        history.take(added("3", "user", {"type": "input_audio", "transcript": "One plus one?"}, after="2"))
-    else:
-        history.take(asked("3", "One plus one?", after="2"))
-        assert [item_id for item_id, _, _ in told(history)] == ["1", "2", "3"]  # nobody has asked for an answer yet
-        history.sent({"type": "response.create"})
-    history.take(added("4", "assistant", after="3"))
+def begun(conversation_id: str | None = "c") -> Any:
+    response = {"id": "r", "object": "realtime.response", "conversation_id": conversation_id}
+    return event("response.created", response=response)
+
+
+@pytest.mark.parametrize(
+    "part", [{"type": "input_text", "text": "And?"}, {"type": "input_audio", "transcript": "And?"}]
+)
+def test_a_question_without_a_word_of_its_answer_is_forgotten(part: dict[str, Any]) -> None:
+    history = of(asked("1", "Hello?"), begun(), added("2", "assistant", after="1"), text("2", "Hi."))
+    history.take(added("3", "user", part, after="2"))
+    history.take(begun(None))  # apart from the conversation
+    assert [item_id for item_id, _, _ in told(history)] == ["1", "2", "3"]  # nobody has asked for an answer to it
+    for late in (begun(), added("4", "assistant", after="3"), text("2", " How are you?")):
+        history.take(late)
     for _ in range(2):
         assert [item_id for item_id, _, _ in told(history)] == ["1", "2"]
+
+
+def test_a_question_is_forgotten_from_when_it_is_asked_until_it_is_refused() -> None:
+    history = of(asked("1", "Hello?"))
+    history.sent({"type": "response.create", "event_id": "mine"})
+    history.take(event("error", error={"type": "server_error", "message": "no", "event_id": "mine"}))
+    assert [item_id for item_id, _, _ in told(history)] == ["1"]
+    history.sent({"type": "response.create", "event_id": "mine"})
+    assert told(history) == []
 
 
 @pytest.mark.parametrize(

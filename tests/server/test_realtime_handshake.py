@@ -46,7 +46,7 @@ async def test_the_beta_dialect_is_that_of_conversations(path: str, shape: str) 
 
 
 async def test_a_client_that_never_reads_is_let_go() -> None:
-    """Answers endlessly, so that every buffer between here and there fills; the connection itself stays open."""
+    """The answer has more audio, some 60 MB, than all buffers between here and there; the connection itself stays open."""
     lm = FakeLM(answer_ids("Q", ("Text. ", UNITS * 500)), per_step=500)
     decoder = FakeDecoder(per_unit=24_000)
     async with (

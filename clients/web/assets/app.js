@@ -145,7 +145,7 @@ const REACTIONS = {
   "conversation.item.input_audio_transcription.completed": ({ transcript }) => read(`You: ${transcript}`),
   "response.created": ({ response }) => {
     responding = response.id;
-    conversation.turns.forEach((one) => turnList.draw(one)); // questions that waited before the one it answers are over
+    drawAll(); // questions that waited before the one it answers are over
   },
   "response.output_item.added": ({ item }) => playable.add(item.id),
   "response.output_audio.delta": ({ item_id, delta }) => playable.has(item_id) && speaker.push(item_id, fromBase64(delta)),
@@ -157,10 +157,15 @@ const REACTIONS = {
   },
   error: ({ error }, turn) => {
     over(error?.event_id);
+    drawAll();
     if (error?.code === ALREADY_ANSWERING) questionWaits = true;
     if (!turn && !HARMLESS.has(error?.code)) panel.notify(error?.message ?? "The server reported an error.");
   },
 };
+
+function drawAll() {
+  for (const turn of conversation.turns) turnList.draw(turn);
+}
 
 // A race that the page lost, and the last word of a session at its time limit: the next one opens by itself.
 const HARMLESS = new Set(["response_cancel_not_active", "session_expired", ALREADY_ANSWERING]);
@@ -281,7 +286,11 @@ async function ask(text) {
   await stopAnswer();
   const id = newId("item");
   const content = [{ type: "input_text", text }];
-  connection.send({ type: "conversation.item.create", event_id: id, item: { id, type: "message", role: "user", content } });
+  const sent = connection.send({ type: "conversation.item.create", event_id: id, item: { id, type: "message", role: "user", content } });
+  if (!sent) {
+    panel.notify("The connection is too slow at the moment; the question was not sent.");
+    return false;
+  }
   turnList.draw(conversation.ask(id, text, performance.now()));
   questionWaits = true;
   if (!responding) answerTyped();
@@ -290,11 +299,12 @@ async function ask(text) {
 }
 
 function answerTyped() {
-  questionWaits = false;
-  responding = newId("event");
-  conversation.request(responding);
+  const id = newId("event");
+  questionWaits = !connection.send({ type: "response.create", event_id: id, response: { metadata: { request: id } } });
+  if (questionWaits) return;
+  responding = id;
+  conversation.request(id);
   watchUse();
-  connection.send({ type: "response.create", event_id: responding, response: { metadata: { request: responding } } });
 }
 
 /** A response has ended, or will not begin: what waits for it comes next. */

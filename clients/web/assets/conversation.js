@@ -228,8 +228,8 @@ const HANDLERS = {
   },
 
   "response.created": (talk, { response }) => {
-    // What we asked for bears the id we gave it; by itself the server answers what was spoken. It answers all that waited: the
-    // last of it is shown with the answer.
+    // What we asked for bears the id we gave it; by itself the server answers what was spoken. Typed questions that wait
+    // are answered together: the last is shown with the answer.
     const request = response.metadata?.request ?? null;
     const asked = talk.turns.filter((one) => one.status === "asked" && one.requestId === request && (request || !one.typed));
     const turn = asked.pop();
@@ -265,11 +265,13 @@ const HANDLERS = {
 
   error: (talk, { error }) => {
     const about = error?.event_id;
-    const turn = about && talk.turns.find((one) => one.status === "asked" && [one.itemId, one.requestId].includes(about));
-    if (!turn || error.code === ALREADY_ANSWERING) return null;
-    turn.status = "failed";
-    turn.failure = error?.message ?? "The server refused the question.";
-    return turn;
+    if (!about || error.code === ALREADY_ANSWERING) return null;
+    const refused = talk.turns.filter((one) => one.status === "asked" && [one.itemId, one.requestId].includes(about));
+    for (const turn of refused) {
+      turn.status = "failed";
+      turn.failure = error.message ?? "The server refused the question.";
+    }
+    return refused.at(-1);
   },
 
   "response.done": (talk, { response }, atMs) => {
