@@ -33,7 +33,7 @@ let wanted = false; // it shall be on, once it is there
 let muted = false;
 let hearing = false; // the server hears the user speak
 let responding = null; // the response under way: its id, before it has one that of the event which asked for it
-let questionWaits = false; // a typed question waits for the running response to end
+let questionWaits = false; // a question waits for the running response to end
 let sentSamples = 0;
 let sentAt = 0;
 let silentFrames = 0;
@@ -293,12 +293,12 @@ async function ask(text) {
   }
   turnList.draw(conversation.ask(id, text, performance.now()));
   questionWaits = true;
-  if (!responding) answerTyped();
+  if (!responding) requestAnswer();
   show();
   return true;
 }
 
-function answerTyped() {
+function requestAnswer() {
   const id = newId("event");
   questionWaits = !connection.send({ type: "response.create", event_id: id, response: { metadata: { request: id } } });
   if (questionWaits) return;
@@ -310,7 +310,7 @@ function answerTyped() {
 /** A response has ended, or will not begin: what waits for it comes next. */
 function over(id) {
   if (responding === id) responding = null;
-  if (questionWaits && !responding) answerTyped();
+  if (questionWaits && !responding) requestAnswer();
   watchUse();
 }
 

@@ -11,6 +11,18 @@ from tests.chromium import open_page, recording
 from tests.clients.web.scripted import RATE_HZ, Script
 from tests.clients.web.test_web_page import ask, number, until
 
+MICROPHONES = """
+  globalThis.tracks = [];
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await ask(wanted);
+    tracks.push(...stream.getAudioTracks());
+    globalThis.wanted = wanted.audio;
+    await globalThis.permission;
+    return stream;
+  };"""
+"""Keeps the tracks that the page was given and what it asked for last; gives none before `permission`, where that is set."""
+
 
 def test_a_page_that_is_not_secure_has_no_microphone_and_says_why(url: str, script: Script) -> None:
     address = f"http://talk.example:{urlsplit(url).port}"
@@ -131,16 +143,7 @@ def test_the_loudspeaker_can_be_chosen_and_is_remembered(url: str, script: Scrip
 
 
 def test_a_microphone_that_is_unplugged_is_replaced(url: str, script: Script, tmp_path: Path) -> None:
-    watch = """
-      globalThis.tracks = [];
-      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-      navigator.mediaDevices.getUserMedia = async (wanted) => {
-        const stream = await ask(wanted);
-        tracks.push(...stream.getAudioTracks());
-        globalThis.wanted = wanted.audio;
-        return stream;
-      };"""
-    with open_page(url, before=watch, microphone=recording(tmp_path / "mic.wav", 60.0)) as page:
+    with open_page(url, before=MICROPHONES, microphone=recording(tmp_path / "mic.wav", 60.0)) as page:
         page.get_by_role("button", name="Start talking").click()
         expect(page.locator("#connection")).to_contain_text("Connected")
         assert page.evaluate("wanted.echoCancellation && wanted.noiseSuppression && wanted.autoGainControl")
@@ -152,16 +155,7 @@ def test_a_microphone_that_is_unplugged_is_replaced(url: str, script: Script, tm
 
 
 def test_a_muted_microphone_stays_muted_when_another_replaces_it(url: str, script: Script, tmp_path: Path) -> None:
-    watch = """
-      globalThis.tracks = [];
-      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-      navigator.mediaDevices.getUserMedia = async (wanted) => {
-        const stream = await ask(wanted);
-        tracks.push(...stream.getAudioTracks());
-        await globalThis.permission;
-        return stream;
-      };"""
-    with open_page(url, before=watch, microphone=recording(tmp_path / "mic.wav", 60.0)) as page:
+    with open_page(url, before=MICROPHONES, microphone=recording(tmp_path / "mic.wav", 60.0)) as page:
         page.get_by_role("button", name="Start talking").click()
         expect(page.locator("#connection")).to_contain_text("Connected")
         page.locator("#mute").click()
