@@ -104,7 +104,8 @@ class Screen:
     def _mark_first_audio(self, turn: TurnRecord) -> None:
         self._marked_s = turn.first_audio_s
         if turn.first_audio_s is not None and turn.asked_s is not None:
-            self.say("answer", f"[audio after {turn.first_audio_s - turn.asked_s:.2f} s] ")
+            space = " " if self._open == "answer" else ""
+            self.say("answer", f"{space}[audio after {turn.first_audio_s - turn.asked_s:.2f} s]")
 
 
 def describe_timings(turn: TurnRecord) -> str:

@@ -36,7 +36,7 @@ class Script:
     """What the server does. `endings`: how its responses end, in turn, the last for all that follow."""
 
     transcript: str = "what is two plus three"
-    answer: tuple[str, ...] = ("Two plus three ", "is five.")
+    answer: tuple[str, ...] = ("Two plus three", " is five.")
     delta_s: float = 0.5
     longest_s: float = 1e9
     endings: tuple[Ending, ...] = ("completed",)
