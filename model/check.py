@@ -191,7 +191,7 @@ def _look_at_lm(bundle: Bundle) -> str:
 def _look_at_voice_activity(bundle: Bundle) -> str:
     import numpy as np
 
-    from model.activity import load_voice_activity
+    from model.turn_detection.vad import load_voice_activity
 
     detector = load_voice_activity(bundle.voice_activity)()
     chance = detector.probability(np.zeros(detector.window_samples, np.float32))
@@ -201,7 +201,7 @@ def _look_at_voice_activity(bundle: Bundle) -> str:
 def _look_at_end_of_turn(bundle: Bundle) -> str:
     import numpy as np
 
-    from model.end_of_turn import SmartTurn
+    from model.turn_detection.smart_turn import SmartTurn
 
     if not bundle.end_of_turn.is_file():
         return "no model; turns end by silence alone"

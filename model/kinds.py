@@ -18,7 +18,7 @@ from streaming.stages import Pcm, SpeechEncoder
 from streaming.turn import PromptWriter
 
 if TYPE_CHECKING:
-    from model.s3.early import EarlyUnits
+    from model.encoders.s3.early import EarlyUnits
 
 Look = Callable[[Path, Profile], str]
 """Looks at a part and says what it found. Raises BundleError for what is wrong; what else it raises is wrong too."""
@@ -105,8 +105,8 @@ def kind_of(kinds: Mapping[str, _Kind], name: str, part: str) -> _Kind:
 
 
 def _load_whisper_ctc(directory: Path, profile: Profile, device: str) -> EncoderStage:
-    from model.encoder import UnitEncoder
-    from model.encoder_stage import EncoderStage as Stage
+    from model.encoders.block_stage import EncoderStage as Stage
+    from model.encoders.whisper_ctc import UnitEncoder
 
     return Stage(UnitEncoder.load(directory))
 
@@ -114,7 +114,7 @@ def _load_whisper_ctc(directory: Path, profile: Profile, device: str) -> Encoder
 def _look_at_whisper_ctc(directory: Path, profile: Profile) -> str:
     import numpy as np
 
-    from model.encoder import UnitEncoder
+    from model.encoders.whisper_ctc import UnitEncoder
 
     units = UnitEncoder.load(directory).encode(np.zeros(profile.input_sample_rate_hz, np.float32))
     if any(unit >= profile.n_units for unit in units):
@@ -123,8 +123,8 @@ def _look_at_whisper_ctc(directory: Path, profile: Profile) -> str:
 
 
 def _load_s3(directory: Path, profile: Profile, device: str) -> EncoderStage:
-    from model.s3.stage import S3Stage
-    from model.s3.weights import load_network
+    from model.encoders.s3.stage import S3Stage
+    from model.encoders.s3.weights import load_network
 
     stage = S3Stage(load_network(directory), device=device)
     stage.warm()
@@ -132,7 +132,7 @@ def _load_s3(directory: Path, profile: Profile, device: str) -> EncoderStage:
 
 
 def _look_at_s3(directory: Path, profile: Profile) -> str:
-    from model.s3.weights import describe
+    from model.encoders.s3.weights import describe
 
     config = describe(directory)
     if config.n_units != profile.n_units:
@@ -144,14 +144,14 @@ def _look_at_s3(directory: Path, profile: Profile) -> str:
 
 
 def _load_whisper_vq(directory: Path, profile: Profile, device: str) -> EncoderStage:
-    from model.encoder_stage import EncoderStage as Stage
-    from model.whisper_vq import WhisperVq
+    from model.encoders.block_stage import EncoderStage as Stage
+    from model.encoders.whisper_vq import WhisperVq
 
     return Stage(WhisperVq.load(directory, device))
 
 
 def _look_at_whisper_vq(directory: Path, profile: Profile) -> str:
-    from model.whisper_vq import describe
+    from model.encoders.whisper_vq import describe
 
     config = describe(directory)
     if config.n_units != profile.n_units:
@@ -163,13 +163,13 @@ def _look_at_whisper_vq(directory: Path, profile: Profile) -> str:
 
 
 def _load_source_filter(directory: Path, device: str) -> StreamingVocoder:
-    from model.vocoder import Vocoder
+    from model.vocoders.source_filter import Vocoder
 
     return Vocoder.load(directory)
 
 
 def _look_at_source_filter(directory: Path, profile: Profile) -> str:
-    from model.vocoder import Vocoder
+    from model.vocoders.source_filter import Vocoder
 
     vocoder = Vocoder.load(directory)
     if vocoder.sample_rate != profile.output_sample_rate_hz:
@@ -181,13 +181,13 @@ def _look_at_source_filter(directory: Path, profile: Profile) -> str:
 
 
 def _load_flow_hift(directory: Path, device: str) -> StreamingVocoder:
-    from model.cosyvoice.decoder import FlowHiftVocoder
+    from model.vocoders.flow_hift.decoder import FlowHiftVocoder
 
     return FlowHiftVocoder.load(directory, device)
 
 
 def _glance_at_flow_hift(directory: Path, profile: Profile) -> str:
-    from model.cosyvoice.decoder import look
+    from model.vocoders.flow_hift.decoder import look
 
     config, voices = look(directory)
     if config.sample_rate != profile.output_sample_rate_hz:
@@ -203,7 +203,7 @@ def _glance_at_flow_hift(directory: Path, profile: Profile) -> str:
 
 
 def _look_at_flow_hift(directory: Path, profile: Profile) -> str:
-    from model.cosyvoice.decoder import FlowHiftVocoder
+    from model.vocoders.flow_hift.decoder import FlowHiftVocoder
 
     voices = _glance_at_flow_hift(directory, profile)
     vocoder = FlowHiftVocoder.load(directory)
@@ -215,13 +215,13 @@ def _look_at_flow_hift(directory: Path, profile: Profile) -> str:
 
 
 def _interleaved(profile: Profile, lm_directory: Path) -> PromptWriter:
-    from model.prompts import Prompts
+    from model.prompts.interleaved import Prompts
 
     return Prompts(profile, lm_directory)
 
 
 def _alternating(profile: Profile, lm_directory: Path) -> PromptWriter:
-    from model.alternating import AlternatingPrompts
+    from model.prompts.alternating import AlternatingPrompts
 
     return AlternatingPrompts(profile, lm_directory)
 

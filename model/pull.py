@@ -174,8 +174,8 @@ def _convert(target: Path, say: Say) -> None:
 
     Refuses the speech tokenizer with another rate.
     """
-    from model.s3.weights import ONNX, SAFETENSORS, convert, describe
-    from model.text import TIKTOKEN, convert_tiktoken
+    from model.encoders.s3.weights import ONNX, SAFETENSORS, convert, describe
+    from model.prompts.plain_text import TIKTOKEN, convert_tiktoken
 
     if (target / "lm" / TIKTOKEN).is_file():
         say(f"  {TIKTOKEN} becomes tokenizer.json")

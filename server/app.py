@@ -12,32 +12,26 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from server import (
-    calls,
-    chat,
-    errors,
-    health,
-    models,
-    openapi,
-    reading,
-    realtime,
-    realtime_secrets,
-    runtime,
-    speech,
-    transcriptions,
-)
-from server.admission import Admission
-from server.calls import Calls
-from server.chat_answers import SpokenAnswers
-from server.client_secrets import ClientSecrets
-from server.gateway import Gateway
-from server.metrics import Metrics
-from server.serving import OpenModel, Serving
+from server import errors
+from server.http import openapi
+from server.http.dependencies import Gateway
+from server.routes import health, models
+from server.routes.audio import text_to_speech, transcriptions
+from server.routes.chat import route as chat
+from server.routes.chat.answers import SpokenAnswers
+from server.routes.realtime import calls, secrets, sockets
+from server.routes.realtime.calls import Calls
+from server.routes.speech import route as speech
 from server.settings import Settings
+from server.state import loading
+from server.state.admission import Admission
+from server.state.client_secrets import ClientSecrets
+from server.state.metrics import Metrics
+from server.state.serving import OpenModel, Serving
 from server.version import package_version
 
 
-def create_app(settings: Settings, open_model: OpenModel = runtime.open_model) -> FastAPI:
+def create_app(settings: Settings, open_model: OpenModel = loading.open_model) -> FastAPI:
     """The server as an ASGI application. `open_model` loads the model, in the background."""
     metrics = Metrics()
     metrics.build(version=package_version(), model=settings.bundle, backend=settings.backend)
@@ -62,7 +56,7 @@ def create_app(settings: Settings, open_model: OpenModel = runtime.open_model) -
             allow_headers=["*"],
             expose_headers=["x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "retry-after", "location"],
         )
-    for module in (health, models, speech, transcriptions, reading, chat, realtime, realtime_secrets, calls):
+    for module in (health, models, speech, transcriptions, text_to_speech, chat, sockets, secrets, calls):
         app.include_router(module.router)
     web = web_directory()
     if web is not None:

@@ -15,8 +15,8 @@ import typer
 if TYPE_CHECKING:
     import uvicorn
 
-    from server.serving import Serving
     from server.settings import Settings
+    from server.state.serving import Serving
 
 app = typer.Typer(
     name="cslm",

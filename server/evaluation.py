@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from server.runtime import open_model
 from server.settings import Settings
+from server.state.loading import open_model
 
 
 def evaluate(

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from server.runtime import ServedModel
 from server.settings import Settings
+from server.state.loading import ServedModel
 from streaming.errors import InvalidRequest
 from streaming.interleave import Detokenizer, InterleaveParser, Markers
 from streaming.sentences import sentences

@@ -13,7 +13,7 @@ from deploy.capacity.language_model import WEIGHT_BYTES, Timing
 from deploy.capacity.published import checks
 from deploy.capacity.simulate import MERGED, Result, Talk, capacity, endpoint_delay_s, simulate
 from deploy.capacity.vocoder import BYTES, VocoderTiming
-from model.cosyvoice.windows import next_window
+from model.vocoders.flow_hift.windows import next_window
 
 CONTEXT = 2048
 """Tokens for which keys and values must fit, each session."""

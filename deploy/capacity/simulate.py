@@ -20,8 +20,8 @@ import numpy as np
 from deploy.capacity.language_model import Timing
 from deploy.capacity.virtual import SharedProcessor, run
 from deploy.capacity.vocoder import VocoderTiming
-from model.cosyvoice.windows import Window, next_window, start_of
-from model.vocoder_worker import VocoderWorker
+from model.vocoders.flow_hift.windows import Window, next_window, start_of
+from model.vocoders.worker import VocoderWorker
 from streaming.endpointing import Endpointer, EndpointerConfig, SpeechStopped
 from streaming.interleave import InterleaveParser, Markers
 from streaming.stages import Pcm, Sampling

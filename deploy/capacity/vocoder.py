@@ -9,9 +9,9 @@ from functools import cache
 import torch
 
 from deploy.capacity.hardware import USE, Gpu, Use
-from model.cosyvoice.config import FlowConfig, HiftConfig, VocoderConfig
-from model.cosyvoice.estimator import Estimator
-from model.cosyvoice.hift import Hift
+from model.vocoders.flow_hift.config import FlowConfig, HiftConfig, VocoderConfig
+from model.vocoders.flow_hift.estimator import Estimator
+from model.vocoders.flow_hift.hift import Hift
 
 SERVED = VocoderConfig(dtype="bfloat16", compile=True)
 BYTES = 3e9

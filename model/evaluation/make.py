@@ -3,7 +3,7 @@
     python -m model.evaluation.make write --sets tests/data/eval --sentences sentences.json --spoken manifest.tsv
     python -m model.evaluation.make speak --sets tests/data/eval --kokoro kokoro.onnx --voices voices/
 
-`write` draws them anew from the held-out keys of `model.training.worlds` (needs hsk-sentences-audio's sentences; `--spoken` is the
+`write` draws them anew from the held-out keys of `model.training.domains` (needs hsk-sentences-audio's sentences; `--spoken` is the
 plan of the teacher's speech, whose sentences are left out). `speak` records what has no recording yet, in voices that no part
 of the model was trained on; it goes on where it stopped. Any beginning of a set is a fair sample of it.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from model.training.worlds import (
+from model.training.domains import (
     LANGS,
     SENTENCES_VARIABLE,
     WORLDS,

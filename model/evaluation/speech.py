@@ -16,7 +16,7 @@ from model.evaluation.bench import NEEDS_JUDGE, Bench, Case, Row, Table, each, g
 from model.evaluation.scores import distance, errors
 from model.evaluation.seams import PLACES, jump_ratios, planned
 from model.evaluation.sets import Pcm
-from model.training.spoil import coloured_noise, mix, telephone
+from model.training.augment import coloured_noise, mix, telephone
 
 FRAME_S = 0.02
 NO_PHONES = "its units are no phonetic symbols that a text could be turned into"

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.encoder import UnitEncoder
+from model.encoders.whisper_ctc import UnitEncoder
 from model.training.g2p import INVENTORY, SIL, UNIT_ID, merge
 from model.training.noise import Confusions, default_confusions
 from model.training.tokenizer_train import align_pairs

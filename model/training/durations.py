@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.cosyvoice.durations import DurationPredictor, save
 from model.training.manifests import ManifestError, kept_lines, read_manifest, read_recording
+from model.vocoders.flow_hift.durations import DurationPredictor, save
 from streaming.errors import BundleError
 
 Utterance = tuple[list[int], list[int]]
@@ -57,8 +57,8 @@ def read_codes(path: Path, n_units: int) -> list[Utterance]:
 
 def write_codes(encoder: Path, manifest: Path, out: Path) -> None:
     """Unmerged codes of a manifest's recordings, through a tokenizer of kind `s3`; what is there already is kept."""
-    from model.s3.stage import S3Stage
-    from model.s3.weights import load_network
+    from model.encoders.s3.stage import S3Stage
+    from model.encoders.s3.weights import load_network
 
     done = {line["audio"] for line in kept_lines(out)}
     stage = S3Stage(load_network(encoder))

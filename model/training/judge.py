@@ -23,7 +23,7 @@ from model.training import vocoder_train
 from model.training.g2p import to_ids
 from model.training.synth import MANDARIN_VOICE
 from model.training.vocoder_speech import VOICES, load
-from model.vocoder import N_FFT, Vocoder, spread
+from model.vocoders.source_filter import N_FFT, Vocoder, spread
 from streaming.stages import Pcm
 
 Spoken = tuple[str, str, str, Pcm]

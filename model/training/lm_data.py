@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model.text import PlainText
+from model.prompts.plain_text import PlainText
+from model.training.domains import LANGS, WORLDS, Exchange, Lang, chat_sentences, draw, interpret, number
 from model.training.g2p import INVENTORY, to_ids
 from model.training.noise import UnitNoise, load_confusions
 from model.training.segments import segments
 from model.training.text_tokenizer import build_tokenizer, save_tokenizer
-from model.training.worlds import LANGS, WORLDS, Exchange, Lang, chat_sentences, draw, interpret, number
 
 TEXT_WEIGHT, UNIT_WEIGHT = 2, 1
 Ids = NDArray[np.uint32]

@@ -18,10 +18,10 @@ import torch
 from transformers import LlamaForCausalLM
 
 from model.evaluation.scores import distance as edit_distance
+from model.training.domains import WORLDS, Exchange, draw
 from model.training.g2p import SIL, UNIT_ID
 from model.training.lm_data import Renderer, answer_units, load_renderer, spoken_units
 from model.training.noise import UnitNoise, load_confusions
-from model.training.worlds import WORLDS, Exchange, draw
 
 HELD_OUT = Path(__file__).with_name("heldout.json")
 PER_DIRECTION = 2

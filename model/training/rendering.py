@@ -15,8 +15,8 @@ from random import Random
 from typing import Any, Literal, cast
 
 from model.profile import Profile
-from model.prompts import Prompts
-from model.text import PlainText
+from model.prompts.interleaved import Prompts
+from model.prompts.plain_text import PlainText
 from model.training.g2p import merge
 from model.training.lm_data import Document
 from streaming.turn import Exchange, TurnOptions

@@ -29,9 +29,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from model.training.domains import WORLDS, Lang, draw
+from model.training.domains import held_out as never_repeated
 from model.training.g2p import SIL, UNIT_ID, Phonetic, phonetic, to_ids
-from model.training.worlds import WORLDS, Lang, draw
-from model.training.worlds import held_out as never_repeated
 
 ENGLISH_VOICE, MANDARIN_VOICE = "af_heart", "zf_xiaoxiao"
 HELD_OUT_VOICES = frozenset({"bf_emma", "am_michael", "zf_xiaoyi", "zm_yunyang"})

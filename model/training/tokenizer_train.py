@@ -27,12 +27,20 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from model.encoder import FRAME_SAMPLES, SAMPLE_RATE, EncoderConfig, UnitEncoder, UnitHead, WhisperTrunk, save_config
+from model.encoders.whisper_ctc import (
+    FRAME_SAMPLES,
+    SAMPLE_RATE,
+    EncoderConfig,
+    UnitEncoder,
+    UnitHead,
+    WhisperTrunk,
+    save_config,
+)
 from model.evaluation.scores import distance
 from model.precision import products
+from model.training.augment import coloured_noise, mix, spoil
 from model.training.average import young_average
 from model.training.g2p import ENGLISH_PHONES, INITIALS, INVENTORY, SIL, UNIT_ID, is_tone_unit, toneless
-from model.training.spoil import coloured_noise, mix, spoil
 
 Pcm = npt.NDArray[np.float32]
 

@@ -34,7 +34,7 @@ from model.training.g2p import ENGLISH_IDS, INVENTORY, is_tone_unit, toneless
 from model.training.synth import ENGLISH_VOICE, MANDARIN_VOICE
 from model.training.vocoder_losses import Adversary, SpectralLoss
 from model.training.vocoder_speech import CONFIG, EDGE, GAIN, VOICES, Item, load
-from model.vocoder import (
+from model.vocoders.source_filter import (
     HOP,
     N_FFT,
     PITCH_MEAN,

@@ -23,8 +23,8 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 from clients.recordings import FRAME_BYTES, FRAME_S, read_recording, speech_end
-from model.activity import load_voice_activity
 from model.bundle import find_bundle
+from model.turn_detection.vad import load_voice_activity
 from streaming.endpointing import SpeechStarted
 from streaming.realtime.config import AudioInput
 from streaming.realtime.input_buffer import InputBuffer

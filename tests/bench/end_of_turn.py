@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from clients.recordings import read_recording, speech_end
-from model.activity import load_voice_activity
 from model.bundle import find_bundle
-from model.end_of_turn import SmartTurn
+from model.turn_detection.smart_turn import SmartTurn
+from model.turn_detection.vad import load_voice_activity
 from streaming.audio import MODEL_RATE_HZ, float_to_pcm16, pcm16_to_float
 from streaming.endpointing import SpeechStopped
 from streaming.realtime.config import AudioInput, SemanticVad, ServerVad

@@ -105,7 +105,7 @@ def real_prompts(bundle: Path, limit: int | None) -> tuple[list[str], Tokens]:
     import torch
 
     from model.bundle import Bundle
-    from model.encoder import UnitEncoder
+    from model.encoders.whisper_ctc import UnitEncoder
     from streaming.turn import TurnOptions
 
     torch.set_num_threads(1)

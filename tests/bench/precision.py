@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 import torch
 
-from model.encoder import SAMPLE_RATE, UnitEncoder
+from model.encoders.whisper_ctc import SAMPLE_RATE, UnitEncoder
 from model.evaluation.scores import distance
 from model.training.lm import Recipe, Trainer
 from model.training.lm_data import Document, write_shard

@@ -30,12 +30,12 @@ import soundfile
 import torch
 
 from model.bundle import Bundle
-from model.cosyvoice.decoder import FlowHiftVocoder
-from model.cosyvoice.windows import start_of
-from model.encoder import UnitEncoder
+from model.encoders.whisper_ctc import UnitEncoder
 from model.evaluation.seams import PLACES, by_chance, high_ratios, jump_ratios, planned
 from model.kinds import StreamingVocoder
-from model.vocoder import Vocoder
+from model.vocoders.flow_hift.decoder import FlowHiftVocoder
+from model.vocoders.flow_hift.windows import start_of
+from model.vocoders.source_filter import Vocoder
 from tests.bench.questions import manifest
 from tests.bench.results import BUNDLE, arguments, origin, table, write
 

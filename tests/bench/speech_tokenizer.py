@@ -19,7 +19,7 @@ from typing import Any
 import onnxruntime
 import torch
 
-from model.s3.network import S3Config
+from model.encoders.s3.network import S3Config
 from tests.bench.results import arguments, ms, origin, table, write
 from tests.released.speech_tokenizer import random_network, write_onnx
 

@@ -24,11 +24,11 @@ import numpy as np
 import soundfile
 import torch
 
-from model.encoder import FRAME_SAMPLES, EncoderConfig, LogMel, UnitEncoder
+from model.encoders.s3.network import S3Network
+from model.encoders.s3.weights import load_network
+from model.encoders.s3.windows import merged
+from model.encoders.whisper_ctc import FRAME_SAMPLES, EncoderConfig, LogMel, UnitEncoder
 from model.evaluation.scores import distance
-from model.s3.network import S3Network
-from model.s3.weights import load_network
-from model.s3.windows import merged
 from streaming.audio import MODEL_RATE_HZ, Resampler
 from streaming.stability import CommittedPrefix, StabilityRule
 from streaming.stages import Pcm

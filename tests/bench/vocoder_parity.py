@@ -7,7 +7,7 @@ The package holds the released modules (Apache-2.0). Both sides get the same ran
 what the released code draws at random is taken from our tables. Units are 60, so that its regulator stretches head, middle and
 tail apart. One more row says how far block by block is from seeing all at once: what streaming costs, on random weights.
 
-`--small DIRECTORY` writes what the released code gives for `model.cosyvoice.small`: the reference of the unit tests.
+`--small DIRECTORY` writes what the released code gives for `model.vocoders.flow_hift.small`: the reference of the unit tests.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.cosyvoice.config import VocoderConfig
-from model.cosyvoice.decoder import FlowHiftVocoder
-from model.cosyvoice.flow import stretch
-from model.cosyvoice.small import SMALL, write_small
+from model.vocoders.flow_hift.config import VocoderConfig
+from model.vocoders.flow_hift.decoder import FlowHiftVocoder
+from model.vocoders.flow_hift.flow import stretch
+from model.vocoders.flow_hift.small import SMALL, write_small
 from tests.bench.results import arguments, origin, table, write
 
 UNITS = 60

@@ -16,10 +16,10 @@ from deploy.capacity.published import checks
 from deploy.capacity.simulate import Talk, capacity, endpoint_delay_s, simulate
 from deploy.capacity.virtual import SharedProcessor, run
 from deploy.capacity.vocoder import VocoderTiming, estimator_flops, hift_flops
-from model.cosyvoice.config import VocoderConfig
-from model.cosyvoice.estimator import Estimator
-from model.cosyvoice.hift import Hift
-from model.cosyvoice.small import SMALL
+from model.vocoders.flow_hift.config import VocoderConfig
+from model.vocoders.flow_hift.estimator import Estimator
+from model.vocoders.flow_hift.hift import Hift
+from model.vocoders.flow_hift.small import SMALL
 
 SHORT = Talk(turns=1)
 

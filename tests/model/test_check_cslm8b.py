@@ -11,9 +11,9 @@ import pytest
 
 from model.bundle import Bundle
 from model.check import Finding, _finding, _look_at_chat_template, check, preflight
+from model.encoders.s3.network import S3Config
+from model.encoders.s3.weights import ONNX, SAFETENSORS
 from model.lm.layout import Layout, check_gpu_memory, check_memory_beside, look_at_weights
-from model.s3.network import S3Config
-from model.s3.weights import ONNX, SAFETENSORS
 from streaming.errors import BundleError
 from tests.released.language_model import CHAT_TEMPLATE, write_tokenizer
 from tests.released.speech_tokenizer import random_network, write_onnx

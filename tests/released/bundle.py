@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 from model.bundle import BUNDLES
-from model.cosyvoice.config import save_config
-from model.cosyvoice.small import SMALL, write_small
 from model.pull import PullOptions, pull
+from model.vocoders.flow_hift.config import save_config
+from model.vocoders.flow_hift.small import SMALL, write_small
 from tests.released.language_model import ANSWER, EOSP, EOT, FIRST_UNIT, QUESTION, SOSP, write_language_model
 from tests.released.speech_tokenizer import random_network, write_onnx
 

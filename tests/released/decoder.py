@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from model.bundle import BUNDLES
-from model.cosyvoice.config import VocoderConfig, load_config
-from model.cosyvoice.small import SMALL, write_small
+from model.vocoders.flow_hift.config import VocoderConfig, load_config
+from model.vocoders.flow_hift.small import SMALL, write_small
 
 
 def small_config() -> VocoderConfig:
-    """The bundle's settings, in the sizes of `model.cosyvoice.small`."""
+    """The bundle's settings, in the sizes of `model.vocoders.flow_hift.small`."""
     released, sizes = load_config(BUNDLES / "glm-4-voice" / "vocoder"), SMALL.flow
     flow = replace(
         sizes,

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from model.cosyvoice.config import save_config
 from model.pull import PullOptions, pull
+from model.vocoders.flow_hift.config import save_config
 from tests.released.decoder import small_config, write_decoder
 from tests.released.whisper_vq import random_encoder, write_tokenizer
 

@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from model.s3.network import S3Config, S3Network
+from model.encoders.s3.network import S3Config, S3Network
 
 SMALL = S3Config(width=128, heads=2, layers=2)
 

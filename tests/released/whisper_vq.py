@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from model.whisper_vq import CONFIG, WEIGHTS, VqConfig, WhisperVq
+from model.encoders.whisper_vq import CONFIG, WEIGHTS, VqConfig, WhisperVq
 
 SMALL = VqConfig(width=64, heads=4, feed=128, layers=3)
 

@@ -16,10 +16,10 @@ import uvicorn
 from numpy.typing import NDArray
 
 from server.app import create_app
-from server.gateway import Gateway
-from server.runtime import ServedModel
-from server.serving import OpenModel
+from server.http.dependencies import Gateway
 from server.settings import Settings
+from server.state.loading import ServedModel
+from server.state.serving import OpenModel
 from tests.fakes import fake_model, opener
 
 

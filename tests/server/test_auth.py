@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from server.auth import authorise
 from server.errors import Unauthorised
+from server.state.auth import authorise
 from tests.server.conftest import make_settings, recording, serving
 
 KEY = "sk-ключ-1"

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.call import Call
-from server.rtc_media import PLAYOUT_HZ
+from server.webrtc.call import Call
+from server.webrtc.tracks import PLAYOUT_HZ
 from streaming.audio import WireFormat
 from streaming.playout import Playout
 from streaming.realtime.response import wire_format
@@ -37,7 +37,7 @@ class Session:
 @pytest.fixture
 def playout(monkeypatch: pytest.MonkeyPatch) -> Playout:
     playout = Playout(PLAYOUT_HZ)
-    monkeypatch.setattr("server.call.Playout", lambda rate_hz: playout)
+    monkeypatch.setattr("server.webrtc.call.Playout", lambda rate_hz: playout)
     return playout
 
 

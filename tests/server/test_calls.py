@@ -291,7 +291,7 @@ async def test_a_key_is_asked_for() -> None:
 
 
 async def test_a_caller_that_never_connects_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.call.CONNECT_S", 0.2)
+    monkeypatch.setattr("server.webrtc.call.CONNECT_S", 0.2)
     async with listening() as front, calling() as caller:
         answer = await front.client.post(CALLS, files={"sdp": (None, await caller.offer())})
         assert answer.status_code == 201

@@ -14,8 +14,8 @@ from openai.types.realtime.realtime_translation_client_secret_create_response im
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from server.client_secrets import ClientSecrets
 from server.errors import Unauthorised
+from server.state.client_secrets import ClientSecrets
 from streaming.errors import TooLarge
 from tests.server.conftest import Front, listening, serving
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from server.runtime import choose_device
+from server.state.loading import choose_device
 from streaming.errors import BundleError
 
 

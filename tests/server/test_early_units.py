@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from model.bundle import BUNDLES, Bundle, find_bundle
+from model.encoders.s3.stage import S3Stage
 from model.kinds import EarlyEncoder
-from model.s3.stage import S3Stage
-from server.runtime import _commit_early, _look_before_loading
 from server.settings import Settings
+from server.state.loading import _commit_early, _look_before_loading
 from streaming.errors import BundleError
 from streaming.stability import EarlyCounts
 from tests.fakes import fake_model

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from server import media
-from server.media import Declared, check_speech, decode, identify, open_writer, sniff
+from server.media import decode as media
+from server.media.decode import Declared, check_speech, decode, identify, open_writer, sniff
 from streaming.audio import pcm16_to_float
 from streaming.errors import SpeechServerError
 from tests.fakes import FakeVoiceActivity

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.admission import Admission
-from server.metrics import Metrics
 from server.settings import Settings
+from server.state.admission import Admission
+from server.state.metrics import Metrics
 from streaming.errors import BundleError, CapacityError
 from streaming.planning import PlayoutClock
 from streaming.turn import TurnReport

@@ -12,7 +12,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from server.media import Declared, decode, identify
+from server.media.decode import Declared, decode, identify
 from streaming.audio import float_to_pcm16
 from streaming.errors import InvalidRequest
 from tests.fakes import UNITS, FakeDecoder, FakeLM, FakePrompts, fake_model, unit_ids

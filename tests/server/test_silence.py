@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.activity import load_voice_activity
 from model.bundle import find_bundle
-from server.media import Declared, check_speech, decode, identify
+from model.turn_detection.vad import load_voice_activity
+from server.media.decode import Declared, check_speech, decode, identify
 from streaming.errors import InvalidRequest
 
 QUESTIONS = sorted((Path(__file__).parents[1] / "data").glob("ask_*.wav"))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from server.media import Declared, decode, identify
+from server.media.decode import Declared, decode, identify
 from streaming.audio import float_to_pcm16
 from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeDecoder, FakeLM, FakePrompts, answer_ids, fake_model
 from tests.server.conftest import events_of, recording, serving, tone

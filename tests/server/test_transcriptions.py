@@ -13,8 +13,8 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.types.audio import Transcription, TranscriptionVerbose
 
-from server.transcripts import joined, language_of
-from server.utterances import utterances
+from server.media.utterances import utterances
+from server.routes.audio.transcription_formats import joined, language_of
 from streaming.audio import float_to_pcm16
 from streaming.endpointing import EndpointerConfig
 from streaming.errors import InvalidRequest

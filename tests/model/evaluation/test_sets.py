@@ -12,10 +12,10 @@ import pytest
 
 from model.evaluation.make import VOICES
 from model.evaluation.sets import EvaluationError, read_audio, read_sets, recorded
-from model.training import worlds
+from model.training import domains
+from model.training.domains import LANGS, WORLDS, draw, held_out, interpret
 from model.training.facts import FACTS, STORIES, TALK
 from model.training.synth import HELD_OUT_VOICES, plan
-from model.training.worlds import LANGS, WORLDS, draw, held_out, interpret
 
 SETS = Path(__file__).parents[2] / "data" / "eval"
 
@@ -70,7 +70,7 @@ def test_every_key_is_held_out() -> None:
 def _all_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A collection of sentences in which the sets' own stand, most of them among many others."""
     pairs = [
-        (f"We have {worlds.number(n, 'en')} books.", f"我们有{worlds.number(n, 'zh')}本书。") for n in range(2, 99)
+        (f"We have {domains.number(n, 'en')} books.", f"我们有{domains.number(n, 'zh')}本书。") for n in range(2, 99)
     ]
     pairs += [
         (text, "这句话的意思别人不知道。") if lang == "en" else ("Nobody knows what it means.", text)
@@ -91,8 +91,8 @@ def _all_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     path = tmp_path / "sentences.json"
     path.write_text(json.dumps(collection), encoding="utf-8")
-    monkeypatch.setenv(worlds.SENTENCES_VARIABLE, str(path))
-    for value in vars(worlds).values():
+    monkeypatch.setenv(domains.SENTENCES_VARIABLE, str(path))
+    for value in vars(domains).values():
         if hasattr(value, "cache_clear"):
             value.cache_clear()
 
@@ -100,14 +100,14 @@ def _all_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_all_sentences")
 def test_no_sentence_of_the_sets_is_in_training() -> None:
     sentences = {text for _, text in quoted()}
-    assert {zh for _, zh in worlds.sentence_pairs()} | {en for en, _ in worlds.sentence_pairs()} >= sentences
+    assert {zh for _, zh in domains.sentence_pairs()} | {en for en, _ in domains.sentence_pairs()} >= sentences
     rng = Random(5)
     drawn = [draw(rng, world) for world in WORLDS for _ in range(1500)]
     drawn += [interpret(rng, rng.choice(LANGS), rng.choice(LANGS)) for _ in range(1500)]
     for e in drawn:
         said = f"{e.question}\n{e.answer}\n{e.before}"
         assert not [s for s in sentences if s in said], (e.world, said)
-    pairs = [(zh, en) for en, zh in worlds.sentence_pairs()]
+    pairs = [(zh, en) for en, zh in domains.sentence_pairs()]
     planned = plan(pairs, ["af_heart", "zf_xiaoxiao", *sorted(HELD_OUT_VOICES)], lines=3000)
     assert not sentences & {line.text for line in planned if line.split == "train"}
 

@@ -11,8 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from model.cosyvoice import durations as served
 from model.training import durations, plot
+from model.vocoders.flow_hift import durations as served
 
 
 def test_runs_and_their_lengths() -> None:
@@ -84,7 +84,7 @@ def test_codes_of_recordings_are_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     import numpy as np
     import soundfile
 
-    from model.s3 import weights
+    from model.encoders.s3 import weights
     from tests.released.speech_tokenizer import random_network
 
     rng = np.random.default_rng(0)

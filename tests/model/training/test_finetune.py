@@ -16,7 +16,7 @@ from accelerate import FullyShardedDataParallelPlugin
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
 from model.profile import Profile
-from model.prompts import Prompts
+from model.prompts.interleaved import Prompts
 from model.training import finetune
 from model.training.extend import extend
 from model.training.finetune import IGNORED, PackedDocuments, Plan, row_tensors, stacked, train

@@ -14,11 +14,11 @@ pytest.importorskip("phonemizer")
 pytest.importorskip("jieba")
 
 from model.training import lm_data
+from model.training.domains import Exchange
 from model.training.g2p import INVENTORY, UNIT_ID
 from model.training.lm_data import Composer, Document, Renderer, pack, pack_row
 from model.training.noise import UnitNoise
 from model.training.text_tokenizer import build_tokenizer, save_tokenizer
-from model.training.worlds import Exchange
 
 PROFILE = json.loads(Path("model/bundles/cslm-mini/profile.json").read_text(encoding="utf-8"))
 TEXTS = [
@@ -72,7 +72,7 @@ def test_the_turn_before_is_told_as_text(renderer: Renderer) -> None:
 
 def test_prompts_of_training_are_those_of_the_server(renderer: Renderer, tmp_path: Path) -> None:
     from model.profile import Profile
-    from model.prompts import Prompts
+    from model.prompts.interleaved import Prompts
     from streaming.turn import Exchange as Turn
     from streaming.turn import TurnOptions
 

@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from model.profile import Profile
-from model.prompts import Prompts
+from model.prompts.interleaved import Prompts
 from model.training.lm_data import Document
 from model.training.rendering import WORDINGS, Scribe, Segment
 from streaming.turn import TurnOptions

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from model.evaluation.scores import distance, error_rate, words
-from model.training import spoil, synth
+from model.training import augment, synth
 from model.training.average import young_average
 from model.training.g2p import SIL, UNIT_ID, Phonetic
 from model.training.synth import Utterance, align
@@ -58,7 +58,7 @@ def test_distance_and_words() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_spoiled_speech_is_finite_bounded_and_tells_its_delay(hard: bool, seed: int) -> None:
     pcm = np.sin(np.arange(16_000) * 0.05).astype(np.float32)
-    heard, before = spoil.spoil(pcm, np.random.default_rng(seed), babble=pcm[::-1].copy(), hard=hard)
+    heard, before = augment.spoil(pcm, np.random.default_rng(seed), babble=pcm[::-1].copy(), hard=hard)
     assert heard.dtype == np.float32
     assert len(heard) >= len(pcm) + before
     assert np.isfinite(heard).all()
@@ -68,7 +68,7 @@ def test_spoiled_speech_is_finite_bounded_and_tells_its_delay(hard: bool, seed: 
 def test_noise_is_mixed_at_its_level() -> None:
     pcm = np.ones(8000, np.float32)
     noise = np.random.default_rng(0).standard_normal(8000).astype(np.float32)
-    rest = spoil.mix(pcm, noise, 10.0) - pcm
+    rest = augment.mix(pcm, noise, 10.0) - pcm
     assert 10 * np.log10(1 / np.mean(rest**2)) == pytest.approx(10.0, abs=0.1)
 
 

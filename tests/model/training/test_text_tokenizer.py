@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from model.text import PlainText
+from model.prompts.plain_text import PlainText
 from model.training.text_tokenizer import CHAT_TOKENS, MARKERS, build_tokenizer, save_tokenizer, unit_tokens
 
 TEXTS = [

@@ -10,7 +10,7 @@ import torch
 from model.training import vocoder_train
 from model.training.g2p import INVENTORY, UNIT_ID, is_tone_unit, to_ids
 from model.training.vocoder_speech import as_written
-from model.vocoder import Vocoder
+from model.vocoders.source_filter import Vocoder
 
 CONFIG = vocoder_train.CONFIG
 

@@ -1,0 +1,1 @@
+"""Audio to units, one module per kind of `profile.json`."""

@@ -1,0 +1,212 @@
+"""The tokenizer as an async stage: one thread, and in one batch what waits of all sessions.
+
+Attention reaches from the first frame to the last, so a speech is encoded when it is over, all of it at once. Where it may, the
+stage also looks at speeches that go on and commits what has stopped changing (`model.encoders.s3.early`): those units are told
+early, and stand. Without that the units come from the whole alone, and do not depend on how the samples came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from model.encoders.s3.early import SAMPLE_RATE, Budget, EarlySpeech, EarlyUnits
+from model.encoders.s3.network import S3Network
+from model.encoders.s3.windows import joined, merged, windows
+from model.encoders.whisper_ctc import LogMel
+from streaming.errors import EngineUnavailable
+from streaming.stability import EarlyCounts, Trust
+from streaming.stages import Pcm
+
+_LEAST_SAMPLES = 400
+_MEL_FRAMES_PER_CODE = 4
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the stage did."""
+
+    speeches: int = 0
+    batches: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    pcm: Pcm
+    codes: asyncio.Future[list[int]]
+    look: bool = False
+
+
+class S3Stage:
+    """Runs the network for all sessions. `early`: None to tell nothing of a speech before it is over."""
+
+    def __init__(
+        self, network: S3Network, *, device: str = "cpu", batch: int = 16, early: EarlyUnits | None = None
+    ) -> None:
+        self._device = torch.device(device)
+        self._network = network.to(self._device).eval()
+        self._mel = LogMel(network.config.n_mels).to(self._device)
+        self._batch = batch
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self._waiting: list[_Job] = []
+        self._busy = self._closed = False
+        self._rested: asyncio.TimerHandle | None = None
+        self.counters = Counters()
+        self.early_counts = EarlyCounts()
+        self.commit_early(early)
+
+    def commit_early(self, plan: EarlyUnits | None) -> None:
+        """Look at speeches that begin from now on as `plan` says, or not at all."""
+        self._early = plan
+        self._budget = Budget(plan.share if plan else 1.0)
+        self._trust = Trust(plan.rule) if plan else None
+
+    @property
+    def busy(self) -> bool:
+        """Something is being encoded."""
+        return self._busy
+
+    def warm(self) -> None:
+        """Encode a second of silence, so that the first turn does not wait for what the device does only once."""
+        self._codes([np.zeros(SAMPLE_RATE, np.float32)])
+
+    def close(self) -> None:
+        """Stop the thread once its current batch is done; what waits fails with EngineUnavailable."""
+        self._closed = True
+        if self._rested is not None:
+            self._rested.cancel()
+        for job in self._waiting:
+            self._turn_away(job)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def encode(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
+        """See `SpeechEncoder.encode`. With `EarlyUnits.commit`, what is told early also depends on when the stage had time."""
+        if self._early is None or self._trust is None:
+            if not (heard := [pcm async for pcm in audio]):
+                return
+            rest, last = await self.submit(np.concatenate(heard)), -1
+        else:
+            speech, last = EarlySpeech(self._early, self._trust, self.early_counts, self._look), -1
+            async with aclosing(speech.listen(audio)) as frames:
+                async for fresh in frames:
+                    if units := _behind(last, fresh):
+                        yield units
+                    last = fresh[-1]
+            if not speech.heard:
+                return
+            rest = speech.settle(await self.submit(np.concatenate(speech.heard)))
+        self.counters.speeches += 1
+        if units := _behind(last, rest):
+            yield units
+
+    def submit(self, pcm: Pcm) -> asyncio.Future[list[int]]:
+        """Codes of `pcm`, 25 a second, unmerged. Cancelling the future takes it out of the queue."""
+        return self._enqueue(_Job(pcm, asyncio.get_running_loop().create_future()))
+
+    def _look(self, pcm: Pcm) -> asyncio.Future[list[int]] | None:
+        """The same for a speech that goes on, behind all those that are over; None where it would take too long."""
+        if not self._budget.affords(pcm.size / SAMPLE_RATE):
+            return None
+        return self._enqueue(_Job(pcm, asyncio.get_running_loop().create_future(), look=True))
+
+    def _enqueue(self, job: _Job) -> asyncio.Future[list[int]]:
+        if self._closed:
+            self._turn_away(job)
+        else:
+            self._waiting.append(job)
+            self._pump()
+        return job.codes
+
+    @staticmethod
+    def _turn_away(job: _Job) -> None:
+        if not job.codes.done():
+            job.codes.set_exception(EngineUnavailable("the speech tokenizer was stopped"))
+
+    def _pump(self) -> None:
+        if self._busy or self._closed:
+            return
+        self._waiting = [job for job in self._waiting if not job.codes.done()]
+        batch = [job for job in self._waiting if not job.look][: self._batch] or self._looks()
+        if not batch:
+            return
+        self._waiting = [job for job in self._waiting if job not in batch]
+        self._busy = True
+        self.counters.batches += 1
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        running = loop.run_in_executor(self._thread, self._timed, [job.pcm for job in batch])
+        running.add_done_callback(lambda done: self._deliver(batch, began_s, done))
+
+    def _looks(self) -> list[_Job]:
+        """The looks to do now: as many as fit into the time that one may take, none before the last ones have rested."""
+        loop, chosen = asyncio.get_running_loop(), list[_Job]()
+        if self._rested is not None:
+            self._rested.cancel()
+            self._rested = None
+        if self._waiting and (rest_s := self._budget.rest_s(loop.time())):
+            self._rested = loop.call_later(rest_s, self._pump)
+            return []
+        for job in self._waiting[: self._batch]:
+            longest_s = max(each.pcm.size for each in [*chosen, job]) / SAMPLE_RATE
+            if self._budget.affords((len(chosen) + 1) * longest_s):
+                chosen.append(job)
+            elif chosen:
+                break
+            else:
+                job.codes.cancel()  # could be afforded when it was asked for
+        return chosen
+
+    def _deliver(self, batch: list[_Job], began_s: float, done: asyncio.Future[tuple[list[list[int]], float]]) -> None:
+        self._busy = False
+        now_s = asyncio.get_running_loop().time()
+        failure = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if failure is None:
+            longest_s = max(_LEAST_SAMPLES, *(job.pcm.size for job in batch)) / SAMPLE_RATE
+            self._budget.spent(done.result()[1], len(batch) * longest_s, now_s, looks=batch[0].look)
+        elif batch[0].look:
+            self._budget.rest(now_s - began_s, now_s)
+        for place, job in enumerate(batch):
+            if job.codes.done():
+                continue
+            if failure is None:
+                job.codes.set_result(done.result()[0][place])
+            elif isinstance(failure, Exception):
+                job.codes.set_exception(failure)
+            else:
+                job.codes.cancel()
+        if not done.cancelled():
+            self._pump()
+
+    def _timed(self, speeches: Sequence[Pcm]) -> tuple[list[list[int]], float]:
+        """Codes, and the seconds that they took."""
+        began_s = time.perf_counter()
+        return self._codes(speeches), time.perf_counter() - began_s
+
+    @torch.inference_mode()
+    def _codes(self, speeches: Sequence[Pcm]) -> list[list[int]]:
+        mels = [self._mel(self._tensor(pcm)[None])[0] for pcm in speeches]
+        spans = [windows(mel.shape[1]) for mel in mels]
+        parts = [mel[:, start:end] for mel, cut in zip(mels, spans, strict=True) for start, end in cut]
+        lengths = torch.tensor([part.shape[1] for part in parts], device=self._device)
+        longest = max(part.shape[1] for part in parts)
+        padded = torch.stack([F.pad(part, (0, longest - part.shape[1])) for part in parts])
+        codes, frames = self._network(padded, lengths)
+        rows = [row[:count] for row, count in zip(codes.tolist(), frames.tolist(), strict=True)]
+        return [joined([rows.pop(0) for _ in cut], _MEL_FRAMES_PER_CODE) for cut in spans]
+
+    def _tensor(self, pcm: Pcm) -> torch.Tensor:
+        clean = np.nan_to_num(np.clip(pcm, -1.0, 1.0)).astype(np.float32, copy=False)
+        return torch.from_numpy(np.pad(clean, (0, max(0, _LEAST_SAMPLES - clean.size)))).to(self._device)
+
+
+def _behind(last: int, frames: Sequence[int]) -> list[int]:
+    """The units of `frames`, which follow a frame of `last`."""
+    return merged([last, *frames])[1:]

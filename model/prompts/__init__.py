@@ -1,0 +1,1 @@
+"""How questions and history become token ids, one module per kind of `profile.json`."""

@@ -1,0 +1,1 @@
+"""Where speech is, and where a turn ends."""

@@ -1,0 +1,1 @@
+"""What two or more routes share: bodies, turns, dependencies, OpenAPI."""

@@ -1,0 +1,1 @@
+"""Bytes to PCM and PCM to bytes, without HTTP."""

@@ -1,0 +1,267 @@
+"""POST /v1/audio/transcriptions and /v1/audio/translations: what a recording says, in its own words or in English.
+
+A recording is cut into utterances where nobody speaks, which gives the times of the segments; each is one turn that ends
+where the model's answer would begin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from starlette.responses import Response
+from starlette.types import Send
+
+from server.errors import refuse_unsupported, validated
+from server.http import openapi
+from server.http.dependencies import Gateway, admitted
+from server.http.turns import AnswerResponse, Ask, Turns
+from server.http.uploads import Upload, read_body
+from server.media.decode import Declared, InputFormat, decode, identify
+from server.media.utterances import Utterance, utterances
+from server.routes.audio.transcription_formats import (
+    MEDIA_TYPES,
+    Segment,
+    TranscriptDocument,
+    TranscriptEvents,
+    TranscriptFormat,
+    language_of,
+)
+from server.routes.models import the_model
+from server.routes.speech.answers import Outgoing
+from server.state.loading import ServedModel
+from streaming.endpointing import EndpointerConfig
+from streaming.errors import InvalidRequest
+from streaming.turn import TurnOptions, TurnReport
+
+router = APIRouter(prefix="/v1/audio")
+
+Kind = Literal["transcribe", "translate"]
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "prompt": ("",),
+    "include": ([],),
+    "keywords": ([],),
+    "known_speaker_names": ([],),
+    "known_speaker_references": ([],),
+}
+_WHY = "this model writes what it hears; it takes no hints, names no speakers and gives no probabilities"
+
+
+class VadChunking(BaseModel):
+    """Where to cut, as in a realtime session; `chunking_strategy` of OpenAI's API."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["server_vad"]
+    threshold: float = Field(0.5, ge=0, le=1)
+    prefix_padding_ms: int = Field(300, ge=0, le=10_000)
+    silence_duration_ms: int = Field(500, ge=100, le=10_000)
+
+
+_AUTO = VadChunking(type="server_vad")
+
+
+class TranslationOptions(BaseModel):
+    """Every parameter of POST /v1/audio/translations but the recording."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str | None = Field(None, max_length=200, description="the model's name; default: the one this server has")
+    response_format: TranscriptFormat = Field("json", description="form of the answer; srt and vtt have times")
+    temperature: float = Field(0.0, ge=0, le=1, allow_inf_nan=False, description="0 is greedy")
+    chunking_strategy: VadChunking = Field(_AUTO, description='where to cut into segments; "auto" is the default')
+    input_format: InputFormat = Field("auto", description="what the recording is; needed for raw samples only")
+    sample_rate: int | None = Field(None, ge=1, description="Hz of raw samples")
+    channels: int | None = Field(None, ge=1, description="channels of raw samples; default 1")
+
+    @field_validator("chunking_strategy", mode="before")
+    @classmethod
+    def _auto(cls, value: Any) -> Any:
+        return _AUTO if value == "auto" else value
+
+
+class TranscriptionOptions(TranslationOptions):
+    """Every parameter of POST /v1/audio/transcriptions but the recording."""
+
+    language: str | None = Field(None, description="language of the recording; the model hears by itself which it is")
+    timestamp_granularities: list[Literal["segment"]] | None = Field(None, description="of verbose_json")
+    stream: bool = Field(False, description="server-sent events while the model writes; of json and text")
+
+    @field_validator("timestamp_granularities", mode="before")
+    @classmethod
+    def _no_words(cls, value: Any) -> Any:
+        if isinstance(value, list) and "word" in value:
+            raise InvalidRequest(
+                "this model knows when an utterance was said, not each word; accepted: segment",
+                code="unsupported_parameter",
+                param="timestamp_granularities",
+            )
+        return value
+
+
+_VERBOSE = {
+    "task": "transcribe",
+    "language": "english",
+    "duration": 1.9,
+    "text": "What is two plus three?",
+    "segments": [
+        {
+            "id": 0,
+            "seek": 12,
+            "start": 0.12,
+            "end": 1.7,
+            "text": "What is two plus three?",
+            "tokens": [],
+            "temperature": 0.0,
+            "avg_logprob": 0.0,
+            "compression_ratio": 0.767,
+            "no_speech_prob": 0.0,
+        }
+    ],
+    "usage": {"type": "duration", "seconds": 1.9},
+}
+_USAGE = {
+    "type": "tokens",
+    "input_tokens": 50,
+    "output_tokens": 9,
+    "total_tokens": 59,
+    "input_token_details": {"audio_tokens": 21, "text_tokens": 29},
+}
+_ANSWERS = {
+    "application/json": {"text": "What is two plus three?", "usage": _USAGE},
+    "text/plain": "1\n00:00:00,120 --> 00:00:01,700\nWhat is two plus three?\n\n",
+    "text/vtt": "WEBVTT\n\n00:00:00.120 --> 00:00:01.700\nWhat is two plus three?\n\n",
+}
+_TRANSCRIPTIONS = openapi.route(
+    form=TranscriptionOptions,
+    file=True,
+    form_examples={
+        "A recording": {"file": "question.wav", "model": "cslm-mini"},
+        "Segments with times": {
+            "file": "question.wav",
+            "response_format": "verbose_json",
+            "timestamp_granularities": ["segment"],
+        },
+        "Subtitles": {"file": "talk.mp3", "response_format": "srt"},
+        "Words as they are written": {"file": "question.wav", "stream": True},
+    },
+    answers={
+        **_ANSWERS,
+        "text/event-stream": openapi.events(
+            {"type": "transcript.text.delta", "delta": "What is"},
+            {"type": "transcript.text.done", "text": "What is two plus three?", "usage": _USAGE},
+        ),
+    },
+)
+_TRANSLATIONS = openapi.route(
+    form=TranslationOptions,
+    file=True,
+    form_examples={"A recording": {"file": "question.wav", "model": "cslm-mini"}},
+    answers=_ANSWERS,
+)
+
+Admitted = Annotated[Gateway, Depends(admitted)]
+
+
+@router.post(
+    "/transcriptions",
+    summary="Write down what a recording says",
+    openapi_extra=_TRANSCRIPTIONS,
+    response_class=Response,
+)
+async def transcriptions(request: Request, gateway: Admitted) -> Response:
+    upload = await read_body(request, gateway.settings)
+    options = validated(TranscriptionOptions, refuse_unsupported(upload.fields, _NEUTRAL, _WHY))
+    model = the_model(gateway, options.model)
+    _check(options, model)
+    return await _written(gateway, model, upload, options, "transcribe", stream=options.stream)
+
+
+@router.post(
+    "/translations",
+    summary="Say in English what a recording says",
+    openapi_extra=_TRANSLATIONS,
+    response_class=Response,
+)
+async def translations(request: Request, gateway: Admitted) -> Response:
+    upload = await read_body(request, gateway.settings)
+    options = validated(TranslationOptions, refuse_unsupported(upload.fields, _NEUTRAL, _WHY))
+    model = the_model(gateway, options.model)
+    model.stages.prompts.speech_prompt(
+        _turn_options(options, "translate"), ()
+    )  # refuses before a long recording is read
+    return await _written(gateway, model, upload, options, "translate", stream=False)
+
+
+def _check(options: TranscriptionOptions, model: ServedModel) -> None:
+    if options.language is not None and options.language not in model.languages:
+        accepted = ", ".join(model.languages)
+        raise InvalidRequest(
+            f"{model.name} does not hear {options.language[:20]!r}; accepted: {accepted}", param="language"
+        )
+    if options.stream and options.response_format not in ("json", "text"):
+        raise InvalidRequest(
+            f"{options.response_format} is one document; json and text can be streamed", param="stream"
+        )
+    if options.timestamp_granularities and options.response_format != "verbose_json":
+        raise InvalidRequest("times are in verbose_json, srt and vtt", param="timestamp_granularities")
+
+
+async def _written(
+    gateway: Gateway, model: ServedModel, upload: Upload, options: TranslationOptions, kind: Kind, *, stream: bool
+) -> Response:
+    if upload.audio is None:
+        raise InvalidRequest("send a recording as `file`", code="missing_parameter", param="file")
+    received_s = time.monotonic()
+    what = Declared(upload.media_type, options.input_format, options.sample_rate, options.channels)
+    heard, duration_s = await asyncio.to_thread(_utterances, upload.audio, what, options, gateway, model)
+
+    def opened(send: Send, turn_id: str) -> tuple[Outgoing, TranscriptDocument | TranscriptEvents]:
+        media_type = "text/event-stream; charset=utf-8" if stream else MEDIA_TYPES[options.response_format]
+        headers = {"x-turn-id": turn_id, "x-model": model.name}
+        out = Outgoing(send, media_type=media_type, headers=headers, timeout_s=gateway.settings.write_timeout_s)
+        if stream:
+            return out, TranscriptEvents(out)
+        document = TranscriptDocument(
+            out, options.response_format, task=kind, duration_s=duration_s, temperature=options.temperature
+        )
+        return out, document
+
+    async def work(turns: Turns, answer: TranscriptDocument | TranscriptEvents) -> None:
+        segments, reports = list[Segment](), list[TurnReport]()
+        for utterance in heard:
+            report = await turns.run(Ask(_turn_options(options, kind), utterance.pcm), answer.write)
+            reports.append(report)
+            segments.append(Segment(utterance, _text(report, kind)))
+            await answer.segment(segments[-1])
+        await answer.end(segments, reports)
+
+    return AnswerResponse(gateway, model, received_s=received_s, open_answer=opened, work=work)
+
+
+def _turn_options(options: TranslationOptions, kind: Kind) -> TurnOptions:
+    return TurnOptions(task=kind, reply_language="en", speak=False, temperature=options.temperature)
+
+
+def _text(report: TurnReport, kind: Kind) -> str:
+    """What was said in English already is its own translation."""
+    translated = kind == "translate" and language_of(report.transcript) != "en"
+    return (report.text if translated else report.transcript).strip()
+
+
+def _utterances(
+    data: bytes, what: Declared, options: TranslationOptions, gateway: Gateway, model: ServedModel
+) -> tuple[list[Utterance], float]:
+    """What is said in the recording, and how long it is. Raises InvalidRequest."""
+    pcm = decode(data, identify(data, what), max_s=gateway.settings.max_recording_s)
+    vad = options.chunking_strategy
+    config = EndpointerConfig(
+        threshold=vad.threshold,
+        prefix_padding_ms=vad.prefix_padding_ms,
+        silence_duration_ms=vad.silence_duration_ms,
+        max_turn_ms=round(model.max_question_s * 1000),
+    )
+    return utterances(pcm, model.stages.voice_activity(), config), pcm.size / 16_000

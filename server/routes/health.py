@@ -1,0 +1,47 @@
+"""Probes: alive, ready, measured."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import JSONResponse, Response
+
+from server.http import openapi
+from server.http.dependencies import Gateway, gateway_of
+from server.state.metrics import CONTENT_TYPE
+from server.version import package_version
+
+router = APIRouter()
+
+Here = Annotated[Gateway, Depends(gateway_of)]
+
+
+_ALIVE = openapi.route(answers={"application/json": {"status": "alive"}})
+_READY = openapi.route(answers={"application/json": {"status": "ready", "model": "cslm-mini", "backend": "vllm"}})
+_METRICS = openapi.route(answers={"text/plain": "cslm_ready 1.0\n"})
+
+
+@router.get("/healthz", summary="Is the process alive?", openapi_extra=_ALIVE)
+async def healthz() -> JSONResponse:
+    return JSONResponse({"status": "alive"})
+
+
+@router.get("/readyz", summary="Is the model warm and every stage running?", openapi_extra=_READY)
+async def readyz(gateway: Here) -> JSONResponse:
+    fault = gateway.serving.fault()
+    if fault is not None:
+        return JSONResponse({"status": "not_ready", "reason": fault}, status_code=503, headers={"Retry-After": "1"})
+    model = gateway.serving.model()
+    return JSONResponse({"status": "ready", "model": model.name, "backend": model.backend})
+
+
+@router.get("/metrics", summary="Prometheus metrics", openapi_extra=_METRICS, response_class=Response)
+async def metrics(gateway: Here) -> Response:
+    ready = gateway.serving.fault() is None
+    gateway.metrics.ready(ready)
+    if ready:
+        model = gateway.serving.model()
+        gateway.metrics.build(version=package_version(), model=model.name, backend=model.backend)
+        gateway.metrics.early(model.early)
+    return Response(gateway.metrics.exposition(), media_type=CONTENT_TYPE)

@@ -1,0 +1,63 @@
+"""GET /v1/models: what can be asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from server.http import openapi
+from server.http.dependencies import Gateway, authorised
+from server.state.loading import ServedModel
+from streaming.errors import NotFound
+
+router = APIRouter(prefix="/v1")
+
+Known = Annotated[Gateway, Depends(authorised)]
+
+
+def the_model(gateway: Gateway, name: str | None) -> ServedModel:
+    """The warm model, if `name` is its name or None. Raises NotFound (`model_not_found`) or EngineUnavailable."""
+    model = gateway.serving.model()
+    if name is not None and name != model.name:
+        raise NotFound(
+            f"there is no model {name[:60]!r}; this server has {model.name!r}", code="model_not_found", param="model"
+        )
+    return model
+
+
+def _public(model: ServedModel) -> dict[str, Any]:
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": model.created,
+        "owned_by": "cslm-serve",
+        "languages": list(model.languages),
+        "voices": list(model.voices),
+        "max_question_s": model.max_question_s,
+        "sample_rate": model.stages.decoder.sample_rate,
+    }
+
+
+_MODEL = {
+    "id": "cslm-mini",
+    "object": "model",
+    "created": 1790000000,
+    "owned_by": "cslm-serve",
+    "languages": ["en", "zh"],
+    "voices": ["default"],
+    "max_question_s": 30.0,
+    "sample_rate": 24000,
+}
+_LIST = openapi.route(answers={"application/json": {"object": "list", "data": [_MODEL]}})
+_ONE = openapi.route(answers={"application/json": _MODEL})
+
+
+@router.get("/models", summary="Models that this server has", openapi_extra=_LIST)
+async def models(gateway: Known) -> dict[str, Any]:
+    return {"object": "list", "data": [_public(gateway.serving.model())]}
+
+
+@router.get("/models/{name:path}", summary="One model", openapi_extra=_ONE)
+async def model(name: str, gateway: Known) -> dict[str, Any]:
+    return _public(the_model(gateway, name))

@@ -1,0 +1,102 @@
+"""POST /v1/realtime/client_secrets: a key for a browser, with the settings its sessions begin with."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import Field, ValidationError
+
+from server.http import openapi
+from server.http.dependencies import Gateway, authorised
+from server.http.uploads import read_whole
+from server.routes.models import the_model
+from server.state.sessions import described_session, described_translation
+from streaming.realtime.config import AnyConfig, SessionConfig
+from streaming.realtime.messages import json_object
+from streaming.realtime.shapes import Strict, described
+from streaming.realtime.translation import TranslationConfig
+
+router = APIRouter(prefix="/v1/realtime", tags=["realtime"])
+
+Known = Annotated[Gateway, Depends(authorised)]
+
+
+S = TypeVar("S", bound=Strict)
+
+
+class ExpiresAfter(Strict):
+    """When a secret ends, counted from when it is made. Sessions that it opened may go on."""
+
+    anchor: Literal["created_at"] = "created_at"
+    seconds: Annotated[int, Field(ge=10, le=7200)] = 600
+
+
+class SecretRequest(Strict):
+    """Body of the request; empty for a conversation with default settings."""
+
+    expires_after: ExpiresAfter = ExpiresAfter()
+    session: AnyConfig = SessionConfig(type="realtime")
+
+
+class TranslationSecretRequest(Strict):
+    """Body of the request for translation sessions."""
+
+    expires_after: ExpiresAfter = ExpiresAfter()
+    session: TranslationConfig
+
+
+_SECRET = {"value": "ek_eJw.x9", "expires_at": 1790000600, "session": {"type": "realtime", "model": "cslm-mini"}}
+_CONVERSATION = openapi.route(
+    json_body=SecretRequest,
+    examples={
+        "Ten minutes": {},
+        "With settings": {
+            "expires_after": {"anchor": "created_at", "seconds": 60},
+            "session": {"type": "realtime", "reply_language": "zh"},
+        },
+    },
+    answers={"application/json": _SECRET},
+)
+_TRANSLATION = openapi.route(
+    json_body=TranslationSecretRequest,
+    examples={"Into Chinese": {"session": {"model": "cslm-mini", "audio": {"output": {"language": "zh"}}}}},
+    answers={"application/json": _SECRET},
+)
+
+
+@router.post(
+    "/client_secrets", summary="A short-lived key for realtime sessions, for browsers", openapi_extra=_CONVERSATION
+)
+async def client_secrets(request: Request, gateway: Known) -> dict[str, Any]:
+    wanted = await _parsed(SecretRequest, request, gateway)
+    model = the_model(gateway, getattr(wanted.session, "model", None))
+    session = wanted.session.model_dump(exclude_unset=True)
+    return _made(gateway, wanted.expires_after, session, described_session(gateway, model, wanted.session))
+
+
+@router.post(
+    "/translations/client_secrets",
+    summary="A short-lived key for translation sessions, for browsers",
+    openapi_extra=_TRANSLATION,
+)
+async def translation_client_secrets(request: Request, gateway: Known) -> dict[str, Any]:
+    wanted = await _parsed(TranslationSecretRequest, request, gateway)
+    model = the_model(gateway, wanted.session.model)
+    session = wanted.session.model_dump(exclude_unset=True) | {"type": "translation"}
+    return _made(gateway, wanted.expires_after, session, described_translation(gateway, model, wanted.session))
+
+
+async def _parsed(shape: type[S], request: Request, gateway: Gateway) -> S:
+    body = await read_whole(request, gateway.settings)
+    data = json_object(body.decode("utf-8", "replace")) if body.strip() else {}
+    try:
+        return shape.model_validate(data)
+    except ValidationError as error:
+        raise described(error, data) from None
+
+
+def _made(gateway: Gateway, after: ExpiresAfter, session: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+    expires_at = int(time.time()) + after.seconds
+    return {"value": gateway.secrets.make(session, expires_at), "expires_at": expires_at, "session": shown}

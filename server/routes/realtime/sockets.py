@@ -1,0 +1,217 @@
+"""`WS /v1/realtime` and `WS /v1/realtime/translations`: a socket around a session.
+
+Who may not enter, or asks for what there is not, is told so over HTTP, before the upgrade.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Annotated, Any, Protocol
+
+from fastapi import APIRouter, Depends, WebSocket, WebSocketDisconnect
+from pydantic import TypeAdapter
+from starlette.websockets import WebSocketState
+
+from server.errors import UpgradeRequired, error_response
+from server.http import openapi
+from server.http.dependencies import Gateway, gateway_of, realtime_settings
+from server.state.loading import ServedModel
+from server.state.sessions import session_limits, session_model, session_observer
+from streaming.errors import InvalidRequest, NotFound, SpeechServerError
+from streaming.realtime import beta
+from streaming.realtime.config import AnyConfig, TranscriptionConfig
+from streaming.realtime.outbox import Event, Send
+from streaming.realtime.session import RealtimeSession
+from streaming.realtime.translation import TranslationConfig, TranslationSession
+
+log = logging.getLogger("cslm.realtime")
+
+_CLOSE_S = 1.0
+"""Longest time that saying goodbye may take."""
+router = APIRouter()
+
+_ANY_CONFIG: TypeAdapter[AnyConfig] = TypeAdapter(AnyConfig)
+BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+
+
+class Session(Protocol):
+    """One connection's worth of protocol."""
+
+    id: str
+
+    async def run(self, received: AsyncIterator[str | bytes]) -> None:
+        """Until the messages end, or the session does."""
+        ...
+
+
+@router.websocket("/v1/realtime")
+async def realtime(socket: WebSocket) -> None:
+    """The OpenAI Realtime protocol (GA event names; those of the beta for clients that ask for it)."""
+
+    def opened(gateway: Gateway, model: ServedModel, settings: dict[str, Any] | None, send: Send) -> Session:
+        return RealtimeSession(
+            session_model(model),
+            send,
+            limits=session_limits(gateway, model),
+            observer=session_observer(gateway),
+            config=_first_settings(settings, socket.query_params.get("intent")),
+        )
+
+    await _admit(socket, opened, in_beta=speaks_beta(socket))
+
+
+@router.websocket("/v1/realtime/translations")
+async def translations(socket: WebSocket) -> None:
+    """Translation sessions of the OpenAI Realtime protocol; the beta had none, so its dialect is not spoken here."""
+
+    def opened(gateway: Gateway, model: ServedModel, settings: dict[str, Any] | None, send: Send) -> Session:
+        if settings is not None and settings["type"] != "translation":
+            raise _wrong_secret(settings["type"], "translation")
+        return TranslationSession(
+            session_model(model),
+            send,
+            limits=session_limits(gateway, model),
+            observer=session_observer(gateway),
+            config=None if settings is None else TranslationConfig.model_validate(settings),
+        )
+
+    await _admit(socket, opened)
+
+
+def _first_settings(settings: dict[str, Any] | None, intent: str | None) -> AnyConfig | None:
+    """What a client secret says, or the address."""
+    if settings is not None:
+        if settings["type"] == "translation":
+            raise _wrong_secret("translation", "realtime or transcription")
+        return _ANY_CONFIG.validate_python(settings)
+    return TranscriptionConfig(type="transcription") if intent == "transcription" else None
+
+
+def _wrong_secret(have: str, need: str) -> InvalidRequest:
+    return InvalidRequest(f"this client secret is for {have} sessions, not for {need}", code="wrong_session_type")
+
+
+Open = Callable[[Gateway, ServedModel, dict[str, Any] | None, Send], Session]
+
+
+async def _admit(socket: WebSocket, opened: Open, *, in_beta: bool = False) -> None:
+    gateway: Gateway = socket.app.state.gateway
+    try:
+        settings = realtime_settings(socket)
+        model = _wanted_model(gateway, socket.query_params.get("model"), socket.query_params.get("call_id"))
+        async with gateway.admission.slot("realtime"):
+            life = asyncio.timeout(None)
+            send = _sender(socket, gateway.settings.write_timeout_s, life, in_beta=in_beta)
+            await _serve(socket, opened(gateway, model, settings, send), life, in_beta=in_beta)
+    except SpeechServerError as error:
+        gateway.metrics.error(error.code)
+        await socket.send_denial_response(error_response(error))
+
+
+@router.get(
+    "/v1/realtime",
+    summary="Why would a socket be refused?",
+    status_code=426,
+    openapi_extra=openapi.route(answers={"application/json": openapi.ERROR}, status="426"),
+)
+async def without_upgrade(
+    gateway: Annotated[Gateway, Depends(gateway_of)],
+    _: Annotated[dict[str, Any] | None, Depends(realtime_settings)],
+    model: str | None = None,
+    call_id: str | None = None,
+) -> None:
+    """What a socket would be told, for browsers: they do not learn why a handshake was refused. 426: it would be let in."""
+    _wanted_model(gateway, model, call_id)
+    gateway.admission.check()
+    raise UpgradeRequired("this is a WebSocket: connect with ws:// or wss://")
+
+
+def _wanted_model(gateway: Gateway, name: str | None, call_id: str | None) -> ServedModel:
+    if call_id is not None:
+        raise InvalidRequest(
+            "a call has its events on its own data channel; no socket can join it",
+            code="unsupported_parameter",
+            param="call_id",
+        )
+    model = gateway.serving.model()
+    if name not in (None, "", model.name):
+        raise NotFound(f"there is no model {name!r}; accepted: {model.name}", code="model_not_found", param="model")
+    return model
+
+
+def speaks_beta(socket: WebSocket) -> bool:
+    """The client asks for the beta's event names."""
+    wanted = socket.headers.get("openai-beta", "").replace(" ", "").split(",")
+    return "realtime=v1" in wanted or BETA_SUBPROTOCOL in _offered(socket)
+
+
+def _offered(socket: WebSocket) -> list[str]:
+    offered: list[str] = socket.scope.get("subprotocols") or []
+    return offered
+
+
+async def _serve(socket: WebSocket, session: Session, life: asyncio.Timeout, *, in_beta: bool) -> None:
+    """Run the session until it or its peer ends, or `life` is over because the peer does not read."""
+    await socket.accept(subprotocol="realtime" if "realtime" in _offered(socket) else None)
+    messages = _messages(socket)
+    try:
+        async with life:
+            await session.run(beta.received(messages) if in_beta else messages)
+    except Exception:
+        if life.expired():
+            await _close(socket, 1008, "the client does not read")
+            return
+        log.exception("session %s failed", session.id)
+        await _close(socket, 1011, "internal error")
+    else:
+        await _close(socket, 1000, "")
+
+
+async def _messages(socket: WebSocket) -> AsyncIterator[str | bytes]:
+    """Text and binary messages until the peer has gone."""
+    while socket.client_state is WebSocketState.CONNECTED:
+        try:
+            message = await socket.receive()
+        except RuntimeError:
+            return
+        if message["type"] == "websocket.disconnect":
+            return
+        text = message.get("text")
+        yield text if text is not None else message["bytes"]
+
+
+def _sender(socket: WebSocket, timeout_s: float, life: asyncio.Timeout, *, in_beta: bool) -> Send:
+    """The way out, in the dialect of the client. A peer that reads nothing for `timeout_s` has its session's `life` ended."""
+    if not in_beta:
+        return lambda event: _send(socket, event, timeout_s, life)
+
+    async def send(event: Event) -> None:
+        for each in beta.to_client(event):
+            await _send(socket, each, timeout_s, life)
+
+    return send
+
+
+async def _send(socket: WebSocket, event: Event, timeout_s: float, life: asyncio.Timeout) -> None:
+    """One event. A peer that has gone ends the session through its receiving side."""
+    if socket.application_state is not WebSocketState.CONNECTED:
+        return
+    try:
+        async with asyncio.timeout(timeout_s):
+            await socket.send_text(json.dumps(event, ensure_ascii=False))
+    except TimeoutError:
+        if not life.expired():
+            life.reschedule(asyncio.get_running_loop().time())
+    except (WebSocketDisconnect, RuntimeError):
+        pass
+
+
+async def _close(socket: WebSocket, code: int, reason: str) -> None:
+    if socket.application_state is WebSocketState.CONNECTED:
+        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):  # where nobody reads, this waits for a buffer to empty
+                await socket.close(code, reason)

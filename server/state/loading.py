@@ -1,0 +1,205 @@
+"""What the server serves: one loaded model, ready to answer."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import subprocess
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from model.bundle import Bundle, find_bundle
+from model.lm import Backend
+from server.settings import Settings
+from streaming.errors import BundleError
+from streaming.stability import EarlyCounts, StabilityRule
+from streaming.turn import Stages
+
+if TYPE_CHECKING:
+    from model.kinds import EncoderStage
+    from model.turn_detection.smart_turn import SmartTurn
+
+
+def no_fault() -> str | None:
+    """The fault of a model whose stages cannot die apart from this process: none."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A warm model. `name` is what clients ask for; `created`: Unix time of the bundle; `languages`: what it answers in.
+
+    `reply_languages`: what it can be told to answer in (`reply_language`).
+    `max_question_s`: longest question it takes; `voices`: names accepted as `voice`, the first is the default;
+    `history_turns`: how many earlier turns it is told. `backend`: what runs the language model.
+    `fault`: asked by `/readyz`, says which stage is dead while it is, else None. `early`: what was done with unfinished speech,
+    None where nothing is.
+    """
+
+    name: str
+    created: int
+    languages: tuple[str, ...]
+    voices: tuple[str, ...]
+    max_question_s: float
+    stages: Stages
+    history_turns: int = 0
+    backend: str = ""
+    fault: Callable[[], str | None] = no_fault
+    early: EarlyCounts | None = None
+    reply_languages: tuple[str, ...] = ("auto", "en", "zh")
+
+
+@asynccontextmanager
+async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
+    """Load the bundle of `settings` and keep it warm while the context lasts. Raises BundleError, EngineUnavailable.
+
+    The language model comes first: on a CPU its worker is forked, which must happen before torch computes here.
+    """
+    from model.turn_detection.vad import load_voice_activity
+    from model.vocoders.worker import VocoderWorker
+
+    bundle = find_bundle(settings.bundle, settings.bundles)
+    kind = _backend_kind(settings)
+    device = await asyncio.to_thread(_look_before_loading, bundle, kind, settings)
+    profile = bundle.profile
+    async with AsyncExitStack() as opened:
+        lm = await asyncio.to_thread(_make_backend, kind, bundle, settings)
+        opened.push_async_callback(lm.close)
+        await lm.start()
+        decoder = VocoderWorker(profile.kinds.vocoder, bundle.vocoder, profile.output_sample_rate_hz, device=device)
+        opened.push_async_callback(decoder.close)
+        await decoder.start()
+        encoder = await asyncio.to_thread(_make_encoder, bundle, device)
+        opened.callback(encoder.close)
+        early = _commit_early(encoder, bundle, settings)
+        activity = load_voice_activity(bundle.voice_activity)
+        end_of_turn = await asyncio.to_thread(_load_end_of_turn, bundle)
+        if end_of_turn is not None:
+            opened.callback(end_of_turn.close)
+        yield ServedModel(
+            name=profile.name,
+            created=int((bundle.directory / "profile.json").stat().st_mtime),
+            languages=profile.languages,
+            voices=profile.voices,
+            max_question_s=profile.max_question_s,
+            history_turns=profile.history_turns,
+            stages=Stages(encoder, lm, decoder, bundle.prompts, activity, profile.vocoder_holds_s, end_of_turn),
+            backend=kind,
+            fault=lambda: lm.fault() or decoder.fault(),
+            early=early,
+            reply_languages=tuple(profile.templates),
+        )
+
+
+def _load_end_of_turn(bundle: Bundle) -> SmartTurn | None:
+    from model.turn_detection.smart_turn import SmartTurn
+
+    return SmartTurn.load(bundle.end_of_turn) if bundle.end_of_turn.is_file() else None
+
+
+def _backend_kind(settings: Settings) -> str:
+    if settings.backend != "auto":
+        return settings.backend
+    return "vllm" if importlib.util.find_spec("vllm") else "transformers"
+
+
+def _make_backend(kind: str, bundle: Bundle, settings: Settings) -> Backend:
+    if kind == "vllm":
+        from model.lm.vllm_engine import EngineConfig, VllmLanguageModel
+
+        config = EngineConfig(
+            bundle.profile.max_model_len,
+            max_sequences=settings.max_sequences,
+            gpu_memory_share=settings.gpu_memory_share,
+            dtype=settings.dtype,
+            quantization=settings.quantization,
+            tensor_parallel=settings.tensor_parallel,
+            eager=settings.eager,
+            batched_tokens=settings.batched_tokens,
+        )
+        return VllmLanguageModel(bundle.lm, config)
+    if kind == "vllm_http":
+        from model.lm.vllm_http import VllmHttpLanguageModel
+
+        return VllmHttpLanguageModel(settings.lm_url or "", bundle.profile.name)
+    from model.lm.transformers_model import TransformersLanguageModel
+
+    return TransformersLanguageModel(bundle.lm)
+
+
+def _make_encoder(bundle: Bundle, device: str) -> EncoderStage:
+    import torch
+
+    torch.set_num_threads(1)  # one thread serves many sessions better, and the engine has its own
+    return bundle.encoder_kind.load(bundle.encoder, bundle.profile, device)
+
+
+def _commit_early(encoder: EncoderStage, bundle: Bundle, settings: Settings) -> EarlyCounts | None:
+    """Do with unfinished speech as the settings say, which `_look_before_loading` allowed. Returns where it is counted."""
+    from model.encoders.s3.early import EarlyUnits
+    from model.kinds import EarlyEncoder
+
+    stability = bundle.profile.early_units
+    if settings.early_units == "off" or stability is None or not isinstance(encoder, EarlyEncoder):
+        return None
+    rule = StabilityRule(**stability.model_dump())
+    encoder.commit_early(EarlyUnits(settings.early_units == "commit", settings.early_units_share, rule))
+    return encoder.early_counts
+
+
+def _gpu_bytes() -> int:
+    """Memory of the first NVIDIA GPU, 0 without one. Asks the driver: torch must not touch CUDA before the engine has."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "--id=0"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return int(said) << 20 if said.isdigit() else 0
+
+
+def _look_before_loading(bundle: Bundle, kind: str, settings: Settings) -> str:
+    """The device for encoder and vocoder. Raises BundleError for what would fail later and less clearly."""
+    from model.check import preflight
+    from model.lm.layout import check_gpu_memory, check_memory_beside, look_at_weights
+
+    if settings.early_units != "off" and not (bundle.encoder_kind.early and bundle.profile.early_units):
+        why = "its profile has no `early_units`"
+        if not bundle.encoder_kind.early:
+            why = "its encoder tells every unit as soon as it is final"
+        raise BundleError(
+            f"early_units is {settings.early_units!r}, but {bundle.profile.name} cannot: {why}; accepted: off",
+            code="unsupported_setting",
+            param="early_units",
+        )
+    gpu_bytes = _gpu_bytes()
+    preflight(bundle)
+    if kind == "vllm" and gpu_bytes:
+        check_gpu_memory(
+            look_at_weights(bundle.lm),
+            gpu_bytes=gpu_bytes,
+            share=settings.gpu_memory_share,
+            gpus=settings.tensor_parallel,
+            context=bundle.profile.max_model_len,
+            quantization=settings.quantization,
+        )
+    device = choose_device(settings.device, gpu=gpu_bytes > 0)
+    if kind == "vllm" and device in ("cuda", "cuda:0"):
+        check_memory_beside([bundle.encoder, bundle.vocoder], gpu_bytes=gpu_bytes, share=settings.gpu_memory_share)
+    return device
+
+
+def choose_device(wanted: str, *, gpu: bool) -> str:
+    """Where encoder and vocoder compute. Raises BundleError for CUDA without a GPU or with a torch that was built without it."""
+    import torch
+
+    possible = gpu and torch.version.cuda is not None
+    if wanted == "auto":
+        return "cuda" if possible else "cpu"
+    if wanted.startswith("cuda") and not possible:
+        why = "the torch that is installed was built without CUDA" if gpu else "the driver shows no GPU (nvidia-smi)"
+        raise BundleError(
+            f"device is {wanted!r}, but {why}; accepted: auto, cpu", code="device_unavailable", param="device"
+        )
+    return wanted

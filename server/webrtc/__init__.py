@@ -1,0 +1,1 @@
+"""WebRTC calls: everything that imports aiortc."""
