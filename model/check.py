@@ -10,7 +10,7 @@ from pathlib import Path
 
 from model.bundle import Bundle
 from model.kinds import ENCODERS, PROMPTS, VOCODERS, kind_of
-from model.sources import LOCK, Lock
+from model.sources import LOCK, Lock, load_sources
 from streaming.errors import BundleError, SpeechServerError
 from streaming.turn import TurnOptions
 
@@ -50,6 +50,7 @@ def preflight(bundle: Bundle) -> None:
     """What can be known in a second or two, before anything is loaded. Raises BundleError for the first thing wrong."""
     _look_at_profile(bundle)
     if (lock := Lock.load(bundle.directory)) is not None:
+        _look_at_pull(bundle, lock)
         lock.verify(bundle.directory, contents=False)
     _look_at_tokens(bundle)
     _look_at_templates(bundle)
@@ -129,8 +130,20 @@ def _look_at_units(bundle: Bundle) -> str:
 def _look_at_files(bundle: Bundle) -> str:
     lock = Lock.load(bundle.directory)
     assert lock is not None
+    _look_at_pull(bundle, lock)
     commits = ", ".join(f"{repo} at {(commit or 'a directory')[:12]}" for repo, commit in lock.commits.items())
     return f"{lock.verify(bundle.directory, contents=True)}: {commits}"
+
+
+def _look_at_pull(bundle: Bundle, lock: Lock) -> None:
+    sources = load_sources(bundle.directory)
+    missing = [each.repo for each in sources.repositories if each.repo not in lock.commits] if sources else []
+    if missing:
+        raise BundleError(
+            f"{bundle.directory} is half pulled, {' and '.join(missing)} not yet: run `cslm pull` again, it goes on where it was",
+            code="bundle_not_pulled",
+            param="bundle",
+        )
 
 
 def _look_at_chat_template(bundle: Bundle) -> str:

@@ -1,24 +1,29 @@
 """`cslm pull`: the files of a bundle from the Hugging Face hub or a directory, checked, and the same ones ever after.
 
 The first pull records commit and SHA-256 of everything in `bundle.lock.json`; later ones ask for that commit and refuse a file
-that differs. `huggingface_hub` takes up what broke off within one pull, shows progress and keeps tokens.
+that differs, and ask nobody where nothing is missing. `huggingface_hub` takes up what broke off within one pull and keeps tokens.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from model.bundle import BUNDLES
 from model.sources import SOURCES, Lock, Repository, SourceFile, Sources, load_sources, sha256_of
 from streaming.errors import BundleError
 
 Say = Callable[[str], None]
-_SPARE_BYTES, _PARTS = 1 << 30, ".parts"
+_SPARE_BYTES, _PARTS, _BUSY = 1 << 30, ".parts", ".pull.lock"
+_LINE_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +54,39 @@ def pull(name: str, target: Path, options: PullOptions, say: Say, *, bundles: Pa
             param="name",
         )
     target.mkdir(parents=True, exist_ok=True)
-    lock = (None if options.update else Lock.load(target)) or Lock()
-    _copy_embedded(embedded, sources, target, say)
+    with _alone(target, say):
+        lock = (None if options.update else Lock.load(target)) or Lock()
+        _copy_embedded(embedded, sources, target, say)
+        if options.origin is None and lock.is_complete(sources, target):
+            say("all of it was pulled before: nothing is fetched")
+        else:
+            _pull_all(sources, target, lock, options, say)
+        _convert(target, say)
+        say(lock.verify(target, contents=False))
+    return target
+
+
+def is_pulled(name: str, *, bundles: Path = BUNDLES) -> bool:
+    """Whether a bundle's name is one that comes with the server, but whose weights are elsewhere."""
+    return name == Path(name).name and (bundles / name / SOURCES).is_file()
+
+
+@contextmanager
+def _alone(target: Path, say: Say) -> Iterator[None]:
+    """One pull at a time fills a directory, be it a volume that several servers share; the next one waits for it."""
+    busy = FileLock(target / _BUSY)
+    try:
+        busy.acquire(timeout=0)
+    except Timeout:
+        say(f"another pull is filling {target}: waiting until it has ended")
+        busy.acquire()
+    try:
+        yield
+    finally:
+        busy.release()
+
+
+def _pull_all(sources: Sources, target: Path, lock: Lock, options: PullOptions, say: Say) -> None:
     for repository in sources.repositories:
         say(f"{repository.repo} ({repository.licence})")
         if options.origin is not None:
@@ -59,9 +95,6 @@ def pull(name: str, target: Path, options: PullOptions, say: Say, *, bundles: Pa
             _fetch(repository, target, lock, options, say)
         lock.save(target)
     shutil.rmtree(target / _PARTS, ignore_errors=True)
-    _convert(target, say)
-    say(lock.verify(target, contents=False))
-    return target
 
 
 def _copy_embedded(embedded: Path, sources: Sources, target: Path, say: Say) -> None:
@@ -121,14 +154,19 @@ def _fetch(repository: Repository, target: Path, lock: Lock, options: PullOption
         sizes = {each.rfilename: each.size or 0 for each in found.siblings or []}
         commit = found.sha or revision
         chosen = repository.chosen(iter(sizes))
-        missing = {path: file for path, file in chosen.items() if not _is_locked(target, file.to, path, lock)}
+        missing = {path: file for path, file in chosen.items() if not lock.has(f"{file.to}/{path}", target)}
         _need_room(target, sum(sizes[path] for path in missing))
         for path, file in missing.items():
             say(f"  {file.to}/{path}, {sizes[path] / 1e6:.1f} MB")
             folder = target / _PARTS / repository.repo.split("/")[-1]
             with _disk(target):
                 got = hf_hub_download(
-                    repository.repo, path, revision=commit, local_dir=folder, endpoint=options.endpoint
+                    repository.repo,
+                    path,
+                    revision=commit,
+                    local_dir=folder,
+                    endpoint=options.endpoint,
+                    tqdm_class=_progress(say),
                 )
             to = target / file.to / path
             to.parent.mkdir(parents=True, exist_ok=True)
@@ -137,11 +175,23 @@ def _fetch(repository: Repository, target: Path, lock: Lock, options: PullOption
     lock.commits[repository.repo] = commit
 
 
-def _is_locked(target: Path, folder: str, path: str, lock: Lock) -> bool:
-    known = lock.files.get(f"{folder}/{path}")
-    return (
-        known is not None and (target / folder / path).is_file() and (target / folder / path).stat().st_size == known[1]
-    )
+def _progress(say: Say) -> type[Any] | None:
+    """How a transfer is shown: the hub's own bar on a terminal, now and then a line where there is none, as in a log."""
+    if sys.stderr.isatty():
+        return None
+    from huggingface_hub.utils import tqdm
+
+    class Lines(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options | {"disable": False, "mininterval": _LINE_EVERY_S})
+
+        def display(self, msg: str | None = None, pos: int | None = None) -> None:
+            now = self.format_dict
+            if now["elapsed"] > _LINE_EVERY_S:
+                speed = self.n / now["elapsed"] / 1e6
+                say(f"    {self.n / 1e6:.1f} of {(self.total or self.n) / 1e6:.1f} MB, {speed:.1f} MB/s")
+
+    return Lines
 
 
 def _accept(part: Path, to: Path, file: SourceFile, target: Path, lock: Lock) -> None:

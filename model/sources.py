@@ -102,6 +102,20 @@ class Lock:
         part.write_text(json.dumps({"commits": self.commits, "files": files}, indent=1) + "\n", encoding="utf-8")
         part.replace(directory / LOCK)
 
+    def is_complete(self, sources: Sources, directory: Path) -> bool:
+        """Whether all that `sources` asks for was got, and is in `directory` in its length."""
+        wanted = [f"{file.to}/{file.path}" for repo in sources.repositories for file in repo.files if not file.optional]
+        return (
+            all(repository.repo in self.commits for repository in sources.repositories)
+            and all(any(fnmatch(name, pattern) for name in self.files) for pattern in wanted)
+            and all(self.has(name, directory) for name in self.files)
+        )
+
+    def has(self, name: str, directory: Path) -> bool:
+        """Whether this file was got, and is in `directory` in its length."""
+        path = directory / name
+        return name in self.files and path.is_file() and path.stat().st_size == self.files[name][1]
+
     def verify(self, directory: Path, *, contents: bool) -> str:
         """That every file is there in its length, and with `contents` has its checksum. Raises BundleError."""
         for name, (sha256, size) in self.files.items():

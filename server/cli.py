@@ -80,7 +80,9 @@ def check(bundle: Annotated[str, typer.Argument(help="Name of a bundle, or its d
 
 @app.command()
 def pull(
-    bundle: Annotated[str, typer.Argument(help="Name of a bundle whose weights are elsewhere, such as cslm-8b.")],
+    bundle: Annotated[
+        str | None, typer.Argument(help="Name of a bundle whose weights are elsewhere. [default: what would be served]")
+    ] = None,
     origin: Annotated[
         Path | None, typer.Option("--from", help="Directory that has the files already, instead of the hub.")
     ] = None,
@@ -89,17 +91,22 @@ def pull(
     offline: Annotated[bool, typer.Option(help="Fetch nothing, check what is there.")] = False,
 ) -> None:
     """Fetch the weights of a bundle, and lock their revision and checksums."""
-    from model.bundle import bundles_directory
-    from model.pull import PullOptions
+    from model.bundle import bundles_directory, find_bundle
+    from model.pull import PullOptions, is_pulled
     from model.pull import pull as pull_bundle
     from streaming.errors import BundleError
 
-    place = target or bundles_directory(_settings({}).bundles) / bundle
+    settings = _settings({})
+    name = bundle or settings.bundle
+    place = target or bundles_directory(settings.bundles) / name
     try:
-        pull_bundle(bundle, place, PullOptions(origin, update, offline), typer.echo)
+        if bundle is None and not is_pulled(name):
+            place = find_bundle(name, settings.bundles).directory
+        else:
+            pull_bundle(name, place, PullOptions(origin, update, offline), typer.echo)
     except BundleError as failure:
         _fail(f"{failure.message} ({failure.code})")
-    typer.echo(f"{bundle} is in {place}; look at it with: cslm check {target or bundle}")
+    typer.echo(f"{name} is in {place}; look at it with: cslm check {target or name}")
 
 
 @app.command(**_ELSEWHERE)

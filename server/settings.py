@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     early_units_share: float = Field(0.2, gt=0, le=1, description="of the encoder's time, for unfinished speech")
     lm_url: str | None = Field(None, description="vLLM server of the backend vllm_http")
     api_key: SecretStr | None = Field(None, description="key that /v1/* asks for; unset: open to all")
+    api_key_file: Path | None = Field(None, description="file that holds api_key, as secrets of containers are given")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins, separated by commas; * for any"
     )
@@ -61,6 +62,23 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(origin.strip() for origin in value.split(",") if origin.strip())
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_key(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """An empty or unreadable file is refused: it must not open the server to all."""
+        path = values.get("api_key_file")
+        if not path:
+            return values
+        if values.get("api_key"):
+            raise ValueError("api_key and api_key_file (CSLM_API_KEY, CSLM_API_KEY_FILE) cannot both be given")
+        try:
+            key = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"api_key_file {path} cannot be read: {error}") from None
+        if not key or key.split() != [key]:
+            raise ValueError(f"api_key_file {path} must hold one key without spaces, on one line")
+        return {**values, "api_key": key}
 
     @model_validator(mode="after")
     def _remote_has_url(self) -> Settings:

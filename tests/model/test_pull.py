@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from filelock import FileLock
 
 from model import pull as pulling
 from model.bundle import find_bundle
+from model.check import check, preflight
 from model.pull import PullOptions, pull
 from model.sources import Lock, sha256_of
 from streaming.errors import BundleError
@@ -82,19 +85,73 @@ def test_a_hub_is_pulled_whole_and_locked(place: Place) -> None:
     assert find_bundle("cslm-8b", place.target.parent).directory == place.target
 
 
-def test_a_second_pull_fetches_nothing_and_offline_asks_nobody(place: Place) -> None:
+def test_once_it_is_complete_nobody_is_asked(place: Place) -> None:
     place.pull()
     place.hub.asked.clear()
-    place.pull()
-    assert not [path for path in place.hub.asked if "/resolve/" in path]
-    place.hub.asked.clear()
+    assert "nothing is fetched" in " ".join(place.pull())
     place.pull(offline=True)
     assert place.hub.asked == []
+
+
+@pytest.mark.parametrize("lost", ["lm/model-00002-of-00002.safetensors", "vocoder/flow.pt"])
+def test_what_was_lost_is_fetched_again_and_nothing_else(place: Place, lost: str) -> None:
+    place.pull()
+    (place.target / lost).write_bytes(b"half of it")
+    place.hub.asked.clear()
+    place.pull()
+    assert {path.split("/")[-1] for path in place.hub.asked if "/resolve/" in path} == {lost.split("/")[-1]}
+
+
+def test_a_file_that_a_newer_version_asks_for_is_fetched(place: Place) -> None:
+    place.pull()
+    path = place.bundles / "cslm-8b" / "sources.json"
+    sources = json.loads(path.read_text(encoding="utf-8"))
+    sources["repositories"][1]["files"].append({"path": "llm.pt", "to": "vocoder"})
+    path.write_text(json.dumps(sources), encoding="utf-8")
+    place.pull()
+    assert (place.target / "vocoder" / "llm.pt").is_file()
+
+
+def test_two_pulls_into_one_directory_take_turns(place: Place) -> None:
+    place.target.mkdir()
+    busy, said = FileLock(place.target / ".pull.lock"), threading.Event()
+
+    def say(line: str) -> None:
+        if "waiting" in line:
+            said.set()
+
+    def second() -> None:
+        pull("cslm-8b", place.target, PullOptions(endpoint=place.hub.url), say, bundles=place.bundles)
+
+    thread = threading.Thread(target=second)
+    with busy:
+        thread.start()
+        assert said.wait(60)
+        assert place.hub.asked == []
+    thread.join()
+    assert find_bundle(str(place.target)).directory == place.target
+
+
+def test_progress_is_told_in_lines_where_there_is_no_terminal(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulling, "_LINE_EVERY_S", 0.0)
+    assert "    2.1 of 2.1 MB" in "\n".join(place.pull())
+
+
+def test_what_is_half_pulled_is_not_served(place: Place) -> None:
+    place.hub.files[VOICES].clear()
+    place.refused("bundle_file_missing")
+    with pytest.raises(BundleError) as caught:
+        preflight(find_bundle(str(place.target)))
+    assert caught.value.code == "bundle_not_pulled"
+    assert VOICES in caught.value.message and LM not in caught.value.message
+    files = next(finding for finding in check(place.target).findings if finding.what == "files")
+    assert (files.ok, files.code) == (False, "bundle_not_pulled")
 
 
 def test_the_commit_that_was_got_is_asked_for_ever_after(place: Place) -> None:
     place.pull()
     place.hub.commit = "b" * 40  # the branch has moved, and the old commit is gone
+    (place.target / "vocoder" / "flow.pt").unlink()
     assert "--update" in place.refused("hub_not_found")
     place.hub.files[VOICES]["spk2info.pt"] = b"other voices"
     place.pull(update=True)

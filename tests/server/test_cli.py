@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from server.cli import app, run
+from server.settings import Settings
 from streaming.errors import BundleError
 from tests.fakes import fake_model, opener
 from tests.server.conftest import eventually, make_settings
@@ -42,6 +43,30 @@ def test_bad_settings_are_named() -> None:
     assert "backend" in result.stderr
     assert "abacus" not in result.stdout
     assert runner.invoke(app, ["serve", "--backend", "vllm_http"]).exit_code == 2
+
+
+def test_the_key_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "api_key"
+    path.write_text("a-key\n", encoding="utf-8")
+    monkeypatch.setenv("CSLM_API_KEY_FILE", str(path))
+    key = Settings().api_key
+    assert key is not None and key.get_secret_value() == "a-key"
+    monkeypatch.setenv("CSLM_API_KEY", "another")
+    assert "cannot both be given" in runner.invoke(app, ["serve"]).stderr
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"one\ntwo\n", b"one two", b"\xff\xfe"])
+def test_a_key_file_without_a_key_opens_no_server(
+    content: bytes | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "api_key"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("CSLM_API_KEY_FILE", str(path))
+    result = runner.invoke(app, ["serve"])
+    assert result.exit_code == 2
+    assert "api_key_file" in result.stderr and str(path) in result.stderr
+    assert "one two" not in result.stderr
 
 
 @dataclass
@@ -92,6 +117,17 @@ def test_pull_says_where_it_put_it_or_why_not(monkeypatch: pytest.MonkeyPatch, t
     result = runner.invoke(app, ["pull", "other"])
     assert result.exit_code == 2
     assert "(bundle_missing)" in result.stderr
+
+
+def test_pull_without_a_name_fetches_what_would_be_served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("model.pull.pull", lambda name, target, options, say: asked.append(name))
+    monkeypatch.setenv("CSLM_BUNDLES", str(tmp_path))
+    for bundle, pulled, exit_code in (("cslm-mini", [], 0), ("cslm-8b", ["cslm-8b"], 0), ("cslm-9b", [], 2)):
+        asked.clear()
+        monkeypatch.setenv("CSLM_BUNDLE", bundle)
+        result = runner.invoke(app, ["pull"])
+        assert (asked, result.exit_code) == (pulled, exit_code), result.output
 
 
 def test_check_of_a_bundle_that_is_not_there() -> None:
