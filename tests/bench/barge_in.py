@@ -184,8 +184,8 @@ def report(record: dict[str, Any]) -> str:
     others = {status: count for status, count in record["statuses"].items() if status != "cancelled"}
     left = ", ".join(f"{count} {status}" for status, count in others.items()) or "none"
     return (
-        f"{record['interrupted']} of {record['turns']} answers were interrupted while they were made (not: {left}); of "
-        f"{record['audio_after_noticed']} some audio arrived after the frame with which speech was noticed.\n\n"
+        f"{record['interrupted']} of {record['turns']} answers were interrupted while they were made (not: {left}). "
+        f"For {record['audio_after_noticed']} of them, audio arrived after speech was noticed.\n\n"
         + table(("ms", "mean", "p50", "p95", "p99", "max"), rows)
     )
 

@@ -94,8 +94,8 @@ def report(record: dict[str, Any]) -> str:
     ]
     apart = max(abs(both["bfloat16"] / both["float32"] - 1) for both in record["losses"])
     said = (
-        f"In {len(record['losses'])} updates from the same weights the losses lay at most {apart:.1%} apart. "
-        f"Of {sum(record['units'])} units of {len(record['units'])} recordings {sum(record['units_otherwise'])} were named otherwise."
+        f"In {len(record['losses'])} updates from the same weights the losses differ by at most {apart:.1%}. "
+        f"Of {sum(record['units'])} units of {len(record['units'])} recordings, {sum(record['units_otherwise'])} came out differently."
     )
     return table(("", "float32, ms", "bfloat16, ms", "ratio"), rows) + "\n\n" + said
 

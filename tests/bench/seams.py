@@ -156,7 +156,7 @@ def report(record: dict[str, Any]) -> str:
     rows = [[_label(name), *_row(cut)] for name, cut in record["cuts"].items()]
     counts = f"{record['utterances']} utterances of {record['units']} units."
     if "alike" in record:
-        counts += f" Two of them, of other units, correlate sample by sample with {record['alike']:.2f}."
+        counts += f" Two of them, with different units, correlate sample by sample with {record['alike']:.2f}."
     return f"{counts}\n\n{table(heads, rows)}"
 
 

@@ -76,7 +76,7 @@ def report(record: dict[str, Any]) -> str:
         for row in record["speeches"]
     ]
     batch = record["batch"]
-    said = f"{batch['speeches']} speeches of {batch['sound_s']} s took PyTorch in one batch {batch['ratio']:.2f} of the time of one by one."
+    said = f"{batch['speeches']} recordings of {batch['sound_s']} s in one batch took PyTorch {batch['ratio']:.2f} of the time they took one by one."
     return table(("speech", "PyTorch, ms", "onnxruntime, ms", "ratio"), rows) + "\n\n" + said
 
 

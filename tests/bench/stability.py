@@ -139,7 +139,7 @@ def row(rule: StabilityRule, speeches: Sequence[Looks]) -> dict[str, float | int
 
 def report(record: dict[str, Any]) -> str:
     """One row a rule, three columns an encoder."""
-    heads, columns = ["looks every, s", "that agree", "from the end, s"], list[list[list[str]]]()
+    heads, columns = ["a pass every, s", "passes that agree", "from the end, s"], list[list[list[str]]]()
     for name, rules in record["encoders"].items():
         heads += [f"{name}: early", "of those wrong", "units wrong"]
         columns.append([[f"{rule[kind]:.1%}" for kind in ("early", "wrong", "units")] for rule in rules])
@@ -148,8 +148,10 @@ def report(record: dict[str, Any]) -> str:
         [rule["every_s"], rule["repeats"], rule["edge_s"], *(cell for found in columns for cell in found[place])]
         for place, rule in enumerate(rules)
     ]
-    costs = " and ".join(f"{cost:.1f} s with one every {every_s} s" for every_s, cost in record["encoded"].items())
-    said = f"{record['speeches']} recordings of {record['seconds']} s. Looks included, encoded are for each second spoken {costs}."
+    costs = ", ".join(f"{cost:.1f} s with a pass every {every_s} s" for every_s, cost in record["encoded"].items())
+    said = (
+        f"{record['speeches']} recordings, {record['seconds']} s in all. Audio encoded for each second spoken: {costs}."
+    )
     return f"{said}\n\n{table(heads, rows)}"
 
 

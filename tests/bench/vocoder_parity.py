@@ -252,8 +252,9 @@ def block_by_block(vocoder: FlowHiftVocoder, given: dict[str, Tensor]) -> dict[s
     noise = vocoder._noise[None, :, :frames]
     nothing, found = torch.zeros_like(noise), {}
     for name, where in {
-        "blocks, not all at once": torch.arange(frames)[None].double() * (1 / float(rate)) + (0.5 / float(rate) - 0.5),
-        "blocks, not all at once and stretched as released": released_places(len(units), frames),
+        "in blocks instead of all at once": torch.arange(frames)[None].double() * (1 / float(rate))
+        + (0.5 / float(rate) - 0.5),
+        "in blocks instead of all at once, stretched as released": released_places(len(units), frames),
     }.items():
         whole = vocoder.flow(torch.tensor([units]), where, noise, stream.voice[None], nothing)[0]
         distance = (blocks - whole).square().mean().sqrt()
