@@ -153,7 +153,7 @@ class Playback:
 
     def left_s(self, now_s: float) -> float:
         """Seconds until what has arrived will have been played."""
-        return max(0.0, self._clock.slack_s(now_s))
+        return max(0.0, self._clock.buffered_s(now_s))
 
     def heard_s(self, now_s: float) -> float:
         """Seconds of the audio that have been played."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streaming.errors import BundleError
+from streaming.planning import CutSchedule
 
 
 class _Frozen(BaseModel):
@@ -60,6 +61,14 @@ class Stability(_Frozen):
     most_wrong: Annotated[float, Field(ge=0, le=1)]
 
 
+class Cuts(_Frozen):
+    """How many units the vocoder is handed at a time: see `streaming.planning.CutSchedule`."""
+
+    first_units: Annotated[int, Field(ge=1)] = 6
+    steady_units: Annotated[int, Field(ge=1)] = 24
+    low_water_s: Annotated[float, Field(ge=0)] = 0.35
+
+
 class Kinds(_Frozen):
     """Which code runs each part, by its name in `model.kinds`."""
 
@@ -79,7 +88,8 @@ class Profile(_Frozen):
     on behind it. `pause_unit` is spoken between sentences read aloud, which are at most `read_columns` wide.
     `optional_stop_tokens` stop the model too where its tokenizer has them: `<|eom_id|>` came with Llama 3.1.
     `segment_words` is what the model was trained with; the server never enforces it. `vocoder_holds_s`: audio that the
-    vocoder keeps back until it knows what follows, on average. `early_units`: for an encoder that hears both ways; absent where
+    vocoder keeps back until it knows what follows, on average. `cuts`: a first cut of fewer units than the vocoder needs for any
+    audio is a round trip for nothing. `early_units`: for an encoder that hears both ways; absent where
     units are final as soon as they come.
     """
 
@@ -104,11 +114,16 @@ class Profile(_Frozen):
     max_model_len: int
     segment_words: int
     vocoder_holds_s: Annotated[float, Field(ge=0)] = 0.0
+    cuts: Cuts = Cuts()
     early_units: Stability | None = None
     history_turns: int = 0
     supports_instructions: bool = False
     max_question_s: float = 30.0
     voices: tuple[str, ...] = ("default",)
+
+    def cut_schedule(self) -> CutSchedule:
+        """`cuts`, as the turn takes it."""
+        return CutSchedule(**self.cuts.model_dump())
 
 
 def load_profile(directory: Path) -> Profile:

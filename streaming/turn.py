@@ -24,7 +24,7 @@ from streaming.interleave import (
     TranscriptDone,
     UnitsDelta,
 )
-from streaming.planning import ChunkPlanner, PlayoutClock
+from streaming.planning import CutSchedule, CutScheduler, PlayoutClock
 from streaming.stages import (
     EndOfTurn,
     LanguageModel,
@@ -124,7 +124,8 @@ class PromptWriter(Protocol):
 class Stages:
     """All that a turn needs of a model.
 
-    `decoder_holds_s`: audio that the decoder keeps back until it knows what follows, on average. `end_of_turn`: absent where
+    `decoder_holds_s`: audio that the decoder keeps back until it knows what follows, on average. `cuts`: how many units it is
+    handed at a time. `end_of_turn`: absent where
     the bundle has no such model.
     """
 
@@ -135,6 +136,7 @@ class Stages:
     voice_activity: Callable[[], VoiceActivity]
     decoder_holds_s: float = 0.0
     end_of_turn: EndOfTurn | None = None
+    cuts: CutSchedule = field(default_factory=CutSchedule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,14 @@ class TurnReport:
 TurnEvent = TranscriptDelta | TranscriptDone | TextDelta | AudioDelta
 Emit = Callable[[TurnEvent], Awaitable[None]]
 
-_SpeechQueue = asyncio.Queue[UnitsDelta | SpeechChunkDone | None]
+
+@dataclass(frozen=True, slots=True)
+class _SpeechDone:
+    """The language model has said all."""
+
+
+_Speech = UnitsDelta | SpeechChunkDone | _SpeechDone
+_SpeechQueue = asyncio.Queue[_Speech]
 
 _QUEUE_EVENTS = 256
 _READ_TOKENS, _READ_TOKENS_PER_CHARACTER = 30, 8
@@ -212,14 +221,12 @@ class Turn:
         options: TurnOptions,
         emit: Emit,
         *,
-        planner: ChunkPlanner | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stages = stages
         self._question = question
         self._options = options
         self._emit = emit
-        self._planner = planner or ChunkPlanner()
         self._clock = clock
         self._began_s = self._handed_s = clock()
         self._cut_to_end = False
@@ -276,7 +283,7 @@ class Turn:
             await self._generate(text, parser, speech)
         self.report.dropped_ids = parser.dropped
         self.report.lm_done_s = self._elapsed_s()
-        await speech.put(None)
+        await speech.put(_SpeechDone())
 
     async def _generate(self, text: str, parser: AnswerParser, speech: _SpeechQueue) -> None:
         """One request to the language model: all of a question, or one sentence of a text to be read."""
@@ -319,7 +326,7 @@ class Turn:
 
     async def _speak(self, speech: _SpeechQueue) -> None:
         if not self._options.speak:
-            while await speech.get() is not None:
+            while not isinstance(await speech.get(), _SpeechDone):
                 pass
             return
         decoder, report = self._stages.decoder, self.report
@@ -338,43 +345,37 @@ class Turn:
             raise EngineUnavailable("the decoder stopped in the middle of the answer; try again")
 
     async def _cuts(self, speech: _SpeechQueue) -> AsyncGenerator[UnitCut]:
-        """Units as the planner cuts them; the last cut is final and may be empty."""
-        pending: list[int] = []
-        emitted, open_turn, final = 0, True, False
-        while open_turn:
-            event = await self._next_speech(speech, timed=bool(pending and emitted))
+        """Units as the scheduler cuts them."""
+        scheduler = CutScheduler(self._stages.cuts)
+        while not scheduler.finished:
+            event = await _next_speech(speech, scheduler.wait_s(self._buffered_s()))
             while isinstance(event, UnitsDelta):
-                pending += event.units
-                event = "none yet" if speech.empty() else speech.get_nowait()
-            open_turn, ended = event is not None, event != "none yet"
-            slack_s = self._slack_s()
-            while cut := self._planner.next_cut(len(pending), emitted=emitted, slack_s=slack_s, ended=ended):
-                units, pending, emitted = tuple(pending[:cut]), pending[cut:], emitted + cut
-                self._cut_to_end = final = not (open_turn or pending)
-                self._handed_s = self._clock()
-                yield UnitCut(units, final=final, slack_s=slack_s, voice=self._options.voice)
-                slack_s = self._slack_s()
+                scheduler.push(event.units)
+                event = None if speech.empty() else speech.get_nowait()
+            if isinstance(event, SpeechChunkDone):
+                scheduler.flush()
+            elif isinstance(event, _SpeechDone):
+                scheduler.finish()
+            while (cut := scheduler.next_cut(self._buffered_s())) is not None:
+                units, final = cut
+                self._cut_to_end, self._handed_s = final, self._clock()
+                yield UnitCut(units, final=final, slack_s=self._buffered_s(), voice=self._options.voice)
             if isinstance(event, SpeechChunkDone):  # all of it was cut above, and what the decoder made of it has left
-                held_s = self._stages.decoder_holds_s if emitted else 0.0
+                held_s = self._stages.decoder_holds_s if scheduler.began else 0.0
                 self.report.marks.append(ChunkMark(self._chunk_chars.popleft(), self.report.audio_s + held_s))
         self._cut_to_end = True
-        if emitted and not final:
-            self._handed_s = self._clock()
-            yield UnitCut((), final=True, slack_s=self._slack_s(), voice=self._options.voice)
 
-    def _slack_s(self) -> float:
-        return self.report.playout.slack_s(self._clock())
+    def _buffered_s(self) -> float:
+        return self.report.playout.buffered_s(self._clock())
 
-    async def _next_speech(
-        self, speech: _SpeechQueue, *, timed: bool
-    ) -> UnitsDelta | SpeechChunkDone | Literal["late", "none yet"] | None:
-        if not timed:
+
+async def _next_speech(speech: _SpeechQueue, wait_s: float | None) -> _Speech | None:
+    """What comes next; None where nothing came within `wait_s`."""
+    try:
+        async with asyncio.timeout(wait_s):
             return await speech.get()
-        try:
-            async with asyncio.timeout(self._planner.wait_s(self._slack_s())):
-                return await speech.get()
-        except TimeoutError:
-            return "late"
+    except TimeoutError:
+        return None
 
 
 async def _encoded(exchange: Exchange) -> Exchange:

@@ -255,7 +255,7 @@ async def _person(stages: Stages, engine: Engine, talk: Talk, draw: random.Rando
         result.broken += report.playout.underruns > 0
         result.gap_s += report.playout.gap_s
         result.audio_s += report.audio_s
-        await asyncio.sleep(max(0.0, report.playout.slack_s(loop.time())) + talk.think_s * draw.uniform(0.5, 1.5))
+        await asyncio.sleep(max(0.0, report.playout.buffered_s(loop.time())) + talk.think_s * draw.uniform(0.5, 1.5))
 
 
 def endpoint_delay_s(spoken_s: float) -> float:

@@ -8,20 +8,20 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 
-from streaming.planning import ChunkPlanner
+from streaming.planning import CutSchedule, CutScheduler
 
 Pcm = npt.NDArray[np.float32]
 PLACES, DRAWS, FARTHEST_S = 20, 200, 10.0
 SPREAD_S, HIGH_HZ, WINDOW_S = 0.05, 8000.0, 0.002
 
 
-def planned(units: Sequence[int]) -> list[Sequence[int]]:
-    """`units` as the planner cuts them where they wait."""
-    planner, cuts, at = ChunkPlanner(), list[Sequence[int]](), 0
-    while at < len(units):
-        size = planner.next_cut(len(units) - at, emitted=at, slack_s=1.0, ended=True)
-        cuts.append(units[at : at + size])
-        at += size
+def planned(units: Sequence[int], schedule: CutSchedule | None = None) -> list[Sequence[int]]:
+    """`units` as the scheduler cuts them where they wait."""
+    scheduler, cuts = CutScheduler(schedule or CutSchedule()), list[Sequence[int]]()
+    scheduler.push(units)
+    scheduler.finish()
+    while (cut := scheduler.next_cut(buffered_s=1.0)) is not None:
+        cuts.append(cut[0])
     return cuts
 
 

@@ -237,7 +237,7 @@ class Seams:
         """See `Measure`. What is spoken are the units that the encoder hears."""
         units = list(chain.from_iterable(await units_of(bench.stages, bench.audio(case.item))))
         whole = np.concatenate([*await speak(bench.stages, [units]), np.zeros(0, np.float32)])
-        pieces = await speak(bench.stages, planned(units))
+        pieces = await speak(bench.stages, planned(units, bench.stages.cuts))
         joined = np.concatenate([*pieces, np.zeros(0, np.float32)])
         rate_hz, least = bench.bundle.profile.output_sample_rate_hz, min(joined.size, whole.size)
         joins = np.cumsum([piece.size for piece in pieces])[:-1].tolist()

@@ -368,7 +368,7 @@ class RealtimeSession:
     def _answered(self, writer: ResponseWriter, report: TurnReport) -> None:
         timeout_ms = _idle_timeout_ms(self._config.audio.input)
         if timeout_ms and writer.conversation_id is not None:
-            self._idle.start(max(0.0, report.playout.slack_s(time.monotonic())) + timeout_ms / 1000)
+            self._idle.start(max(0.0, report.playout.buffered_s(time.monotonic())) + timeout_ms / 1000)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

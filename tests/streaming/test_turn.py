@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streaming.errors import EngineUnavailable, InvalidRequest
 from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
-from streaming.planning import ChunkPlanner
+from streaming.planning import CutSchedule
 from streaming.stages import Pcm, Sampling, UnitCut
 from streaming.turn import AudioDelta, Exchange, Question, Turn, TurnEvent, TurnOptions, TurnReport
 from tests.fakes import (
@@ -122,20 +122,20 @@ async def test_units_of_a_spoken_question_stand_in_the_prompt() -> None:
 
 
 async def test_the_first_audio_leaves_inside_the_first_speech_chunk() -> None:
-    planner = ChunkPlanner()
-    first = [*answer_ids("Hi?"), *text_ids("Five."), SPEECH_START, *unit_ids(range(planner.first_units))]
+    cuts = CutSchedule()
+    first = [*answer_ids("Hi?"), *text_ids("Five."), SPEECH_START, *unit_ids(range(cuts.first_units))]
     lm = GatedLM(first, [*unit_ids(range(20, 40)), SPEECH_END])
     heard, decoder = Heard(), FakeDecoder()
     turn = asyncio.create_task(
-        Turn(fake_stages(lm=lm, decoder=decoder), Question(text="?"), TurnOptions(), heard, planner=planner).run()
+        Turn(fake_stages(lm=lm, decoder=decoder, cuts=cuts), Question(text="?"), TurnOptions(), heard).run()
     )
     await settled()
     assert not lm.closed
-    assert heard.pcm().size == planner.first_units * decoder.per_unit
+    assert heard.pcm().size == cuts.first_units * decoder.per_unit
     assert not decoder.cuts[0].final
     lm.gate.set()
     await turn
-    assert np.array_equal(heard.pcm(), decoder.speak([*range(planner.first_units), *range(20, 40)]))
+    assert np.array_equal(heard.pcm(), decoder.speak([*range(cuts.first_units), *range(20, 40)]))
 
 
 async def test_units_that_wait_in_the_queue_are_cut_together() -> None:
@@ -146,11 +146,11 @@ async def test_units_that_wait_in_the_queue_are_cut_together() -> None:
 
 @pytest.mark.parametrize(("per_unit", "heard_units"), [(4, 3), (24_000, 2)])
 async def test_while_the_model_is_silent_units_are_cut_only_at_low_water(per_unit: int, heard_units: int) -> None:
-    planner = ChunkPlanner(first_units=2, steady_units=50, low_water_s=0.35)
+    cuts = CutSchedule(first_units=2, steady_units=50, low_water_s=0.35)
     lm = GatedLM([SPEECH_START, *unit_ids([1, 2, 3])], [SPEECH_END])
     decoder, heard = FakeDecoder(per_unit=per_unit), Heard()
-    stages = fake_stages(lm=lm, decoder=decoder)
-    turn = Turn(stages, Question(text="?"), TurnOptions(), heard, planner=planner, clock=FakeClock())
+    stages = fake_stages(lm=lm, decoder=decoder, cuts=cuts)
+    turn = Turn(stages, Question(text="?"), TurnOptions(), heard, clock=FakeClock())
     task = asyncio.create_task(turn.run())
     await settled()
     assert heard.pcm().size == heard_units * per_unit
@@ -181,9 +181,9 @@ def test_every_unit_is_spoken_once_for_any_arrival(
 
     async def run() -> None:
         decoder, heard = FakeDecoder(per_unit=4), Heard()
-        planner = ChunkPlanner(first_units, steady_units, low_water_s)
-        stages = fake_stages(lm=Scripted(), decoder=decoder)
-        await Turn(stages, Question(text="?"), TurnOptions(), heard, planner=planner).run()
+        cuts = CutSchedule(first_units, steady_units, low_water_s)
+        stages = fake_stages(lm=Scripted(), decoder=decoder, cuts=cuts)
+        await Turn(stages, Question(text="?"), TurnOptions(), heard).run()
 
         said = stages.prompts.parser()
         events = said.feed(token for step in steps for token in step)

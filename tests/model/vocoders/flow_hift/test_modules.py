@@ -12,13 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from model.vocoders.flow_hift.config import Grid, VocoderConfig
+from model.profile import load_profile
+from model.vocoders.flow_hift.config import Grid, VocoderConfig, load_config
 from model.vocoders.flow_hift.decoder import PITCH_STEPS, FlowHiftVocoder
 from model.vocoders.flow_hift.durations import DurationPredictor
 from model.vocoders.flow_hift.encoder import block_causal
 from model.vocoders.flow_hift.windows import Window, next_window, places, start_of
 from tests.bench.vocoder_parity import LIMIT, inputs, ours_of
 
+BUNDLES = Path(__file__).parents[4] / "model" / "bundles"
 REFERENCE = np.load(Path(__file__).parents[3] / "data" / "cosyvoice_small.npz")
 
 
@@ -142,3 +144,17 @@ def test_durations_do_not_depend_on_when_units_come(units: list[int], marks: lis
 def test_block_causal_attention() -> None:
     visible = block_causal(5, 2, torch.device("cpu"))
     assert visible.int().tolist() == [[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 0], [1] * 5]
+
+
+@pytest.mark.parametrize("name", ["cslm-8b", "glm-4-voice"])
+def test_the_first_cut_of_a_bundle_is_the_smallest_that_gives_audio(name: str) -> None:
+    directory = BUNDLES / name
+    config, first = load_config(directory / "vocoder"), load_profile(directory).cuts.first_units
+
+    def window(units: int) -> Window | None:
+        rate, flow = config.frames_per_unit, config.flow
+        nearest = flow.stretch == "nearest"
+        return next_window(config.grid, rate, 0, units, ended=False, align=flow.block_units, nearest=nearest)
+
+    assert window(first) is not None
+    assert window(first - 1) is None
