@@ -14,7 +14,6 @@ loudest) and level are the window's.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -25,11 +24,11 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from model.encoders.positions import sinusoids
+from model.mel import LogMel
 from model.precision import bfloat16_is_faster, products
 
-SAMPLE_RATE = 16_000
 FRAME_SAMPLES = 320  # one encoder frame: two mel hops of 10 ms
-_MEL_HOP, _N_FFT = 160, 400
 _MOST_GAIN = 10.0
 
 
@@ -65,38 +64,6 @@ class EncoderConfig:
     def reach(self) -> int:
         """Frames looked at on each side of the one that is named: the head's, and one to average over."""
         return 1 + 2 * sum(self.head_dilations)
-
-
-class LogMel(nn.Module):
-    """Whisper's log-mel spectrogram: [B, T] at 16 kHz to [B, n_mels, T / 160] (arXiv 2212.04356 section 2.2)."""
-
-    def __init__(self, n_mels: int) -> None:
-        super().__init__()
-        self.register_buffer("window", torch.hann_window(_N_FFT), persistent=False)
-        self.register_buffer("filters", mel_filters(n_mels, _N_FFT, SAMPLE_RATE), persistent=False)
-
-    def forward(self, pcm: Tensor) -> Tensor:
-        spectrum = torch.stft(pcm, _N_FFT, _MEL_HOP, window=self.window, return_complex=True)[..., :-1]
-        mel = torch.log10((self.filters @ spectrum.abs().square()).clamp_min(1e-10))
-        return (torch.maximum(mel, mel.amax(dim=(1, 2), keepdim=True) - 8.0) + 4.0) / 4.0
-
-
-def mel_filters(n_mels: int, n_fft: int, sample_rate: int, f_max: float | None = None) -> Tensor:
-    """Triangles of unit area on Slaney's mel scale (linear to 1 kHz, logarithmic above): [n_mels, n_fft / 2 + 1]."""
-    step = math.log(6.4) / 27
-
-    def to_hz(mel: Tensor) -> Tensor:
-        return torch.where(mel < 15, mel * 200 / 3, 1000 * torch.exp(step * (mel - 15)))
-
-    top = f_max or sample_rate / 2
-    top_mel = top * 3 / 200 if top < 1000 else 15 + math.log(top / 1000) / step
-    edges = to_hz(torch.linspace(0, top_mel, n_mels + 2, dtype=torch.float64))
-    bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
-    slopes = edges[:, None] - bins[None]
-    widths = edges.diff()
-    rising, falling = -slopes[:-2] / widths[:-1, None], slopes[2:] / widths[1:, None]
-    triangles = torch.minimum(rising, falling).clamp_min(0)
-    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
 
 
 class _Attention(nn.Module):
@@ -157,13 +124,6 @@ class WhisperTrunk(nn.Module):
                 if number in self.taps:
                     kept.append(self.norm(x) if number == len(self.layers) else F.layer_norm(x, x.shape[-1:]))
         return torch.cat(kept, dim=-1)
-
-
-def sinusoids(length: int, width: int) -> Tensor:
-    """Whisper's position encodings: [length, width]."""
-    scale = torch.exp(-math.log(10_000) / (width // 2 - 1) * torch.arange(width // 2))
-    angle = torch.arange(length)[:, None] * scale[None]
-    return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
 class UnitHead(nn.Module):

@@ -22,14 +22,13 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from model.encoders.whisper_ctc import SAMPLE_RATE, mel_filters
+from model.mel import MEL_HOP, N_FFT, SAMPLE_RATE, mel_filters
 from streaming.errors import BundleError
 from streaming.stages import Pcm
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-_N_FFT, _HOP = 400, 160
-_FRAME_SAMPLES = 2 * _HOP
-_MARGIN = _N_FFT // 2
+_FRAME_SAMPLES = 2 * MEL_HOP
+_MARGIN = N_FFT // 2
 _SEGMENT_SAMPLES = 30 * SAMPLE_RATE
 _IGNORED = (
     "embed_positions2.",
@@ -128,8 +127,8 @@ class WhisperVq(nn.Module):
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config.layers))
         self.codebook = nn.Embedding(config.n_units, config.width)
         with torch.device("cpu"):  # they are in no file, so they must be real even where the rest is not yet
-            self.register_buffer("window", torch.hann_window(_N_FFT), persistent=False)
-            self.register_buffer("filters", mel_filters(config.n_mels, _N_FFT, SAMPLE_RATE), persistent=False)
+            self.register_buffer("window", torch.hann_window(N_FFT), persistent=False)
+            self.register_buffer("filters", mel_filters(config.n_mels, N_FFT, SAMPLE_RATE), persistent=False)
 
     @classmethod
     def load(cls, directory: Path, device: str = "cpu") -> WhisperVq:
@@ -200,8 +199,8 @@ class WhisperVq(nn.Module):
         pcm = state.pcm[: state.before + (count if last else count + _MARGIN)]
         pcm = np.pad(pcm, (0, state.before + filled + (0 if last else _MARGIN) - pcm.size))
         pcm = np.pad(pcm, (_MARGIN - state.before, _MARGIN if last else 0), mode="reflect")
-        wave = torch.from_numpy(pcm[: filled - _HOP + _N_FFT]).to(self.window)
-        spectrum = torch.stft(wave, _N_FFT, _HOP, window=self.window, center=False, return_complex=True)
+        wave = torch.from_numpy(pcm[: filled - MEL_HOP + N_FFT]).to(self.window)
+        spectrum = torch.stft(wave, N_FFT, MEL_HOP, window=self.window, center=False, return_complex=True)
         mel = torch.log10((self.filters @ spectrum.abs().square()).clamp_min(1e-10))
         state.segment.loudest = max(state.segment.loudest, float(mel.max()))
         return (mel.clamp_min(state.segment.loudest - 8.0) + 4.0) / 4.0
@@ -253,7 +252,7 @@ def describe(directory: Path) -> VqConfig:
 
 
 def _names(stored: list[str], config: VqConfig) -> dict[str, str]:
-    """Ours to the file's: those of a whole Whisper have `model.encoders.whisper_ctc.` before them, and layers above the codes."""
+    """Ours to the file's: those of a whole Whisper have `model.encoder.` before them, and layers above the codes."""
     found = {name.removeprefix("model.").removeprefix("encoder."): name for name in stored if "decoder." not in name}
     above = tuple(f"layers.{number}." for number in range(config.layers, 64))
     return {

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model.encoders.whisper_ctc import mel_filters
+from model.mel import mel_filters
 
 HOP, N_FFT = 300, 1200
 _EDGE = (N_FFT - HOP) // 2  # a frame's window is centred on its hop

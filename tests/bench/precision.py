@@ -22,8 +22,9 @@ import numpy as np
 import soundfile
 import torch
 
-from model.encoders.whisper_ctc import SAMPLE_RATE, UnitEncoder
+from model.encoders.whisper_ctc import UnitEncoder
 from model.evaluation.scores import distance
+from model.mel import SAMPLE_RATE
 from model.training.lm import Recipe, Trainer
 from model.training.lm_data import Document, write_shard
 from tests.bench.questions import manifest

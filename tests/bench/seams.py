@@ -1,7 +1,7 @@
 """Is streamed speech the same as speech decoded at once, and can the cuts be heard?
 
     python -m tests.bench.seams --bundle model/bundles/cslm-mini
-    python -m model.cosyvoice.small /tmp/small && python -m tests.bench.seams --flow-hift /tmp/small
+    python -m model.vocoders.flow_hift.small /tmp/small && python -m tests.bench.seams --flow-hift /tmp/small
 
 The units of every recording, and of four recordings at a time, are spoken by the vocoder, once whole and in cuts of
 several sizes. Two measures of clicks at

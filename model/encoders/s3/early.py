@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from model.mel import SAMPLE_RATE
 from streaming.stability import CommittedPrefix, EarlyCounts, StabilityRule, Trust
 from streaming.stages import Pcm
 
 log = logging.getLogger(__name__)
 
-SAMPLE_RATE = 16_000
 LONGEST_S = 0.1
 """No look takes longer, as far as can be foreseen (the first of all can't): a speech that ends meanwhile waits for it."""
 

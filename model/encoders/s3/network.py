@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.encoders.whisper_ctc import sinusoids
+from model.encoders.positions import sinusoids
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from model.encoders.s3.early import SAMPLE_RATE, Budget, EarlySpeech, EarlyUnits
+from model.encoders.s3.early import Budget, EarlySpeech, EarlyUnits
 from model.encoders.s3.network import S3Network
 from model.encoders.s3.windows import joined, merged, windows
-from model.encoders.whisper_ctc import LogMel
+from model.mel import SAMPLE_RATE, LogMel
 from streaming.errors import EngineUnavailable
 from streaming.stability import EarlyCounts, Trust
 from streaming.stages import Pcm

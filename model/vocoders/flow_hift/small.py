@@ -1,6 +1,6 @@
 """Small random weights in exactly the released layout: for tests and for trying the path from end to end. They speak noise.
 
-python -m model.cosyvoice.small DIRECTORY
+python -m model.vocoders.flow_hift.small DIRECTORY
 """
 
 from __future__ import annotations

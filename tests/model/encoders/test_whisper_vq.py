@@ -126,7 +126,7 @@ def test_what_is_kept_of_a_speech_does_not_grow_beyond_30_s(encoder: WhisperVq) 
     assert state.segment.past is None and state.pcm.size <= 64_200
 
 
-@pytest.mark.parametrize("before", ["", "encoder.", "model.encoders.whisper_ctc."])
+@pytest.mark.parametrize("before", ["", "encoder.", "model.encoder."])
 def test_the_released_names_load(encoder: WhisperVq, tmp_path: Path, before: str) -> None:
     write_tokenizer(tmp_path, encoder, before=before)
     state = load_file(tmp_path / WEIGHTS) | {f"{before}layer_norm.weight": torch.ones(SMALL.width)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
@@ -13,9 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.encoders.s3.early import SAMPLE_RATE, Budget, EarlySpeech, EarlyUnits
+from model.encoders.s3 import early
+from model.encoders.s3.early import Budget, EarlySpeech, EarlyUnits
 from model.encoders.s3.stage import S3Stage
 from model.encoders.s3.windows import merged
+from model.mel import SAMPLE_RATE
 from streaming.errors import EngineUnavailable
 from streaming.stability import EarlyCounts, StabilityRule, Trust
 from streaming.stages import Pcm
@@ -158,6 +161,7 @@ async def test_never_two_looks_of_one_speech_and_finished_speeches_first(
         return encode(speeches)
 
     monkeypatch.setattr(stage, "_codes", slowly)
+    monkeypatch.setattr(early, "LONGEST_S", math.inf)  # however slow the machine, two looks can be afforded
     come: asyncio.Queue[Pcm | None] = asyncio.Queue()
 
     async def audio() -> AsyncGenerator[Pcm]:

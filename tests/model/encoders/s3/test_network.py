@@ -16,7 +16,7 @@ from torch import Tensor
 from model.encoders.s3.network import S3Config, S3Network
 from model.encoders.s3.weights import ONNX, SAFETENSORS, convert, load_network
 from model.encoders.s3.windows import joined, merged, windows
-from model.encoders.whisper_ctc import LogMel, mel_filters
+from model.mel import LogMel, mel_filters
 from streaming.errors import BundleError
 from tests.released.speech_tokenizer import SMALL, random_network, write_onnx
 
