@@ -12,23 +12,22 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from server import errors
-from server.http import openapi
-from server.http.dependencies import Gateway
+from server.http import error_responses, openapi
+from server.http.dependencies import AppState
 from server.routes import health, models
 from server.routes.audio import text_to_speech, transcriptions
 from server.routes.chat import route as chat
-from server.routes.chat.answers import SpokenAnswers
-from server.routes.realtime import calls, secrets, sockets
-from server.routes.realtime.calls import Calls
+from server.routes.realtime import calls, client_secrets, sockets
 from server.routes.speech import route as speech
 from server.settings import Settings
 from server.state import loading
 from server.state.admission import Admission
-from server.state.client_secrets import ClientSecrets
 from server.state.metrics import Metrics
+from server.state.secret_signing import SecretSigner
 from server.state.serving import OpenModel, Serving
+from server.state.spoken_answers import SpokenAnswers
 from server.version import package_version
+from server.webrtc.registry import CallRegistry
 
 
 def create_app(settings: Settings, open_model: OpenModel = loading.open_model) -> FastAPI:
@@ -37,16 +36,17 @@ def create_app(settings: Settings, open_model: OpenModel = loading.open_model) -
     metrics.build(version=package_version(), model=settings.bundle, backend=settings.backend)
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
     admission = Admission(settings.max_sessions, metrics.session)
-    gateway = Gateway(settings, metrics, admission, Serving(), ClientSecrets(key), SpokenAnswers(), Calls())
+    calling = CallRegistry(settings, admission, metrics)
+    state = AppState(settings, metrics, admission, Serving(), SecretSigner(key), SpokenAnswers(), calling)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        async with gateway.serving.opened(open_model, settings), gateway.calls.opened():
+        async with state.serving.opened(open_model, settings), state.calls.opened():
             yield
 
     app = FastAPI(title="cslm-serve", version=package_version(), lifespan=lifespan)
-    app.state.gateway = gateway
-    errors.install(app)
+    app.state.shared = state
+    error_responses.install(app, metrics.error)
     openapi.install(app)
     if settings.cors_origins:
         app.add_middleware(
@@ -56,7 +56,7 @@ def create_app(settings: Settings, open_model: OpenModel = loading.open_model) -
             allow_headers=["*"],
             expose_headers=["x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "retry-after", "location"],
         )
-    for module in (health, models, speech, transcriptions, text_to_speech, chat, sockets, secrets, calls):
+    for module in (health, models, speech, transcriptions, text_to_speech, chat, sockets, client_secrets, calls):
         app.include_router(module.router)
     web = web_directory()
     if web is not None:

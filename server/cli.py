@@ -228,7 +228,7 @@ async def run(settings: Settings) -> int:
     server, listener = uvicorn.Server(config), config.bind_socket()
     typer.echo(f"cslm: loading {settings.bundle} …")
     announcing = asyncio.create_task(
-        _announce(server, application.state.gateway.serving, _address(settings.host, listener)), name="announce"
+        _announce(server, application.state.shared.serving, _address(settings.host, listener)), name="announce"
     )
     try:
         await server.serve(sockets=[listener])

@@ -1,8 +1,8 @@
 """Every error a peer can see, with a stable code.
 
-One root. A subclass fixes what kind of failure it is (HTTP status, WebSocket close code, whether to retry); an instance
-names what was wrong and what is accepted. Anything else that escapes is an internal error, and its text never leaves
-the server.
+One root. A subclass fixes what kind of failure it is and whether to retry; an instance names what was wrong and what is
+accepted. Each transport maps kinds to its own terms, such as HTTP statuses. Anything else that escapes is an internal
+error, and its text never leaves the server.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ class SpeechServerError(Exception):
 
     type: ClassVar[str] = "server_error"
     code: str = "internal_error"
-    status: ClassVar[int] = 500
-    close_code: ClassVar[int] = 1011
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.param = param
+        self.message = _encodable(message)
+        self.param = None if param is None else _encodable(param)
         if code is not None:
             self.code = code
 
@@ -36,30 +34,24 @@ class InvalidRequest(SpeechServerError):
 
     type = "invalid_request_error"
     code = "invalid_value"
-    status = 400
-    close_code = 1007
 
 
 class NotFound(InvalidRequest):
     """A model, item or route that does not exist."""
 
     code = "not_found"
-    status = 404
 
 
 class UnsupportedMedia(InvalidRequest):
     """An audio or body format that the server cannot read or write."""
 
     code = "unsupported_format"
-    status = 415
 
 
 class TooLarge(InvalidRequest):
     """A body, message or recording over the documented limit."""
 
     code = "too_large"
-    status = 413
-    close_code = 1009
 
 
 class CapacityError(SpeechServerError):
@@ -67,8 +59,6 @@ class CapacityError(SpeechServerError):
 
     type = "rate_limit_error"
     code = "at_capacity"
-    status = 503
-    close_code = 1013
     retryable = True
 
 
@@ -76,7 +66,6 @@ class EngineUnavailable(SpeechServerError):
     """A stage died under the turn and is being restarted; the turn failed, the session did not."""
 
     code = "engine_unavailable"
-    status = 503
     retryable = True
 
 
@@ -90,5 +79,9 @@ class TurnTimeout(SpeechServerError):
     """The turn took longer than the server allows."""
 
     code = "turn_timeout"
-    status = 504
     retryable = True
+
+
+def _encodable(text: str) -> str:
+    """`text`, in which a peer's words may be quoted, without lone surrogates: JSON can hold them, UTF-8 cannot."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -4,60 +4,80 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from server.routes.chat.answers import SpokenAnswers
 from server.settings import Settings
 from server.state.admission import Admission
 from server.state.auth import authorise, keys_of
-from server.state.client_secrets import PREFIX, ClientSecrets
+from server.state.loading import ServedModel
 from server.state.metrics import Metrics
+from server.state.secret_signing import PREFIX, SecretSigner
 from server.state.serving import Serving
-
-if TYPE_CHECKING:
-    from server.routes.realtime.calls import Calls
+from server.state.spoken_answers import SpokenAnswers
+from server.webrtc.registry import CallRegistry
+from streaming.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
-    """One server's parts; lives in `app.state.gateway`."""
+class AppState:
+    """One server's parts; lives in `app.state.shared`."""
 
     settings: Settings
     metrics: Metrics
     admission: Admission
     serving: Serving
-    secrets: ClientSecrets
+    secrets: SecretSigner
     spoken: SpokenAnswers
-    calls: Calls
+    calls: CallRegistry
 
 
-def gateway_of(connection: HTTPConnection) -> Gateway:
-    """The gateway of a request or a socket, for anyone."""
-    gateway: Gateway = connection.app.state.gateway
-    return gateway
+SecretSession: TypeAlias = dict[str, Any]
+"""Settings that a client secret carries: what its session begins with."""
 
 
-def authorised(connection: HTTPConnection) -> Gateway:
-    """The gateway, for those who know the key. Raises Unauthorised."""
-    gateway = gateway_of(connection)
-    authorise(gateway.settings, connection.headers)
-    return gateway
+def app_state(connection: HTTPConnection) -> AppState:
+    """The server's parts, for anyone."""
+    state: AppState = connection.app.state.shared
+    return state
 
 
-def realtime_settings(connection: HTTPConnection) -> dict[str, Any] | None:
-    """Let in who knows the key or has a client secret; the settings of the secret, if it is one. Raises Unauthorised."""
-    gateway = gateway_of(connection)
+def authorised(connection: HTTPConnection) -> AppState:
+    """The server's parts, for those who know the key. Raises Unauthorised."""
+    state = app_state(connection)
+    authorise(state.settings, connection.headers)
+    return state
+
+
+def secret_session(connection: HTTPConnection) -> SecretSession | None:
+    """Let in who has a client secret, and return its settings, or who knows the key. Raises Unauthorised."""
+    state = app_state(connection)
     for key in keys_of(connection.headers):
         if key.startswith(PREFIX):
-            return gateway.secrets.read(key)
-    authorise(gateway.settings, connection.headers)
+            return state.secrets.read(key)
+    authorise(state.settings, connection.headers)
     return None
 
 
-async def admitted(gateway: Annotated[Gateway, Depends(authorised)]) -> AsyncGenerator[Gateway]:
-    """The gateway, with an admission slot until the answer is sent. Raises CapacityError."""
-    async with gateway.admission.slot("rest"):
-        yield gateway
+async def admitted(state: Annotated[AppState, Depends(authorised)]) -> AsyncGenerator[AppState]:
+    """The server's parts, with an admission slot until the answer is sent. Raises CapacityError."""
+    async with state.admission.slot("rest"):
+        yield state
+
+
+AppStateDep = Annotated[AppState, Depends(app_state)]
+AuthorisedDep = Annotated[AppState, Depends(authorised)]
+AdmittedDep = Annotated[AppState, Depends(admitted)]
+SecretSessionDep = Annotated[SecretSession | None, Depends(secret_session)]
+
+
+def resolve_model(state: AppState, name: str | None) -> ServedModel:
+    """The warm model, if `name` is its name, or empty, or None. Raises NotFound (`model_not_found`) or EngineUnavailable."""
+    model = state.serving.model()
+    if name and name != model.name:
+        raise NotFound(
+            f"there is no model {name[:60]!r}; accepted: {model.name}", code="model_not_found", param="model"
+        )
+    return model

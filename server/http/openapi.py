@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel
+
+from server.http.sse import server_sent_event
 
 AUDIO: dict[str, Any] = {"type": "string", "format": "binary"}
 ERROR = {
@@ -99,7 +100,7 @@ def inlined(shape: type[BaseModel]) -> dict[str, Any]:
 
 def events(*examples: Mapping[str, Any] | str) -> str:
     """Server-sent events, as an example of a stream."""
-    return "".join(f"data: {each if isinstance(each, str) else json.dumps(each)}\n\n" for each in examples)
+    return b"".join(server_sent_event(each) for each in examples).decode()
 
 
 def _answer(kind: str, example: Any) -> dict[str, Any]:

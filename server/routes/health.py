@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from server.http import openapi
-from server.http.dependencies import Gateway, gateway_of
+from server.http.dependencies import AppStateDep
 from server.state.metrics import CONTENT_TYPE
 from server.version import package_version
 
 router = APIRouter()
-
-Here = Annotated[Gateway, Depends(gateway_of)]
-
 
 _ALIVE = openapi.route(answers={"application/json": {"status": "alive"}})
 _READY = openapi.route(answers={"application/json": {"status": "ready", "model": "cslm-mini", "backend": "vllm"}})
@@ -28,20 +23,20 @@ async def healthz() -> JSONResponse:
 
 
 @router.get("/readyz", summary="Is the model warm and every stage running?", openapi_extra=_READY)
-async def readyz(gateway: Here) -> JSONResponse:
-    fault = gateway.serving.fault()
+async def readyz(state: AppStateDep) -> JSONResponse:
+    fault = state.serving.fault()
     if fault is not None:
         return JSONResponse({"status": "not_ready", "reason": fault}, status_code=503, headers={"Retry-After": "1"})
-    model = gateway.serving.model()
+    model = state.serving.model()
     return JSONResponse({"status": "ready", "model": model.name, "backend": model.backend})
 
 
 @router.get("/metrics", summary="Prometheus metrics", openapi_extra=_METRICS, response_class=Response)
-async def metrics(gateway: Here) -> Response:
-    ready = gateway.serving.fault() is None
-    gateway.metrics.ready(ready)
+async def metrics(state: AppStateDep) -> Response:
+    ready = state.serving.fault() is None
+    state.metrics.ready(ready)
     if ready:
-        model = gateway.serving.model()
-        gateway.metrics.build(version=package_version(), model=model.name, backend=model.backend)
-        gateway.metrics.early(model.early)
-    return Response(gateway.metrics.exposition(), media_type=CONTENT_TYPE)
+        model = state.serving.model()
+        state.metrics.build(version=package_version(), model=model.name, backend=model.backend)
+        state.metrics.early(model.early)
+    return Response(state.metrics.exposition(), media_type=CONTENT_TYPE)

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from server.http import openapi
-from server.http.dependencies import Gateway, authorised
+from server.http.dependencies import AuthorisedDep, resolve_model
 from server.state.loading import ServedModel
 from streaming.errors import NotFound
 
 router = APIRouter(prefix="/v1")
-
-Known = Annotated[Gateway, Depends(authorised)]
-
-
-def the_model(gateway: Gateway, name: str | None) -> ServedModel:
-    """The warm model, if `name` is its name or None. Raises NotFound (`model_not_found`) or EngineUnavailable."""
-    model = gateway.serving.model()
-    if name is not None and name != model.name:
-        raise NotFound(
-            f"there is no model {name[:60]!r}; this server has {model.name!r}", code="model_not_found", param="model"
-        )
-    return model
 
 
 def _public(model: ServedModel) -> dict[str, Any]:
@@ -54,10 +42,12 @@ _ONE = openapi.route(answers={"application/json": _MODEL})
 
 
 @router.get("/models", summary="Models that this server has", openapi_extra=_LIST)
-async def models(gateway: Known) -> dict[str, Any]:
-    return {"object": "list", "data": [_public(gateway.serving.model())]}
+async def models(state: AuthorisedDep) -> dict[str, Any]:
+    return {"object": "list", "data": [_public(state.serving.model())]}
 
 
 @router.get("/models/{name:path}", summary="One model", openapi_extra=_ONE)
-async def model(name: str, gateway: Known) -> dict[str, Any]:
-    return _public(the_model(gateway, name))
+async def model(name: str, state: AuthorisedDep) -> dict[str, Any]:
+    if not name:
+        raise NotFound("a model without a name; GET /v1/models lists them", code="model_not_found", param="model")
+    return _public(resolve_model(state, name))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.http.dependencies import Gateway
+from server.settings import Settings
 from server.state.loading import ServedModel
-from server.state.metrics import Transport
+from server.state.metrics import Metrics, Transport
 from streaming.realtime.config import AnyConfig
 from streaming.realtime.limits import Observer, Outcome, SessionLimits, SessionModel
 from streaming.realtime.outbox import Event
@@ -20,32 +20,31 @@ def session_model(model: ServedModel) -> SessionModel:
     return SessionModel(model.name, model.voices, model.stages, model.languages, model.reply_languages)
 
 
-def session_limits(gateway: Gateway, model: ServedModel) -> SessionLimits:
+def session_limits(settings: Settings, model: ServedModel) -> SessionLimits:
     """What a session may use, by the settings and the model."""
-    settings = gateway.settings
     return SessionLimits(
         max_question_s=model.max_question_s, max_session_s=settings.max_session_s, max_turn_s=settings.max_turn_s
     )
 
 
-def session_observer(gateway: Gateway, transport: Transport = "realtime") -> Observer:
+def session_observer(metrics: Metrics, transport: Transport = "realtime") -> Observer:
     """Where a session reports to: the metrics."""
 
     def turn(report: TurnReport, outcome: Outcome) -> None:
-        gateway.metrics.observe_turn(report, transport, outcome)
+        metrics.observe_turn(report, transport, outcome)
 
-    return Observer(turn=turn, error=lambda error: gateway.metrics.error(error.code))
+    return Observer(turn=turn, error=lambda error: metrics.error(error.code))
 
 
-def described_session(gateway: Gateway, model: ServedModel, config: AnyConfig) -> dict[str, Any]:
+def described_session(settings: Settings, model: ServedModel, config: AnyConfig) -> dict[str, Any]:
     """What a session that begins with `config` would say of itself. Raises InvalidRequest where it cannot be."""
-    limits = session_limits(gateway, model)
+    limits = session_limits(settings, model)
     return RealtimeSession(session_model(model), _nowhere, limits=limits, observer=Observer(), config=config).public()
 
 
-def described_translation(gateway: Gateway, model: ServedModel, config: TranslationConfig) -> dict[str, Any]:
+def described_translation(settings: Settings, model: ServedModel, config: TranslationConfig) -> dict[str, Any]:
     """The same of a translation session."""
-    limits = session_limits(gateway, model)
+    limits = session_limits(settings, model)
     return TranslationSession(
         session_model(model), _nowhere, limits=limits, observer=Observer(), config=config
     ).public()

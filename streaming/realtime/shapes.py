@@ -7,6 +7,7 @@ field stands for "as it is"; where null itself means something (no turn detectio
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, get_args
 
@@ -75,9 +76,14 @@ _CODES = {
 
 def described(error: ValidationError, data: object, event_id: str | None = None) -> ClientEventError:
     """The first validation failure of `data` as a protocol error: its field, what was wrong, what is accepted."""
-    first = error.errors(include_url=False)[0]
-    param = _path((*first["loc"], *_discriminator(first)), data)
+    return first_fault(error.errors(include_url=False)[0], data, event_id)
+
+
+def first_fault(first: Mapping[str, Any], data: object, event_id: str | None = None) -> ClientEventError:
+    """One of pydantic's findings in `data` as an error. HTTP and realtime events share it: one code for one fault."""
     code = _CODES.get(first["type"], "invalid_value")
+    is_absent = code == "missing_required_parameter"
+    param = _path((*first["loc"], *_discriminator(first)), data, is_absent=is_absent)
     if code == "unsupported_parameter":
         message = f"{param} is not supported; only null is accepted"
     elif code == "unknown_parameter":
@@ -93,11 +99,14 @@ def _discriminator(error: Any) -> tuple[str, ...]:
     return (name,) if error["type"].startswith("union_tag") and name.isidentifier() else ()
 
 
-def _path(loc: tuple[int | str, ...], data: object) -> str:
-    """Where in `data` it is: pydantic's location without the names of union members, which are no fields."""
+def _path(loc: tuple[int | str, ...], data: object, *, is_absent: bool) -> str:
+    """Where in `data` it is: pydantic's location without the names of union members, which are no fields.
+
+    `is_absent`: the last part names a field that `data` does not have.
+    """
     path: list[str] = []
     for at, part in enumerate(loc):
-        if isinstance(data, dict) and (part in data or at == len(loc) - 1):
+        if isinstance(data, dict) and (part in data or (is_absent and at == len(loc) - 1)):
             path.append(str(part))
             data = data.get(part)
         elif isinstance(data, list) and isinstance(part, int):

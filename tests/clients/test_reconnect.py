@@ -24,7 +24,7 @@ from tests.clients.conftest import SILENT_FRAME, SPEECH_FRAME
 from tests.clients.fake_server import Script, fake_server
 from tests.clients.test_live import Card, Display
 from tests.fakes import TEXT, TRANSCRIPT
-from tests.server.conftest import listening
+from tests.server.front import listening
 
 MANUAL = SessionOptions(turn_detection=None, reply_language="zh")
 SOON = Backoff(first_s=0.01, longest_s=0.05, patience_s=5.0)

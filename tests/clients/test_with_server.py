@@ -17,8 +17,9 @@ from clients.recordings import Recording, read_recording
 from clients.talk import Screen, Talk, ask_all
 from clients.turns import TurnRecord
 from tests.clients.conftest import SILENT_FRAME, VirtualClock
-from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeLM, fake_model
-from tests.server.conftest import listening
+from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeLM
+from tests.server.front import listening
+from tests.server.models import fake_model
 
 DATA = Path(__file__).parents[1] / "data"
 ANSWER_S = len(UNITS) * 0.040

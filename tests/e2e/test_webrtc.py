@@ -12,7 +12,7 @@ import soundfile
 import soxr
 from openai import AsyncOpenAI
 
-from tests.server.rtc_peer import Caller, calling
+from tests.server.webrtc.rtc_peer import Caller, calling
 
 pytestmark = pytest.mark.e2e
 

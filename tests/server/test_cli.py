@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from server.cli import app, run
 from server.settings import Settings
 from streaming.errors import BundleError
-from tests.fakes import fake_model, opener
-from tests.server.conftest import eventually, make_settings
+from tests.server.front import eventually, make_settings
+from tests.server.models import fake_model, opener
 
 runner = CliRunner()
 

@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import time
 from base64 import b64encode
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
-from starlette.types import Send
 
-from server.errors import refuse_unsupported, validated
 from server.http import openapi
-from server.http.dependencies import Gateway, admitted
-from server.http.turns import AnswerResponse, Ask, one_turn
+from server.http.answers import EVENT_STREAM, AudioSink, answer_one_turn, audio_headers
+from server.http.dependencies import AdmittedDep, resolve_model
+from server.http.sse import server_sent_event
+from server.http.turns import TurnRequest, TurnRunner
 from server.http.uploads import read_json
-from server.media.decode import AudioWriter, OutputFormat, open_writer
-from server.routes.models import the_model
-from server.routes.speech.answers import Answer, AudioAnswer, Outgoing, encoded
+from server.http.usage import Usage
+from server.http.validation import refuse_unsupported, validated
+from server.http.voices import Voice, voice_id
+from server.media.encode import OPENAI_PCM_HZ, AudioWriter, OutputFormat, encode_piece, encode_rest, open_writer
 from server.state.sessions import session_model
 from streaming.errors import SpeechServerError
 from streaming.turn import AudioDelta, TurnEvent, TurnOptions, TurnReport
 
 router = APIRouter(prefix="/v1/audio")
 
-PCM_HZ = 24_000
-"""Rate of `pcm` and `pcm16` in OpenAI's API, whatever the model's own."""
 
-
-class Voice(BaseModel):
-    """A voice by its id."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str
-
-
-def voice_id(voice: str | Voice | None) -> str | None:
-    """The id of a voice that was given by it, or as an object that has it."""
-    return voice.id if isinstance(voice, Voice) else voice
-
-
-class ReadingOptions(BaseModel):
+class TextToSpeechOptions(BaseModel):
     """Every parameter of POST /v1/audio/speech."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,7 +43,7 @@ class ReadingOptions(BaseModel):
 
 
 _OPENAPI = openapi.route(
-    json_body=ReadingOptions,
+    json_body=TextToSpeechOptions,
     examples={
         "A text": {"model": "cslm-mini", "input": "Hello, how are you today?", "voice": "default"},
         "Raw samples as they come": {"input": "Two plus three is five.", "response_format": "pcm"},
@@ -79,67 +63,47 @@ _OPENAPI = openapi.route(
 
 
 @router.post("/speech", summary="Read a text aloud", openapi_extra=_OPENAPI, response_class=Response)
-async def read_aloud(request: Request, gateway: Annotated[Gateway, Depends(admitted)]) -> Response:
+async def text_to_speech(request: Request, state: AdmittedDep) -> Response:
     fields = refuse_unsupported(
-        await read_json(request, gateway.settings),
+        await read_json(request, state.settings),
         {"instructions": ("",), "speed": (1,)},
         "this model has one manner and one pace",
     )
-    options = validated(ReadingOptions, fields)
+    options = validated(TextToSpeechOptions, fields)
     received_s = time.monotonic()
-    model = the_model(gateway, options.model)
+    model = resolve_model(state, options.model)
     voice = session_model(model).voice(voice_id(options.voice), "voice")
     turn_options = TurnOptions(task="read", voice=voice, temperature=options.temperature)
     model.stages.prompts.text_prompt("", turn_options, ())  # refuses what was not learned
-    writer = open_writer(options.response_format, model.stages.decoder.sample_rate, pcm_hz=PCM_HZ)
-
-    def opened(send: Send, turn_id: str) -> tuple[Outgoing, Answer]:
-        sse = options.stream_format == "sse"
-        headers = {
-            "x-turn-id": turn_id,
-            "x-model": model.name,
-            "x-audio-format": options.response_format,
-            "x-audio-sample-rate": str(writer.sample_rate),
-        }
-        out = Outgoing(
-            send,
-            media_type="text/event-stream; charset=utf-8" if sse else writer.media_type,
-            headers=headers,
-            timeout_s=gateway.settings.write_timeout_s,
-        )
-        return out, ReadingEvents(out, writer) if sse else AudioAnswer(out, writer)
-
-    work = one_turn(Ask(turn_options, text=options.input))
-    return AnswerResponse(gateway, model, received_s=received_s, open_answer=opened, work=work)
+    writer = open_writer(options.response_format, model.stages.decoder.sample_rate, pcm_hz=OPENAI_PCM_HZ)
+    sink = TextToSpeechEvents(writer) if options.stream_format == "sse" else AudioSink(writer)
+    return answer_one_turn(
+        TurnRunner(state, model, received_s),
+        TurnRequest(turn_options, text=options.input),
+        sink,
+        audio_headers(options.response_format, writer),
+    )
 
 
-class ReadingEvents:
+class TextToSpeechEvents:
     """`speech.audio.delta`, all of them together one file of the format asked for, and `speech.audio.done`."""
 
-    def __init__(self, out: Outgoing, writer: AudioWriter) -> None:
-        self._out = out
+    media_type = EVENT_STREAM
+
+    def __init__(self, writer: AudioWriter) -> None:
         self._writer = writer
 
-    async def write(self, event: TurnEvent) -> None:
-        if isinstance(event, AudioDelta):
-            await self._audio(await encoded(self._writer, event.pcm))
+    async def write(self, event: TurnEvent) -> bytes:
+        return self._audio(await encode_piece(self._writer, event.pcm)) if isinstance(event, AudioDelta) else b""
 
-    async def finish(self, report: TurnReport) -> None:
-        await self._audio(self._writer.finish())
-        usage = {
-            "input_tokens": report.input_tokens,
-            "output_tokens": report.output_tokens,
-            "total_tokens": report.input_tokens + report.output_tokens,
-        }
-        await self._out.send(_event({"type": "speech.audio.done", "usage": usage}), last=True)
+    async def finish(self, report: TurnReport) -> bytes:
+        done: dict[str, Any] = {"type": "speech.audio.done", "usage": Usage.of(report).speech()}
+        return self._audio(await encode_rest(self._writer)) + server_sent_event(done)
 
-    async def fail(self, error: SpeechServerError) -> None:
-        await self._out.send(_event({"type": "error", "error": error.body()}), last=True)
+    def fail(self, error: SpeechServerError) -> bytes:
+        return server_sent_event({"type": "error", "error": error.body()})
 
-    async def _audio(self, data: bytes) -> None:
-        if data:
-            await self._out.send(_event({"type": "speech.audio.delta", "audio": b64encode(data).decode()}))
-
-
-def _event(data: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(data)}\n\n".encode()
+    def _audio(self, data: bytes) -> bytes:
+        if not data:
+            return b""
+        return server_sent_event({"type": "speech.audio.delta", "audio": b64encode(data).decode()})

@@ -7,10 +7,12 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
+from server.http.answers import EVENT_STREAM, Sink
+from server.http.sse import server_sent_event
+from server.http.usage import Usage
 from server.media.utterances import Utterance
-from server.routes.speech.answers import Outgoing
 from streaming.errors import SpeechServerError
 from streaming.interleave import TranscriptDelta
 from streaming.turn import TurnEvent, TurnReport
@@ -55,30 +57,45 @@ def joined(texts: Sequence[str]) -> str:
     return whole
 
 
+class TranscriptSink(Sink, Protocol):
+    """Writes the turns of a recording, one an utterance, as the bytes of one answer."""
+
+    async def write(self, event: TurnEvent) -> bytes:
+        """Bytes that `event` adds; may be none."""
+        ...
+
+    def begin_utterance(self) -> None:
+        """What follows is of another utterance."""
+        ...
+
+    def finish(self, segments: Sequence[Segment], reports: Sequence[TurnReport]) -> bytes:
+        """The last bytes, once all turns are complete."""
+        ...
+
+
 class TranscriptDocument:
     """The whole transcript at the end."""
 
-    def __init__(
-        self, out: Outgoing, kind: TranscriptFormat, *, task: str, duration_s: float, temperature: float
-    ) -> None:
-        self._out = out
+    def __init__(self, kind: TranscriptFormat, *, task: str, duration_s: float, temperature: float) -> None:
+        self.media_type = MEDIA_TYPES[kind]
         self._kind = kind
         self._task = task
         self._duration_s = duration_s
         self._temperature = temperature
 
-    async def write(self, event: TurnEvent) -> None:
+    async def write(self, event: TurnEvent) -> bytes:
         """Nothing leaves before the end."""
+        return b""
 
-    async def segment(self, segment: Segment) -> None:
-        """Nor behind an utterance."""
+    def begin_utterance(self) -> None:
+        """The segments say where one ends."""
 
-    async def end(self, segments: Sequence[Segment], reports: Sequence[TurnReport]) -> None:
-        """Send it."""
-        await self._out.send(self._document(segments, reports).encode(), last=True)
+    def finish(self, segments: Sequence[Segment], reports: Sequence[TurnReport]) -> bytes:
+        return self._document(segments, reports).encode()
 
-    async def fail(self, error: SpeechServerError) -> None:
-        """Unreachable but for a client that stalls: nothing more can be said."""
+    def fail(self, error: SpeechServerError) -> bytes:
+        """The document is sent whole or not at all."""
+        return b""
 
     def _document(self, segments: Sequence[Segment], reports: Sequence[TurnReport]) -> str:
         text = joined([segment.text for segment in segments])
@@ -92,7 +109,7 @@ class TranscriptDocument:
             case "vtt":
                 return "WEBVTT\n\n" + "".join(f"{_span(segment, '.')}\n{segment.text}\n\n" for segment in segments)
             case "json":
-                return _json({"text": text, "usage": token_usage(reports)})
+                return _json({"text": text, "usage": Usage.of(*reports).transcription()})
             case "verbose_json":
                 return _json(self._verbose(text, segments))
 
@@ -126,45 +143,29 @@ class TranscriptDocument:
 class TranscriptEvents:
     """Server-sent events of OpenAI's types: `transcript.text.delta`, and at the end `transcript.text.done`."""
 
-    def __init__(self, out: Outgoing) -> None:
-        self._out = out
+    media_type = EVENT_STREAM
+
+    def __init__(self) -> None:
         self._text = ""
-        self._begun = False
+        self._is_new_utterance = True
 
-    async def write(self, event: TurnEvent) -> None:
-        if isinstance(event, TranscriptDelta):
-            delta = event.text if self._begun else gap(self._text, event.text) + event.text
-            self._begun = True
-            self._text += delta
-            await self._out.send(_event({"type": "transcript.text.delta", "delta": delta}))
+    async def write(self, event: TurnEvent) -> bytes:
+        if not isinstance(event, TranscriptDelta):
+            return b""
+        delta = gap(self._text, event.text) + event.text if self._is_new_utterance else event.text
+        self._is_new_utterance = False
+        self._text += delta
+        return server_sent_event({"type": "transcript.text.delta", "delta": delta})
 
-    async def segment(self, segment: Segment) -> None:
-        """The next delta begins a new utterance."""
-        self._begun = False
+    def begin_utterance(self) -> None:
+        self._is_new_utterance = True
 
-    async def end(self, segments: Sequence[Segment], reports: Sequence[TurnReport]) -> None:
-        done = {"type": "transcript.text.done", "text": self._text, "usage": token_usage(reports)}
-        await self._out.send(_event(done), last=True)
+    def finish(self, segments: Sequence[Segment], reports: Sequence[TurnReport]) -> bytes:
+        usage = Usage.of(*reports).transcription()
+        return server_sent_event({"type": "transcript.text.done", "text": self._text, "usage": usage})
 
-    async def fail(self, error: SpeechServerError) -> None:
-        await self._out.send(_event({"type": "error", "error": error.body()}), last=True)
-
-
-def token_usage(reports: Sequence[TurnReport]) -> dict[str, Any]:
-    """Tokens of all turns; speech units count as audio tokens."""
-    heard = sum(report.input_units for report in reports)
-    read, written = sum(report.input_tokens for report in reports), sum(report.output_tokens for report in reports)
-    return {
-        "type": "tokens",
-        "input_tokens": read,
-        "output_tokens": written,
-        "total_tokens": read + written,
-        "input_token_details": {"audio_tokens": heard, "text_tokens": read - heard},
-    }
-
-
-def _event(data: dict[str, Any]) -> bytes:
-    return f"data: {_json(data)}\n\n".encode()
+    def fail(self, error: SpeechServerError) -> bytes:
+        return server_sent_event({"type": "error", "error": error.body()})
 
 
 def _json(document: dict[str, Any]) -> str:

@@ -8,34 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.responses import Response
-from starlette.types import Send
 
-from server.errors import refuse_unsupported, validated
 from server.http import openapi
-from server.http.dependencies import Gateway, admitted
-from server.http.turns import AnswerResponse, Ask, Turns
+from server.http.answers import AnswerResponse
+from server.http.dependencies import AdmittedDep, AppState, resolve_model
+from server.http.response_stream import ResponseStream
+from server.http.turns import TurnRequest, TurnRunner
 from server.http.uploads import Upload, read_body
+from server.http.validation import refuse_unsupported, validated
 from server.media.decode import Declared, InputFormat, decode, identify
 from server.media.utterances import Utterance, utterances
 from server.routes.audio.transcription_formats import (
-    MEDIA_TYPES,
     Segment,
     TranscriptDocument,
     TranscriptEvents,
     TranscriptFormat,
+    TranscriptSink,
     language_of,
 )
-from server.routes.models import the_model
-from server.routes.speech.answers import Outgoing
 from server.state.loading import ServedModel
+from streaming.audio import MODEL_RATE_HZ
 from streaming.endpointing import EndpointerConfig
 from streaming.errors import InvalidRequest
-from streaming.turn import TurnOptions, TurnReport
+from streaming.turn import TurnEvent, TurnOptions, TurnReport
 
 router = APIRouter(prefix="/v1/audio")
 
@@ -163,8 +163,6 @@ _TRANSLATIONS = openapi.route(
     answers=_ANSWERS,
 )
 
-Admitted = Annotated[Gateway, Depends(admitted)]
-
 
 @router.post(
     "/transcriptions",
@@ -172,12 +170,12 @@ Admitted = Annotated[Gateway, Depends(admitted)]
     openapi_extra=_TRANSCRIPTIONS,
     response_class=Response,
 )
-async def transcriptions(request: Request, gateway: Admitted) -> Response:
-    upload = await read_body(request, gateway.settings)
+async def transcriptions(request: Request, state: AdmittedDep) -> Response:
+    upload = await read_body(request, state.settings)
     options = validated(TranscriptionOptions, refuse_unsupported(upload.fields, _NEUTRAL, _WHY))
-    model = the_model(gateway, options.model)
+    model = resolve_model(state, options.model)
     _check(options, model)
-    return await _written(gateway, model, upload, options, "transcribe", stream=options.stream)
+    return await _written(state, model, upload, options, "transcribe", stream=options.stream)
 
 
 @router.post(
@@ -186,14 +184,14 @@ async def transcriptions(request: Request, gateway: Admitted) -> Response:
     openapi_extra=_TRANSLATIONS,
     response_class=Response,
 )
-async def translations(request: Request, gateway: Admitted) -> Response:
-    upload = await read_body(request, gateway.settings)
+async def translations(request: Request, state: AdmittedDep) -> Response:
+    upload = await read_body(request, state.settings)
     options = validated(TranslationOptions, refuse_unsupported(upload.fields, _NEUTRAL, _WHY))
-    model = the_model(gateway, options.model)
+    model = resolve_model(state, options.model)
     model.stages.prompts.speech_prompt(
         _turn_options(options, "translate"), ()
     )  # refuses before a long recording is read
-    return await _written(gateway, model, upload, options, "translate", stream=False)
+    return await _written(state, model, upload, options, "translate", stream=False)
 
 
 def _check(options: TranscriptionOptions, model: ServedModel) -> None:
@@ -211,35 +209,34 @@ def _check(options: TranscriptionOptions, model: ServedModel) -> None:
 
 
 async def _written(
-    gateway: Gateway, model: ServedModel, upload: Upload, options: TranslationOptions, kind: Kind, *, stream: bool
+    state: AppState, model: ServedModel, upload: Upload, options: TranslationOptions, kind: Kind, *, stream: bool
 ) -> Response:
     if upload.audio is None:
-        raise InvalidRequest("send a recording as `file`", code="missing_parameter", param="file")
+        raise InvalidRequest("send a recording as `file`", code="missing_required_parameter", param="file")
     received_s = time.monotonic()
     what = Declared(upload.media_type, options.input_format, options.sample_rate, options.channels)
-    heard, duration_s = await asyncio.to_thread(_utterances, upload.audio, what, options, gateway, model)
-
-    def opened(send: Send, turn_id: str) -> tuple[Outgoing, TranscriptDocument | TranscriptEvents]:
-        media_type = "text/event-stream; charset=utf-8" if stream else MEDIA_TYPES[options.response_format]
-        headers = {"x-turn-id": turn_id, "x-model": model.name}
-        out = Outgoing(send, media_type=media_type, headers=headers, timeout_s=gateway.settings.write_timeout_s)
-        if stream:
-            return out, TranscriptEvents(out)
-        document = TranscriptDocument(
-            out, options.response_format, task=kind, duration_s=duration_s, temperature=options.temperature
+    heard, duration_s = await asyncio.to_thread(_utterances, upload.audio, what, options, state, model)
+    runner = TurnRunner(state, model, received_s)
+    sink: TranscriptSink = (
+        TranscriptEvents()
+        if stream
+        else TranscriptDocument(
+            options.response_format, task=kind, duration_s=duration_s, temperature=options.temperature
         )
-        return out, document
+    )
 
-    async def work(turns: Turns, answer: TranscriptDocument | TranscriptEvents) -> None:
+    async def work(stream: ResponseStream) -> None:
+        async def emit(event: TurnEvent) -> None:
+            await stream.send(await sink.write(event))
+
         segments, reports = list[Segment](), list[TurnReport]()
         for utterance in heard:
-            report = await turns.run(Ask(_turn_options(options, kind), utterance.pcm), answer.write)
-            reports.append(report)
-            segments.append(Segment(utterance, _text(report, kind)))
-            await answer.segment(segments[-1])
-        await answer.end(segments, reports)
+            sink.begin_utterance()
+            reports.append(await runner.run(TurnRequest(_turn_options(options, kind), utterance.pcm), emit))
+            segments.append(Segment(utterance, _text(reports[-1], kind)))
+        await stream.send(sink.finish(segments, reports), last=True)
 
-    return AnswerResponse(gateway, model, received_s=received_s, open_answer=opened, work=work)
+    return AnswerResponse(runner, sink, work)
 
 
 def _turn_options(options: TranslationOptions, kind: Kind) -> TurnOptions:
@@ -253,10 +250,10 @@ def _text(report: TurnReport, kind: Kind) -> str:
 
 
 def _utterances(
-    data: bytes, what: Declared, options: TranslationOptions, gateway: Gateway, model: ServedModel
+    data: bytes, what: Declared, options: TranslationOptions, state: AppState, model: ServedModel
 ) -> tuple[list[Utterance], float]:
     """What is said in the recording, and how long it is. Raises InvalidRequest."""
-    pcm = decode(data, identify(data, what), max_s=gateway.settings.max_recording_s)
+    pcm = decode(data, identify(data, what), max_s=state.settings.max_recording_s)
     vad = options.chunking_strategy
     config = EndpointerConfig(
         threshold=vad.threshold,
@@ -264,4 +261,4 @@ def _utterances(
         silence_duration_ms=vad.silence_duration_ms,
         max_turn_ms=round(model.max_question_s * 1000),
     )
-    return utterances(pcm, model.stages.voice_activity(), config), pcm.size / 16_000
+    return utterances(pcm, model.stages.voice_activity(), config), pcm.size / MODEL_RATE_HZ

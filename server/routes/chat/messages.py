@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
 
-from server.errors import refuse_unsupported
-from server.media.decode import OutputFormat
-from server.routes.audio.text_to_speech import Voice
+from server.http.validation import refuse_unsupported
+from server.http.voices import Voice
+from server.media.encode import OutputFormat
 from streaming.errors import InvalidRequest
 from streaming.turn import ReplyLanguage
 
@@ -88,7 +88,7 @@ class AudioPart(BaseModel):
     input_audio: Recording
 
 
-class SystemMessage(BaseModel):
+class SystemMessageParam(BaseModel):
     """Instructions."""
 
     model_config = _LENIENT
@@ -97,7 +97,7 @@ class SystemMessage(BaseModel):
     content: str | list[TextPart]
 
 
-class UserMessage(BaseModel):
+class UserMessageParam(BaseModel):
     """A question, typed, spoken, or spoken with text beside it."""
 
     model_config = _LENIENT
@@ -115,7 +115,7 @@ class SpokenAnswer(BaseModel):
     transcript: str | None = None
 
 
-class AssistantMessage(BaseModel):
+class AssistantMessageParam(BaseModel):
     """An earlier answer."""
 
     model_config = _LENIENT
@@ -135,7 +135,7 @@ class AudioOptions(BaseModel):
 
     @property
     def output_format(self) -> OutputFormat:
-        """As `server.media.decode` calls it."""
+        """As `server.media.encode` calls it."""
         return "pcm" if self.format == "pcm16" else self.format
 
 
@@ -148,7 +148,7 @@ class StreamOptions(BaseModel):
     include_obfuscation: bool = Field(False, description="accepted; nothing is obfuscated")
 
 
-Message = Annotated[SystemMessage | UserMessage | AssistantMessage, Discriminator("role")]
+Message = Annotated[SystemMessageParam | UserMessageParam | AssistantMessageParam, Discriminator("role")]
 
 
 class ChatRequest(BaseModel):
@@ -176,7 +176,7 @@ def without_neutral(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class UserMessage:
     """A user's message: `text` typed, `audio` an encoded recording, or both; `param` names it in errors."""
 
     text: str
@@ -189,40 +189,41 @@ class Dialogue:
     """Messages understood. `earlier`: what was asked before, with the answer to it, oldest first."""
 
     instructions: str
-    earlier: Sequence[tuple[Said, str]]
-    question: Said
+    earlier: Sequence[tuple[UserMessage, str]]
+    question: UserMessage
 
 
-def dialogue(messages: Sequence[Message], spoken: Mapping[str, str]) -> Dialogue:
-    """The messages as turns. `spoken`: text of earlier spoken answers by id.
+def dialogue(messages: Sequence[Message], spoken: Mapping[str, str], *, most_turns: int) -> Dialogue:
+    """The messages as turns. `spoken`: text of earlier spoken answers by id. `most_turns`: how many earlier turns to keep.
 
     A question that was never answered is left out, as in a realtime session. Raises InvalidRequest: `invalid_value` where the
     last message is not the user's, `invalid_audio`, `audio_not_found`.
     """
-    if not isinstance(messages[-1], UserMessage):
+    if not isinstance(messages[-1], UserMessageParam):
         raise InvalidRequest("the last message must be the user's: it is what is answered", param="messages")
-    instructions, earlier = list[str](), list[tuple[Said, str]]()
-    asked: Said | None = None
+    instructions, earlier = list[str](), list[tuple[UserMessage, str]]()
+    asked: UserMessage | None = None
     for number, message in enumerate(messages):
         param = f"messages.{number}"
         match message:
-            case SystemMessage():
+            case SystemMessageParam():
                 instructions.append(_text(message.content))
-            case UserMessage():
-                asked = _said(message, param)
-            case AssistantMessage():
+            case UserMessageParam():
+                asked = _user_message(message, param)
+            case AssistantMessageParam():
                 if asked is not None:
                     earlier.append((asked, _answered(message, spoken, param)))
                 asked = None
     assert asked is not None
-    return Dialogue("\n".join(filter(None, instructions)), earlier, asked)
+    kept = earlier[-most_turns:] if most_turns else []
+    return Dialogue("\n".join(filter(None, instructions)), kept, asked)
 
 
 def _text(content: str | Sequence[TextPart | RefusalPart] | None) -> str:
     return content if isinstance(content, str) else "\n".join(part.text for part in content or ())
 
 
-def _answered(message: AssistantMessage, spoken: Mapping[str, str], param: str) -> str:
+def _answered(message: AssistantMessageParam, spoken: Mapping[str, str], param: str) -> str:
     text = _text(message.content)
     if text or message.audio is None:
         return text
@@ -236,15 +237,15 @@ def _answered(message: AssistantMessage, spoken: Mapping[str, str], param: str) 
     return found
 
 
-def _said(message: UserMessage, param: str) -> Said:
+def _user_message(message: UserMessageParam, param: str) -> UserMessage:
     if isinstance(message.content, str):
-        return Said(_worded(message.content, None, param), None, param)
+        return UserMessage(_worded(message.content, None, param), None, param)
     recordings = [part for part in message.content if isinstance(part, AudioPart)]
     if len(recordings) > 1:
         raise InvalidRequest("a message may hold one recording", param=f"{param}.content")
     audio = _decoded(recordings[0], param) if recordings else None
     text = _text([part for part in message.content if isinstance(part, TextPart)])
-    return Said(_worded(text, audio, param), audio, param)
+    return UserMessage(_worded(text, audio, param), audio, param)
 
 
 def _worded(text: str, audio: bytes | None, param: str) -> str:

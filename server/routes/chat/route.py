@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
-from starlette.types import Send
 
-from server.errors import validated
 from server.http import openapi
-from server.http.dependencies import Gateway, admitted
-from server.http.turns import AnswerResponse, Ask, Turns
+from server.http.answers import AnswerResponse, AnswerSink, send_turn
+from server.http.dependencies import AdmittedDep, resolve_model
+from server.http.response_stream import ResponseStream
+from server.http.turns import TurnRequest, TurnRunner
 from server.http.uploads import read_json
-from server.media.decode import AudioWriter, Declared, check_speech, decode, identify, open_writer
-from server.routes.audio.text_to_speech import PCM_HZ, voice_id
-from server.routes.chat.answers import ChatAnswer, ChatChunks, ChatDocument
-from server.routes.chat.messages import ChatRequest, Dialogue, Said, dialogue, without_neutral
-from server.routes.models import the_model
-from server.routes.speech.answers import Outgoing
+from server.http.validation import validated
+from server.http.voices import voice_id
+from server.media.decode import Declared, check_speech, decode, identify
+from server.media.encode import OPENAI_PCM_HZ, AudioWriter, open_writer
+from server.routes.chat.answers import ChatChunks, ChatDocument
+from server.routes.chat.messages import ChatRequest, Dialogue, UserMessage, dialogue, without_neutral
 from server.state.loading import ServedModel
 from server.state.sessions import session_model
 from streaming.errors import InvalidRequest
@@ -99,69 +99,57 @@ _OPENAPI = openapi.route(
 @router.post(
     "/chat/completions", summary="Answer a conversation in text, or in text and speech", openapi_extra=_OPENAPI
 )
-async def completions(request: Request, gateway: Annotated[Gateway, Depends(admitted)]) -> Response:
-    asked = validated(ChatRequest, without_neutral(await read_json(request, gateway.settings)))
+async def completions(request: Request, state: AdmittedDep) -> Response:
+    chat = validated(ChatRequest, without_neutral(await read_json(request, state.settings)))
     received_s = time.monotonic()
-    model = the_model(gateway, asked.model)
-    session_model(model).check_reply_language(asked.reply_language, "reply_language")
-    writer, voice = _spoken(asked, model) or (None, None)
-    talk = dialogue(asked.messages, gateway.spoken)
-    _check_length(talk, model)
+    model = resolve_model(state, chat.model)
+    session_model(model).check_reply_language(chat.reply_language, "reply_language")
+    writer, voice = _spoken(chat, model) or (None, None)
+    talk = dialogue(chat.messages, state.spoken, most_turns=model.history_turns)
+    _check_length(talk)
     recorded = await asyncio.to_thread(_recordings, talk, model)
     options = TurnOptions(
-        reply_language=asked.reply_language,
+        reply_language=chat.reply_language,
         instructions=talk.instructions,
         speak=writer is not None,
         voice=voice,
-        temperature=asked.temperature,
-        top_p=asked.top_p,
-        max_tokens=asked.max_completion_tokens or asked.max_tokens,
+        temperature=chat.temperature,
+        top_p=chat.top_p,
+        max_tokens=chat.max_completion_tokens or chat.max_tokens,
     )
+    runner = TurnRunner(state, model, received_s)
+    sink: AnswerSink = ChatDocument(model.name, writer, state.spoken)
+    if chat.stream:
+        usage = chat.stream_options.include_usage
+        sink = ChatChunks(model.name, writer, state.spoken, include_usage=usage)
 
-    def opened(send: Send, turn_id: str) -> tuple[Outgoing, ChatAnswer]:
-        out = Outgoing(
-            send,
-            media_type="text/event-stream; charset=utf-8" if asked.stream else "application/json",
-            headers={"x-turn-id": turn_id, "x-model": model.name},
-            timeout_s=gateway.settings.write_timeout_s,
-        )
-        if not asked.stream:
-            return out, ChatDocument(out, model.name, writer, gateway.spoken)
-        usage = asked.stream_options.include_usage
-        return out, ChatChunks(out, model.name, writer, gateway.spoken, include_usage=usage)
+    async def work(stream: ResponseStream) -> None:
+        history = [await _exchange(runner, said, recorded.get(said.param), reply) for said, reply in talk.earlier]
+        question = talk.question
+        turn = TurnRequest(options, recorded.get(question.param), question.text or None, history)
+        await send_turn(runner, turn, sink, stream)
 
-    async def work(turns: Turns, answer: ChatAnswer) -> None:
-        history = [await _exchange(turns, said, recorded.get(said.param), reply) for said, reply in _told(talk, model)]
-        ask = Ask(options, recorded.get(talk.question.param), talk.question.text or None, history)
-        await answer.finish(await turns.run(ask, answer.write))
-
-    return AnswerResponse(gateway, model, received_s=received_s, open_answer=opened, work=work)
+    return AnswerResponse(runner, sink, work)
 
 
-def _spoken(asked: ChatRequest, model: ServedModel) -> tuple[AudioWriter, str] | None:
+def _spoken(chat: ChatRequest, model: ServedModel) -> tuple[AudioWriter, str] | None:
     """Encoder and voice of a spoken answer, or None where text alone is wanted. Raises InvalidRequest."""
-    if "audio" not in asked.modalities:
-        if asked.audio is not None:
+    if "audio" not in chat.modalities:
+        if chat.audio is not None:
             raise InvalidRequest("audio is given, but modalities do not ask for it", param="audio")
         return None
-    if asked.audio is None:
+    if chat.audio is None:
         raise InvalidRequest(
-            "modalities ask for audio; audio.format says which", code="missing_parameter", param="audio"
+            "modalities ask for audio; audio.format says which", code="missing_required_parameter", param="audio"
         )
-    voice = session_model(model).voice(voice_id(asked.audio.voice), "audio.voice")
-    return open_writer(asked.audio.output_format, model.stages.decoder.sample_rate, pcm_hz=PCM_HZ), voice
+    voice = session_model(model).voice(voice_id(chat.audio.voice), "audio.voice")
+    return open_writer(chat.audio.output_format, model.stages.decoder.sample_rate, pcm_hz=OPENAI_PCM_HZ), voice
 
 
-def _told(talk: Dialogue, model: ServedModel) -> list[tuple[Said, str]]:
-    """The earlier turns that the model is told."""
-    return list(talk.earlier[-model.history_turns :]) if model.history_turns else []
-
-
-def _check_length(talk: Dialogue, model: ServedModel) -> None:
+def _check_length(talk: Dialogue) -> None:
     """Raises InvalidRequest for more text than any context holds: its tokens would be counted while all others wait."""
-    told = _told(talk, model)
-    texts = [talk.instructions, talk.question.text, *(said.text for said, _ in told), *(reply for _, reply in told)]
-    if (length := sum(map(len, texts))) > MAX_CHARACTERS:
+    earlier = (text for message, reply in talk.earlier for text in (message.text, reply))
+    if (length := sum(map(len, (talk.instructions, talk.question.text, *earlier)))) > MAX_CHARACTERS:
         raise InvalidRequest(
             f"the messages have {length:,} characters; at most {MAX_CHARACTERS:,} are read",
             code="context_length_exceeded",
@@ -170,29 +158,30 @@ def _check_length(talk: Dialogue, model: ServedModel) -> None:
 
 
 def _recordings(talk: Dialogue, model: ServedModel) -> dict[str, Pcm]:
-    """Recordings of the messages that matter, at 16 kHz. Raises InvalidRequest. Slow: call it in a thread."""
+    """Recordings of the messages, at 16 kHz, by `param`. Raises InvalidRequest. Slow: call it in a thread."""
     found: dict[str, Pcm] = {}
-    for said in (*(said for said, _ in _told(talk, model)), talk.question):
-        if said.audio is not None:
+    for message in (*(message for message, _ in talk.earlier), talk.question):
+        if message.audio is not None:
             try:
-                found[said.param] = decode(said.audio, identify(said.audio, Declared()), max_s=model.max_question_s)
-                if said is talk.question:
-                    check_speech(found[said.param], model.stages.voice_activity())
+                source = identify(message.audio, Declared())
+                found[message.param] = decode(message.audio, source, max_s=model.max_question_s)
+                if message is talk.question:
+                    check_speech(found[message.param], model.stages.voice_activity())
             except InvalidRequest as failure:
-                failure.param = f"{said.param}.content.input_audio.data"
+                failure.param = f"{message.param}.content.input_audio.data"
                 raise
     return found
 
 
-async def _exchange(turns: Turns, said: Said, recorded: Pcm | None, reply: str) -> Exchange:
+async def _exchange(runner: TurnRunner, message: UserMessage, recorded: Pcm | None, reply: str) -> Exchange:
     """An earlier turn: in words, or with the units of its recording where the model cannot write down what it hears."""
     if recorded is None:
-        return Exchange(said.text, reply)
-    if turns.model.stages.prompts.keeps_units:
-        return Exchange(said.text, reply, await turns.units(recorded))
-    report = await turns.run(Ask(TurnOptions(task="transcribe", speak=False), recorded), _nothing)
-    return Exchange(" ".join(filter(None, (said.text, report.transcript))), reply)
+        return Exchange(message.text, reply)
+    if runner.model.stages.prompts.keeps_units:
+        return Exchange(message.text, reply, await runner.units(recorded))
+    report = await runner.run(TurnRequest(TurnOptions(task="transcribe", speak=False), recorded), _ignore)
+    return Exchange(" ".join(filter(None, (message.text, report.transcript))), reply)
 
 
-async def _nothing(event: TurnEvent) -> None:
+async def _ignore(event: TurnEvent) -> None:
     """What is heard is read from the report."""

@@ -10,18 +10,27 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Annotated, Any, Protocol
+from typing import Protocol
 
-from fastapi import APIRouter, Depends, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter
 from starlette.websockets import WebSocketState
 
-from server.errors import UpgradeRequired, error_response
+from server.errors import UpgradeRequired
 from server.http import openapi
-from server.http.dependencies import Gateway, gateway_of, realtime_settings
+from server.http.dependencies import (
+    AppState,
+    AppStateDep,
+    SecretSession,
+    SecretSessionDep,
+    app_state,
+    resolve_model,
+    secret_session,
+)
+from server.http.error_responses import error_response
 from server.state.loading import ServedModel
 from server.state.sessions import session_limits, session_model, session_observer
-from streaming.errors import InvalidRequest, NotFound, SpeechServerError
+from streaming.errors import InvalidRequest, SpeechServerError
 from streaming.realtime import beta
 from streaming.realtime.config import AnyConfig, TranscriptionConfig
 from streaming.realtime.outbox import Event, Send
@@ -52,12 +61,12 @@ class Session(Protocol):
 async def realtime(socket: WebSocket) -> None:
     """The OpenAI Realtime protocol (GA event names; those of the beta for clients that ask for it)."""
 
-    def opened(gateway: Gateway, model: ServedModel, settings: dict[str, Any] | None, send: Send) -> Session:
+    def opened(state: AppState, model: ServedModel, settings: SecretSession | None, send: Send) -> Session:
         return RealtimeSession(
             session_model(model),
             send,
-            limits=session_limits(gateway, model),
-            observer=session_observer(gateway),
+            limits=session_limits(state.settings, model),
+            observer=session_observer(state.metrics),
             config=_first_settings(settings, socket.query_params.get("intent")),
         )
 
@@ -68,21 +77,21 @@ async def realtime(socket: WebSocket) -> None:
 async def translations(socket: WebSocket) -> None:
     """Translation sessions of the OpenAI Realtime protocol; the beta had none, so its dialect is not spoken here."""
 
-    def opened(gateway: Gateway, model: ServedModel, settings: dict[str, Any] | None, send: Send) -> Session:
+    def opened(state: AppState, model: ServedModel, settings: SecretSession | None, send: Send) -> Session:
         if settings is not None and settings["type"] != "translation":
             raise _wrong_secret(settings["type"], "translation")
         return TranslationSession(
             session_model(model),
             send,
-            limits=session_limits(gateway, model),
-            observer=session_observer(gateway),
+            limits=session_limits(state.settings, model),
+            observer=session_observer(state.metrics),
             config=None if settings is None else TranslationConfig.model_validate(settings),
         )
 
     await _admit(socket, opened)
 
 
-def _first_settings(settings: dict[str, Any] | None, intent: str | None) -> AnyConfig | None:
+def _first_settings(settings: SecretSession | None, intent: str | None) -> AnyConfig | None:
     """What a client secret says, or the address."""
     if settings is not None:
         if settings["type"] == "translation":
@@ -95,20 +104,20 @@ def _wrong_secret(have: str, need: str) -> InvalidRequest:
     return InvalidRequest(f"this client secret is for {have} sessions, not for {need}", code="wrong_session_type")
 
 
-Open = Callable[[Gateway, ServedModel, dict[str, Any] | None, Send], Session]
+Open = Callable[[AppState, ServedModel, SecretSession | None, Send], Session]
 
 
 async def _admit(socket: WebSocket, opened: Open, *, in_beta: bool = False) -> None:
-    gateway: Gateway = socket.app.state.gateway
+    state = app_state(socket)
     try:
-        settings = realtime_settings(socket)
-        model = _wanted_model(gateway, socket.query_params.get("model"), socket.query_params.get("call_id"))
-        async with gateway.admission.slot("realtime"):
+        settings = secret_session(socket)
+        model = _session_model(state, socket.query_params.get("model"), socket.query_params.get("call_id"))
+        async with state.admission.slot("realtime"):
             life = asyncio.timeout(None)
-            send = _sender(socket, gateway.settings.write_timeout_s, life, in_beta=in_beta)
-            await _serve(socket, opened(gateway, model, settings, send), life, in_beta=in_beta)
+            send = _sender(socket, state.settings.write_timeout_s, life, in_beta=in_beta)
+            await _serve(socket, opened(state, model, settings, send), life, in_beta=in_beta)
     except SpeechServerError as error:
-        gateway.metrics.error(error.code)
+        state.metrics.error(error.code)
         await socket.send_denial_response(error_response(error))
 
 
@@ -119,28 +128,25 @@ async def _admit(socket: WebSocket, opened: Open, *, in_beta: bool = False) -> N
     openapi_extra=openapi.route(answers={"application/json": openapi.ERROR}, status="426"),
 )
 async def without_upgrade(
-    gateway: Annotated[Gateway, Depends(gateway_of)],
-    _: Annotated[dict[str, Any] | None, Depends(realtime_settings)],
+    state: AppStateDep,
+    _: SecretSessionDep,
     model: str | None = None,
     call_id: str | None = None,
 ) -> None:
     """What a socket would be told, for browsers: they do not learn why a handshake was refused. 426: it would be let in."""
-    _wanted_model(gateway, model, call_id)
-    gateway.admission.check()
+    _session_model(state, model, call_id)
+    state.admission.check()
     raise UpgradeRequired("this is a WebSocket: connect with ws:// or wss://")
 
 
-def _wanted_model(gateway: Gateway, name: str | None, call_id: str | None) -> ServedModel:
+def _session_model(state: AppState, name: str | None, call_id: str | None) -> ServedModel:
     if call_id is not None:
         raise InvalidRequest(
             "a call has its events on its own data channel; no socket can join it",
             code="unsupported_parameter",
             param="call_id",
         )
-    model = gateway.serving.model()
-    if name not in (None, "", model.name):
-        raise NotFound(f"there is no model {name!r}; accepted: {model.name}", code="model_not_found", param="model")
-    return model
+    return resolve_model(state, name)
 
 
 def speaks_beta(socket: WebSocket) -> bool:

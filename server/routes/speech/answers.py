@@ -1,154 +1,92 @@
-"""The answer to /v1/speech, sent while it is made: audio, server-sent events, or one JSON document at the end."""
+"""Answers of /v1/speech beside plain audio: server-sent events, or one JSON document at the end."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from base64 import b64encode
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from starlette.types import Send
-
-from server.media.decode import AudioWriter, open_writer, wav_header
+from server.http.answers import EVENT_STREAM, AnswerSink, AudioSink
+from server.http.sse import server_sent_event
+from server.http.turns import TurnRunner
+from server.media.encode import AudioWriter, encode_piece, encode_rest, wav_header
 from server.routes.speech.options import Reply
 from streaming.audio import float_to_pcm16
 from streaming.errors import SpeechServerError
 from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
-from streaming.stages import Pcm
 from streaming.turn import AudioDelta, TurnEvent, TurnReport
 
 
-class ClientStalled(Exception):
-    """The client left the answer unread for too long."""
+def answer_sink(reply: Reply, writer: AudioWriter, runner: TurnRunner, *, decode_s: float) -> AnswerSink:
+    """The sink for the form of answer that was asked for. `decode_s`: see `timings`."""
+    if reply.form == "audio":
+        return AudioSink(writer)
+    turn: dict[str, Any] = {"id": runner.id, "model": runner.model.name}
+    if reply.form == "json":
+        return DocumentSink(runner.model.stages.decoder.sample_rate, turn, decode_s)
+    turn["audio"] = {"format": reply.audio, "sample_rate": writer.sample_rate}
+    return EventSink(writer, turn, decode_s)
 
 
-class Outgoing:
-    """One HTTP answer under way. The status leaves with the first bytes, so that a failure before them still has one."""
-
-    def __init__(self, send: Send, *, media_type: str, headers: Mapping[str, str], timeout_s: float) -> None:
-        self._send = send
-        every = {"content-type": media_type, "cache-control": "no-store", "x-accel-buffering": "no", **headers}
-        self._headers = [(key.encode(), value.encode("latin-1", "replace")) for key, value in every.items()]
-        self._timeout_s = timeout_s
-        self._lock = asyncio.Lock()
-        self.started = False
-
-    async def send(self, data: bytes, *, last: bool = False) -> None:
-        """Send `data`, waiting while the client does not read. Raises ClientStalled."""
-        try:
-            async with self._lock, asyncio.timeout(self._timeout_s):
-                if not self.started:
-                    self.started = True
-                    await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
-                await self._send({"type": "http.response.body", "body": data, "more_body": not last})
-        except TimeoutError:
-            raise ClientStalled from None
-
-
-class Answer(Protocol):
-    """How a turn's events become an HTTP answer."""
-
-    async def write(self, event: TurnEvent) -> None:
-        """Send what `event` adds."""
-        ...
-
-    async def finish(self, report: TurnReport) -> None:
-        """The turn is complete."""
-        ...
-
-    async def fail(self, error: SpeechServerError) -> None:
-        """The turn failed after the answer had begun. Leaves the answer visibly broken off, or says so in it."""
-        ...
-
-
-async def encoded(writer: AudioWriter, pcm: Pcm) -> bytes:
-    """What `pcm` adds to the file; heavy codecs run in a thread."""
-    return writer.push(pcm) if writer.light else await asyncio.to_thread(writer.push, pcm)
-
-
-class AudioAnswer:
-    """Nothing but the audio."""
-
-    def __init__(self, out: Outgoing, writer: AudioWriter) -> None:
-        self._out = out
-        self._writer = writer
-
-    async def write(self, event: TurnEvent) -> None:
-        if isinstance(event, AudioDelta):
-            data = await encoded(self._writer, event.pcm)
-            if data:
-                await self._out.send(data)
-
-    async def finish(self, report: TurnReport) -> None:
-        if not report.audio_s:
-            raise SpeechServerError("the model answered without speech; its text is in stream=events", code="no_speech")
-        await self._out.send(await asyncio.to_thread(self._writer.finish), last=True)
-
-    async def fail(self, error: SpeechServerError) -> None:
-        """Nothing can be said in audio: the body stays incomplete, and the server closes the connection."""
-
-
-class EventAnswer:
+class EventSink:
     """Server-sent events; docs/api.md lists them."""
 
-    def __init__(self, out: Outgoing, writer: AudioWriter, turn: dict[str, Any], decode_s: float) -> None:
-        self._out = out
+    media_type = EVENT_STREAM
+
+    def __init__(self, writer: AudioWriter, turn: dict[str, Any], decode_s: float) -> None:
         self._writer = writer
         self._decode_s = decode_s
         self._turn: dict[str, Any] | None = turn
         self._transcript = ""
 
-    async def write(self, event: TurnEvent) -> None:
+    async def write(self, event: TurnEvent) -> bytes:
         if isinstance(event, TranscriptDelta):
             self._transcript += event.text
-            await self._event("transcript.delta", delta=event.text)
-        elif isinstance(event, TranscriptDone):
-            await self._event("transcript.done", transcript=self._transcript)
-        elif isinstance(event, TextDelta):
-            await self._event("text.delta", delta=event.text)
-        else:
-            await self._audio(await encoded(self._writer, event.pcm))
+            return self._event("transcript.delta", delta=event.text)
+        if isinstance(event, TranscriptDone):
+            return self._event("transcript.done", transcript=self._transcript)
+        if isinstance(event, TextDelta):
+            return self._event("text.delta", delta=event.text)
+        return self._audio(await encode_piece(self._writer, event.pcm))
 
-    async def finish(self, report: TurnReport) -> None:
-        await self._audio(await asyncio.to_thread(self._writer.finish))
-        await self._event("timings", timings=timings(report, self._decode_s))
-        await self._event("usage", usage=usage(report))
-        await self._event("done", last=True, transcript=report.transcript, text=report.text)
+    async def finish(self, report: TurnReport) -> bytes:
+        return (
+            self._audio(await encode_rest(self._writer))
+            + self._event("timings", timings=timings(report, self._decode_s))
+            + self._event("usage", usage=usage(report))
+            + self._event("done", transcript=report.transcript, text=report.text)
+        )
 
-    async def fail(self, error: SpeechServerError) -> None:
-        await self._event("error", last=True, error=error.body())
+    def fail(self, error: SpeechServerError) -> bytes:
+        return self._event("error", error=error.body())
 
-    async def _audio(self, data: bytes) -> None:
-        if data:
-            await self._event("audio.delta", delta=b64encode(data).decode())
+    def _audio(self, data: bytes) -> bytes:
+        return self._event("audio.delta", delta=b64encode(data).decode()) if data else b""
 
-    async def _event(self, kind: str, *, last: bool = False, **members: Any) -> None:
-        first, self._turn = self._turn, None
-        head = b"" if first is None else _sse("turn", first)
-        await self._out.send(head + _sse(kind, members), last=last)
-
-
-def _sse(kind: str, members: dict[str, Any]) -> bytes:
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **members}, ensure_ascii=False)}\n\n".encode()
+    def _event(self, kind: str, **members: Any) -> bytes:
+        turn, self._turn = self._turn, None
+        head = b"" if turn is None else self._event("turn", **turn)
+        return head + server_sent_event({"type": kind, **members}, event=kind)
 
 
-class JsonAnswer:
+class DocumentSink:
     """One document when the turn is complete; until then a failure is a plain HTTP error."""
 
-    def __init__(self, out: Outgoing, sample_rate: int, turn: dict[str, Any], decode_s: float) -> None:
-        self._out = out
+    media_type = "application/json"
+
+    def __init__(self, sample_rate: int, turn: dict[str, Any], decode_s: float) -> None:
         self._decode_s = decode_s
         self._rate = sample_rate
         self._turn = turn
         self._pcm = bytearray()
 
-    async def write(self, event: TurnEvent) -> None:
+    async def write(self, event: TurnEvent) -> bytes:
         if isinstance(event, AudioDelta):
             self._pcm += float_to_pcm16(event.pcm)
+        return b""
 
-    async def finish(self, report: TurnReport) -> None:
+    async def finish(self, report: TurnReport) -> bytes:
         wav = wav_header(self._rate, len(self._pcm)) + self._pcm
         document = {
             **self._turn,
@@ -160,38 +98,11 @@ class JsonAnswer:
             "timings": timings(report, self._decode_s),
             "usage": usage(report),
         }
-        await self._out.send(json.dumps(document, ensure_ascii=False).encode(), last=True)
+        return json.dumps(document, ensure_ascii=False).encode()
 
-    async def fail(self, error: SpeechServerError) -> None:
-        """Unreachable but for a client that stalls while the document is sent: nothing more can be said."""
-
-
-_MEDIA_TYPES: dict[Literal["events", "json"], str] = {
-    "events": "text/event-stream; charset=utf-8",
-    "json": "application/json",
-}
-
-
-def open_answer(
-    reply: Reply, send: Send, *, turn_id: str, model: str, sample_rate: int, decode_s: float, timeout_s: float
-) -> tuple[Outgoing, Answer]:
-    """The answer in the form asked for. `sample_rate`: of the audio that will be written."""
-    writer = open_writer(reply.audio, sample_rate)
-    headers = {
-        "x-turn-id": turn_id,
-        "x-model": model,
-        "x-audio-format": reply.audio,
-        "x-audio-sample-rate": str(writer.sample_rate),
-    }
-    media_type = writer.media_type if reply.form == "audio" else _MEDIA_TYPES[reply.form]
-    out = Outgoing(send, media_type=media_type, headers=headers, timeout_s=timeout_s)
-    turn: dict[str, Any] = {"id": turn_id, "model": model}
-    if reply.form == "audio":
-        return out, AudioAnswer(out, writer)
-    if reply.form == "json":
-        return out, JsonAnswer(out, sample_rate, turn, decode_s)
-    turn["audio"] = {"format": reply.audio, "sample_rate": writer.sample_rate}
-    return out, EventAnswer(out, writer, turn, decode_s)
+    def fail(self, error: SpeechServerError) -> bytes:
+        """The document is sent whole or not at all."""
+        return b""
 
 
 def timings(report: TurnReport, decode_s: float) -> dict[str, float | None]:

@@ -12,9 +12,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 
-from server.errors import NotAcceptable, validated
+from server.errors import NotAcceptable
 from server.http.uploads import Upload, once, read_body
-from server.media.decode import InputFormat, OutputFormat
+from server.http.validation import validated
+from server.media.decode import InputFormat
+from server.media.encode import OutputFormat
 from server.settings import Settings
 from streaming.errors import InvalidRequest
 from streaming.turn import ReplyLanguage, Schedule, TurnOptions
@@ -81,7 +83,7 @@ async def read_request(request: Request, settings: Settings) -> tuple[SpeechOpti
     """Options and recording of a request.
 
     Raises TooLarge, UploadTimeout, or InvalidRequest: `body_unreadable`, `unknown_parameter`, `duplicate_parameter`,
-    `missing_parameter`, `invalid_value`, `invalid_audio`, `unsupported_format`.
+    `missing_required_parameter`, `invalid_value`, `invalid_audio`, `unsupported_format`.
     """
     validated(SpeechOptions, dict(request.query_params))  # before a long upload
     upload = await read_body(request, settings)
@@ -89,7 +91,7 @@ async def read_request(request: Request, settings: Settings) -> tuple[SpeechOpti
     if options.text is not None and upload.audio:
         raise InvalidRequest("send a recording or text, not both", param="text")
     if options.text is None and upload.audio is None:
-        raise InvalidRequest("send a recording as `file`, or `text`", code="missing_parameter", param="file")
+        raise InvalidRequest("send a recording as `file`, or `text`", code="missing_required_parameter", param="file")
     return options, upload
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
-from starlette.types import Send
 
-from server.http.dependencies import Gateway, admitted
-from server.http.turns import AnswerResponse, Ask, one_turn
+from server.http.answers import answer_one_turn, audio_headers
+from server.http.dependencies import AdmittedDep, resolve_model
+from server.http.turns import TurnRequest, TurnRunner
 from server.http.uploads import Upload
 from server.media.decode import Declared, check_speech, decode, identify
-from server.routes.models import the_model
-from server.routes.speech.answers import Answer, Outgoing, open_answer
+from server.media.encode import open_writer
+from server.routes.speech.answers import answer_sink
 from server.routes.speech.options import SpeechOptions, negotiate, read_request
 from server.routes.speech.schema import OPENAPI
 from server.state.loading import ServedModel
@@ -28,32 +27,23 @@ router = APIRouter(prefix="/v1")
 @router.post(
     "/speech", summary="Answer a spoken or typed question by speech", openapi_extra=OPENAPI, response_class=Response
 )
-async def speech(request: Request, gateway: Annotated[Gateway, Depends(admitted)]) -> Response:
-    the_model(gateway, request.query_params.get("model"))
-    options, upload = await read_request(request, gateway.settings)
+async def speech(request: Request, state: AdmittedDep) -> Response:
+    resolve_model(state, request.query_params.get("model"))  # before a long upload
+    options, upload = await read_request(request, state.settings)
     received_s = time.monotonic()
-    model = the_model(gateway, options.model)
-    asked = session_model(model)
-    voice = asked.voice(options.voice, "voice")
-    asked.check_reply_language(options.reply_language, "reply_language")
+    model = resolve_model(state, options.model)
+    session = session_model(model)
+    voice = session.voice(options.voice, "voice")
+    session.check_reply_language(options.reply_language, "reply_language")
     reply = negotiate(options, request.headers.get("accept"))
     pcm = None
     if upload.audio is not None:
         pcm = await asyncio.to_thread(hear, upload.audio, declared(upload, options), model)
-
-    def opened(send: Send, turn_id: str) -> tuple[Outgoing, Answer]:
-        return open_answer(
-            reply,
-            send,
-            turn_id=turn_id,
-            model=model.name,
-            sample_rate=model.stages.decoder.sample_rate,
-            decode_s=time.monotonic() - received_s,
-            timeout_s=gateway.settings.write_timeout_s,
-        )
-
-    work = one_turn(Ask(options.turn_options(voice), pcm, options.text))
-    return AnswerResponse(gateway, model, received_s=received_s, open_answer=opened, work=work)
+    runner = TurnRunner(state, model, received_s)
+    writer = open_writer(reply.audio, model.stages.decoder.sample_rate)
+    sink = answer_sink(reply, writer, runner, decode_s=time.monotonic() - received_s)
+    turn = TurnRequest(options.turn_options(voice), pcm, options.text)
+    return answer_one_turn(runner, turn, sink, audio_headers(reply.audio, writer))
 
 
 def declared(upload: Upload, options: SpeechOptions) -> Declared:

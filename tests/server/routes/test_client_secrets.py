@@ -15,9 +15,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from server.errors import Unauthorised
-from server.state.client_secrets import ClientSecrets
+from server.state.secret_signing import SecretSigner
 from streaming.errors import TooLarge
-from tests.server.conftest import Front, listening, serving
+from tests.server.front import Front, listening, serving
 
 KEY = "the-servers-key"
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -107,10 +107,10 @@ async def test_a_body_over_the_limit_is_refused() -> None:
 
 
 def test_forged_damaged_and_late() -> None:
-    ours, theirs = ClientSecrets(KEY), ClientSecrets("another")
+    ours, theirs = SecretSigner(KEY), SecretSigner("another")
     late = int(time.time()) + 60
     value = ours.make({"type": "realtime"}, late)
-    assert ClientSecrets(KEY).read(value) == {"type": "realtime"}, "every gateway with the key knows it"
+    assert SecretSigner(KEY).read(value) == {"type": "realtime"}, "every gateway with the key knows it"
     for bad in (theirs.make({}, late), "ek_", "ek_x.y", "ek_é.y", value[:-4], value.replace(".", "..")):
         with pytest.raises(Unauthorised):
             ours.read(bad)
@@ -118,7 +118,7 @@ def test_forged_damaged_and_late() -> None:
         ours.read(ours.make({}, int(time.time()) - 1))
     assert expired.value.code == "client_secret_expired"
     with pytest.raises(Unauthorised):
-        ClientSecrets(None).read(ClientSecrets(None).make({}, late))
+        SecretSigner(None).read(SecretSigner(None).make({}, late))
 
 
 def test_too_much_to_carry() -> None:
@@ -127,7 +127,7 @@ def test_too_much_to_carry() -> None:
     letters = random.Random(1)
     long = "".join(chr(letters.randrange(32, 127)) for _ in range(9000))
     with pytest.raises(TooLarge, match=r"session\.update"):
-        ClientSecrets(KEY).make({"instructions": long}, 0)
+        SecretSigner(KEY).make({"instructions": long}, 0)
 
 
 async def test_the_beta_dialect_on_request() -> None:

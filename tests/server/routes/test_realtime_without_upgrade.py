@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import websockets
 
-from tests.server.conftest import listening, serving
+from tests.server.front import listening, serving
 
 
 async def test_a_socket_would_be_let_in() -> None:

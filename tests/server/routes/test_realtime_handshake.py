@@ -8,8 +8,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.fakes import UNITS, FakeDecoder, FakeLM, answer_ids, fake_model
-from tests.server.conftest import Front, eventually, listening
+from tests.fakes import UNITS, FakeDecoder, FakeLM, answer_ids
+from tests.server.front import Front, eventually, listening
+from tests.server.models import fake_model
 
 BETA = {"OpenAI-Beta": "realtime=v1"}
 
@@ -58,6 +59,6 @@ async def test_a_client_that_never_reads_is_let_go() -> None:
         await socket.send(json.dumps({"type": "conversation.item.create", "item": item}))
         await socket.send(json.dumps({"type": "response.create", "response": {"max_output_tokens": "inf"}}))
         await eventually(lambda: lm.active == 1)
-        await eventually(lambda: front.gateway.admission.active == 0)
+        await eventually(lambda: front.state.admission.active == 0)
         assert (lm.active, lm.cancelled, decoder.active, decoder.closed) == (0, 1, 0, 1)
         socket.transport.abort()

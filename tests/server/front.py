@@ -1,4 +1,4 @@
-"""A gateway around fake stages, in process (`serving`) or on a real socket (`listening`)."""
+"""A server around fake stages, in process (`serving`) or on a real socket (`listening`)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import uvicorn
 from numpy.typing import NDArray
 
 from server.app import create_app
-from server.http.dependencies import Gateway
+from server.http.dependencies import AppState
 from server.settings import Settings
 from server.state.loading import ServedModel
 from server.state.serving import OpenModel
-from tests.fakes import fake_model, opener
+from tests.server.models import fake_model, opener
 
 
 @dataclass
@@ -28,12 +28,12 @@ class Front:
     """A client and what it talks to."""
 
     client: httpx.AsyncClient
-    gateway: Gateway
+    state: AppState
     url: str = ""
 
     def count(self, name: str, **labels: str) -> float:
         """A sample of the metrics; 0 where there is none yet."""
-        return self.gateway.metrics.registry.get_sample_value(name, labels) or 0.0
+        return self.state.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
 def make_settings(**values: Any) -> Settings:
@@ -53,8 +53,8 @@ async def serving(
         httpx.AsyncClient(transport=transport, base_url="http://test") as client,
     ):
         if wait:
-            await app.state.gateway.serving.settled()
-        yield Front(client, app.state.gateway)
+            await app.state.shared.serving.settled()
+        yield Front(client, app.state.shared)
 
 
 @asynccontextmanager
@@ -71,8 +71,8 @@ async def listening(model: ServedModel | None = None, **settings: Any) -> AsyncG
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
         async with httpx.AsyncClient(base_url=url, timeout=10) as client:
-            await app.state.gateway.serving.settled()
-            yield Front(client, app.state.gateway, url)
+            await app.state.shared.serving.settled()
+            yield Front(client, app.state.shared, url)
     finally:
         server.should_exit = True
         await running

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from streaming.errors import BundleError, EngineUnavailable, InvalidRequest
-from tests.fakes import FakeDecoder, FakeEncoder, FakeLM, FakePrompts, answer_ids, fake_model, opener
-from tests.server.conftest import Front, recording, serving, tone
+from tests.fakes import FakeDecoder, FakeEncoder, FakeLM, FakePrompts, answer_ids
+from tests.server.front import Front, recording, serving, tone
+from tests.server.models import fake_model, opener
 
 SPEECH = "/v1/speech"
 
@@ -68,7 +69,7 @@ async def test_recordings_that_cannot_be_answered(front: Front, content: bytes, 
     assert error["type"] == "invalid_request_error"
     assert error["param"] == "file"
     assert front.count("cslm_errors_total", code=code) == 1
-    assert front.gateway.admission.active == 0
+    assert front.state.admission.active == 0
 
 
 @pytest.mark.parametrize(
@@ -106,9 +107,9 @@ async def test_recordings_that_are_answered_all_the_same(front: Front, content: 
         ({"input_format": "amr"}, "unsupported_format", "input_format", "'pcm'"),
         ({"response_format": "json", "stream": "events"}, "invalid_value", "stream", ""),
         ({"text": "and text"}, "invalid_value", "text", ""),
-        ({"instructions": "x" * 5000}, "invalid_value", "instructions", "4000"),
+        ({"instructions": "x" * 5000}, "string_above_max_length", "instructions", "4000"),
         ({"input_format": "flac"}, "audio_unreadable", "file", "wav"),
-        ({"input_format": "pcm"}, "missing_parameter", "sample_rate", "rate"),
+        ({"input_format": "pcm"}, "missing_required_parameter", "sample_rate", "rate"),
     ],
 )
 async def test_parameters(front: Front, params: dict[str, str], code: str, param: str, named: str) -> None:
@@ -149,10 +150,15 @@ async def test_formats_nobody_can_read_or_write(front: Front) -> None:
         ({"json": {"audio": "not base64!"}}, "invalid_audio"),
         ({"json": {"audio": 7}}, "invalid_audio"),
         ({"json": {"audio": "ÄÖÜ"}}, "invalid_audio"),
-        ({"json": {}}, "missing_parameter"),
+        ({"json": {}}, "missing_required_parameter"),
         ({"json": {"text": ""}}, "invalid_value"),
         ({"json": {"text": " \n "}}, "invalid_value"),
         ({"content": b'{"text": "\\ud800"}', "headers": {"content-type": "application/json"}}, "invalid_value"),
+        ({"content": b'{"\\ud800": 1}', "headers": {"content-type": "application/json"}}, "invalid_value"),
+        (
+            {"content": b'{"\\ud800": 1, "\\ud800": 2}', "headers": {"content-type": "application/json"}},
+            "duplicate_parameter",
+        ),
         ({"json": {"text": {"a": 1}}}, "invalid_value"),
         ({"json": {"text": "hi", "nested": {"a": 1}}}, "unknown_parameter"),
         (
@@ -166,7 +172,7 @@ async def test_formats_nobody_can_read_or_write(front: Front) -> None:
         ({"files": {"picture": ("p.png", b"x")}}, "unknown_parameter"),
         ({"files": [("file", ("a", recording())), ("file", ("b", recording()))]}, "body_unreadable"),
         ({"files": {"file": (None, "no filename")}}, "invalid_value"),
-        ({"files": {"response_format": (None, "wav")}}, "missing_parameter"),
+        ({"files": {"response_format": (None, "wav")}}, "missing_required_parameter"),
         ({"files": {"text": (None, "x" * 70_000)}}, "body_unreadable"),
     ],
 )
@@ -216,11 +222,11 @@ async def test_a_body_that_never_arrives() -> None:
 
     async with serving(max_upload_s=0.05) as front:
         error_of(await front.client.post(SPEECH, content=body()), 408, "upload_timeout")
-        assert front.gateway.admission.active == 0
+        assert front.state.admission.active == 0
 
 
 async def test_no_slot_left() -> None:
-    async with serving(max_sessions=1) as front, front.gateway.admission.slot("realtime"):
+    async with serving(max_sessions=1) as front, front.state.admission.slot("realtime"):
         answer = await front.client.post(SPEECH, content=recording())
         assert error_of(answer, 503, "at_capacity")["type"] == "rate_limit_error"
         assert int(answer.headers["retry-after"]) >= 1
@@ -252,7 +258,7 @@ async def test_a_stage_that_fails_is_an_internal_error_and_says_no_more(stage: s
         answer = await front.client.post(SPEECH, content=recording(), params={"response_format": form})
         error_of(answer, 500, "internal_error")
         assert front.count("cslm_turns_total", transport="rest", outcome="failed") == 1
-        assert front.gateway.admission.active == 0
+        assert front.state.admission.active == 0
         assert (await front.client.get("/healthz")).status_code == 200
 
 
@@ -291,7 +297,7 @@ async def test_an_unexpected_error_in_a_route(front: Front, monkeypatch: pytest.
     def explode() -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(front.gateway.serving, "model", explode)
+    monkeypatch.setattr(front.state.serving, "model", explode)
     error_of(await front.client.get("/v1/models"), 500, "internal_error")
 
 
@@ -299,7 +305,7 @@ def test_every_public_error_is_documented() -> None:
     import re
     from pathlib import Path
 
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     documented = set(re.findall(r"^\| `([a-z0-9_]+)`", (root / "docs" / "errors.md").read_text(), re.MULTILINE))
     places = [place for room in ("server", "streaming", "model") for place in (root / room).rglob("*.py")]
     raised = {code for place in places for code in re.findall(r'code(?:: str)? ?= ?"([a-z0-9_]+)"', place.read_text())}

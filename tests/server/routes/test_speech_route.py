@@ -13,8 +13,9 @@ import soundfile
 
 from server.media.decode import Declared, decode, identify
 from streaming.audio import float_to_pcm16
-from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeDecoder, FakeLM, FakePrompts, answer_ids, fake_model
-from tests.server.conftest import events_of, recording, serving, tone
+from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeDecoder, FakeLM, FakePrompts, answer_ids
+from tests.server.front import events_of, recording, serving, tone
+from tests.server.models import fake_model
 
 SPOKEN = FakeDecoder().speak(UNITS)
 WHOLE = float_to_pcm16(SPOKEN)

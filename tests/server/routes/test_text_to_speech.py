@@ -15,8 +15,9 @@ from openai import AsyncOpenAI
 from server.media.decode import Declared, decode, identify
 from streaming.audio import float_to_pcm16
 from streaming.errors import InvalidRequest
-from tests.fakes import UNITS, FakeDecoder, FakeLM, FakePrompts, fake_model, unit_ids
-from tests.server.conftest import Front, eventually, listening
+from tests.fakes import UNITS, FakeDecoder, FakeLM, FakePrompts, unit_ids
+from tests.server.front import Front, eventually, listening
+from tests.server.models import fake_model
 
 TEXT = "A first sentence. And the second one."
 SPOKEN = FakeDecoder().speak([*UNITS, 0, *UNITS])
@@ -117,7 +118,7 @@ async def test_events() -> None:
     ("asked", "code", "param"),
     [
         ({"input": "  "}, "invalid_value", "input"),
-        ({"input": "x" * 4097}, "invalid_value", "input"),
+        ({"input": "x" * 4097}, "string_above_max_length", "input"),
         ({"voice": "robot"}, "invalid_value", "voice"),
         ({"voice": {"id": "voice_1"}}, "invalid_value", "voice"),
         ({"model": "tts-1"}, "model_not_found", "model"),

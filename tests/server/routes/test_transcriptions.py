@@ -18,14 +18,9 @@ from server.routes.audio.transcription_formats import joined, language_of
 from streaming.audio import float_to_pcm16
 from streaming.endpointing import EndpointerConfig
 from streaming.errors import InvalidRequest
-from tests.fakes import (
-    FakeLM,
-    FakePrompts,
-    FakeVoiceActivity,
-    answer_ids,
-    fake_model,
-)
-from tests.server.conftest import Front, eventually, listening, recording, tone
+from tests.fakes import FakeLM, FakePrompts, FakeVoiceActivity, answer_ids
+from tests.server.front import Front, eventually, listening, recording, tone
+from tests.server.models import fake_model
 
 TWICE = np.concatenate([tone(1.0), np.zeros(16_000, np.float32), tone(0.8), np.zeros(4_000, np.float32)])
 
@@ -58,7 +53,7 @@ async def test_json_holds_all_that_was_said() -> None:
         assert heard.usage.total_tokens == heard.usage.input_tokens + heard.usage.output_tokens
         assert heard.usage.output_tokens < 30, "the answer is not written"
         assert front.count("cslm_turns_total", transport="rest", outcome="completed") == 2
-        await eventually(lambda: front.gateway.admission.active == 0)
+        await eventually(lambda: front.state.admission.active == 0)
 
 
 async def test_the_sync_client_too() -> None:
@@ -190,7 +185,7 @@ async def test_what_cannot_be_done_is_refused(asked: dict[str, Any], code: str, 
 async def test_a_recording_must_be_there_and_not_too_long() -> None:
     async with sdk(max_recording_s=2) as (client, front):
         answer = await front.client.post("/v1/audio/transcriptions", data={"model": "fake"})
-        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "missing_parameter")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "missing_required_parameter")
         with pytest.raises(openai.BadRequestError) as caught:
             await client.audio.transcriptions.create(file=("a.wav", recording(TWICE)), model="fake")
         assert caught.value.code == "audio_too_long"
@@ -212,7 +207,7 @@ async def test_a_client_that_goes_ends_the_turn() -> None:
         await eventually(lambda: lm.active)
         asking.cancel()
         await asyncio.wait({asking})
-        await eventually(lambda: front.gateway.admission.active == 0)
+        await eventually(lambda: front.state.admission.active == 0)
         assert (lm.active, lm.cancelled) == (0, 1)
         assert front.count("cslm_turns_total", transport="rest", outcome="cancelled") == 1
 

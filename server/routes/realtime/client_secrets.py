@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import Field, ValidationError
 
 from server.http import openapi
-from server.http.dependencies import Gateway, authorised
+from server.http.dependencies import AppState, AuthorisedDep, resolve_model
 from server.http.uploads import read_whole
-from server.routes.models import the_model
 from server.state.sessions import described_session, described_translation
 from streaming.realtime.config import AnyConfig, SessionConfig
 from streaming.realtime.messages import json_object
@@ -19,9 +18,6 @@ from streaming.realtime.shapes import Strict, described
 from streaming.realtime.translation import TranslationConfig
 
 router = APIRouter(prefix="/v1/realtime", tags=["realtime"])
-
-Known = Annotated[Gateway, Depends(authorised)]
-
 
 S = TypeVar("S", bound=Strict)
 
@@ -69,11 +65,11 @@ _TRANSLATION = openapi.route(
 @router.post(
     "/client_secrets", summary="A short-lived key for realtime sessions, for browsers", openapi_extra=_CONVERSATION
 )
-async def client_secrets(request: Request, gateway: Known) -> dict[str, Any]:
-    wanted = await _parsed(SecretRequest, request, gateway)
-    model = the_model(gateway, getattr(wanted.session, "model", None))
+async def client_secrets(request: Request, state: AuthorisedDep) -> dict[str, Any]:
+    wanted = await _parsed(SecretRequest, request, state)
+    model = resolve_model(state, getattr(wanted.session, "model", None))
     session = wanted.session.model_dump(exclude_unset=True)
-    return _made(gateway, wanted.expires_after, session, described_session(gateway, model, wanted.session))
+    return _made(state, wanted.expires_after, session, described_session(state.settings, model, wanted.session))
 
 
 @router.post(
@@ -81,15 +77,15 @@ async def client_secrets(request: Request, gateway: Known) -> dict[str, Any]:
     summary="A short-lived key for translation sessions, for browsers",
     openapi_extra=_TRANSLATION,
 )
-async def translation_client_secrets(request: Request, gateway: Known) -> dict[str, Any]:
-    wanted = await _parsed(TranslationSecretRequest, request, gateway)
-    model = the_model(gateway, wanted.session.model)
+async def translation_client_secrets(request: Request, state: AuthorisedDep) -> dict[str, Any]:
+    wanted = await _parsed(TranslationSecretRequest, request, state)
+    model = resolve_model(state, wanted.session.model)
     session = wanted.session.model_dump(exclude_unset=True) | {"type": "translation"}
-    return _made(gateway, wanted.expires_after, session, described_translation(gateway, model, wanted.session))
+    return _made(state, wanted.expires_after, session, described_translation(state.settings, model, wanted.session))
 
 
-async def _parsed(shape: type[S], request: Request, gateway: Gateway) -> S:
-    body = await read_whole(request, gateway.settings)
+async def _parsed(shape: type[S], request: Request, state: AppState) -> S:
+    body = await read_whole(request, state.settings)
     data = json_object(body.decode("utf-8", "replace")) if body.strip() else {}
     try:
         return shape.model_validate(data)
@@ -97,6 +93,6 @@ async def _parsed(shape: type[S], request: Request, gateway: Gateway) -> S:
         raise described(error, data) from None
 
 
-def _made(gateway: Gateway, after: ExpiresAfter, session: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+def _made(state: AppState, after: ExpiresAfter, session: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
     expires_at = int(time.time()) + after.seconds
-    return {"value": gateway.secrets.make(session, expires_at), "expires_at": expires_at, "session": shown}
+    return {"value": state.secrets.make(session, expires_at), "expires_at": expires_at, "session": shown}

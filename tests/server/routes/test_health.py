@@ -14,8 +14,9 @@ from server.state.metrics import Metrics
 from streaming.errors import BundleError, CapacityError
 from streaming.planning import PlayoutClock
 from streaming.turn import TurnReport
-from tests.fakes import UNITS, FakeDecoder, FakeLM, fake_model, opener
-from tests.server.conftest import eventually, make_settings, recording, serving
+from tests.fakes import UNITS, FakeDecoder, FakeLM
+from tests.server.front import eventually, make_settings, recording, serving
+from tests.server.models import fake_model, opener
 
 
 async def test_alive_at_once_ready_when_warm() -> None:
@@ -25,7 +26,7 @@ async def test_alive_at_once_ready_when_warm() -> None:
         answer = await front.client.get("/readyz")
         assert (answer.status_code, answer.json()["reason"]) == (503, "loading")
         warm.set()
-        await front.gateway.serving.settled()
+        await front.state.serving.settled()
         answer = await front.client.get("/readyz")
         assert (answer.status_code, answer.json()) == (200, {"status": "ready", "model": "fake", "backend": "scripted"})
         assert closed == []
@@ -48,7 +49,7 @@ async def test_not_ready_while_a_stage_is_dead() -> None:
 async def test_a_model_that_cannot_be_loaded(error: Exception) -> None:
     async with serving(open_model=opener(fake_model(), error=error), wait=False) as front:
         with pytest.raises(type(error)):
-            await front.gateway.serving.settled()
+            await front.state.serving.settled()
         answer = await front.client.get("/readyz")
         assert answer.status_code == 503
         assert answer.json()["reason"].startswith("failed: ")

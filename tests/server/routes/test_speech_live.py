@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from streaming.errors import EngineUnavailable
-from tests.fakes import UNITS, FakeDecoder, FakeEncoder, FakeLM, answer_ids, fake_model
-from tests.server.conftest import Front, events_of, eventually, listening, recording
+from tests.fakes import UNITS, FakeDecoder, FakeEncoder, FakeLM, answer_ids
+from tests.server.front import Front, events_of, eventually, listening, recording
+from tests.server.models import fake_model
 
 SPEECH = "/v1/speech"
 LATE = 60
@@ -40,7 +41,7 @@ async def test_audio_leaves_before_the_model_has_finished(params: dict[str, str]
 async def gone(front: Front, lm: FakeLM, decoder: FakeDecoder) -> None:
     await eventually(lambda: front.count("cslm_turns_total", transport="rest", outcome="cancelled") == 1)
     assert (lm.active, lm.cancelled, decoder.active, decoder.closed) == (0, 1, 0, 1)
-    assert front.gateway.admission.active == 0
+    assert front.state.admission.active == 0
 
 
 @pytest.mark.parametrize("params", [{}, {"stream": "events"}, {"response_format": "json"}, {"response_format": "opus"}])
@@ -65,16 +66,16 @@ async def test_a_client_that_goes_before_the_answer_begins() -> None:
         asking.cancel()
         await asyncio.wait({asking})
         await eventually(lambda: encoder.closed == 1)
-        await eventually(lambda: front.gateway.admission.active == 0)
+        await eventually(lambda: front.state.admission.active == 0)
 
 
 async def test_a_client_that_goes_mid_upload_frees_its_slot() -> None:
     async with listening() as front:
         _, writer = await asyncio.open_connection("127.0.0.1", int(front.url.rpartition(":")[2]))
         writer.write(b"POST /v1/speech HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nRIFF")
-        await eventually(lambda: front.gateway.admission.active == 1)
+        await eventually(lambda: front.state.admission.active == 1)
         writer.close()
-        await eventually(lambda: front.gateway.admission.active == 0)
+        await eventually(lambda: front.state.admission.active == 0)
         assert front.count("cslm_turns_total", transport="rest", outcome="cancelled") == 0
 
 
@@ -125,7 +126,7 @@ async def test_a_failure_in_the_middle_breaks_the_audio_off(stage: str, caplog: 
         await eventually(lambda: front.count("cslm_turns_total", transport="rest", outcome="failed") == 1)
         code = "engine_unavailable" if stage == "engine" else "internal_error"
         assert front.count("cslm_errors_total", code=code) == 1
-        assert front.gateway.admission.active == 0
+        assert front.state.admission.active == 0
 
 
 @pytest.mark.parametrize("stage", FAILING)

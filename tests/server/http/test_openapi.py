@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from server.app import create_app
-from tests.fakes import fake_model
-from tests.server.conftest import make_settings, recording, serving
-from tests.server.rtc_peer import calling
+from tests.server.front import make_settings, recording, serving
+from tests.server.models import fake_model
+from tests.server.webrtc.rtc_peer import calling
 
 OPERATIONS = [
     pytest.param(path, method, operation, id=f"{method} {path}")

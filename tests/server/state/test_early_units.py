@@ -13,9 +13,9 @@ from server.settings import Settings
 from server.state.loading import _commit_early, _look_before_loading
 from streaming.errors import BundleError
 from streaming.stability import EarlyCounts
-from tests.fakes import fake_model
 from tests.released.speech_tokenizer import random_network
-from tests.server.conftest import serving
+from tests.server.front import serving
+from tests.server.models import fake_model
 
 
 def test_an_encoder_without_a_rule_for_it_is_refused_by_name() -> None:

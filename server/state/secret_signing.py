@@ -26,7 +26,7 @@ _MOST_CHARACTERS = 6000
 
 
 @dataclass(frozen=True, slots=True)
-class ClientSecrets:
+class SecretSigner:
     """Makes and reads client secrets. Without an API key they are good for this process only."""
 
     api_key: str | None

@@ -6,7 +6,7 @@ import pytest
 
 from server.errors import Unauthorised
 from server.state.auth import authorise
-from tests.server.conftest import make_settings, recording, serving
+from tests.server.front import make_settings, recording, serving
 
 KEY = "sk-ключ-1"
 

@@ -13,9 +13,10 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeDecoder, FakeLM, fake_model
-from tests.server.conftest import Front, eventually, listening, serving
-from tests.server.rtc_peer import Caller, calling
+from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeDecoder, FakeLM
+from tests.server.front import Front, eventually, listening, serving
+from tests.server.models import fake_model
+from tests.server.webrtc.rtc_peer import Caller, calling
 
 CALLS = "/v1/realtime/calls"
 
@@ -46,7 +47,7 @@ async def call(
         async with calling() as caller:
             await connect(caller, front, session)
             yield caller, front
-        await eventually(lambda: front.gateway.admission.active == 0)
+        await eventually(lambda: front.state.admission.active == 0)
 
 
 async def test_a_spoken_question_is_answered_aloud() -> None:
@@ -218,7 +219,7 @@ async def test_the_server_hangs_up_when_told() -> None:
         call_id = await connect(caller, front)
         assert (await front.client.post(f"{CALLS}/{call_id}/hangup")).status_code == 200
         await eventually(lambda: caller.peer.connectionState == "closed")
-        await eventually(lambda: front.gateway.admission.active == 0)
+        await eventually(lambda: front.state.admission.active == 0)
         again = await front.client.post(f"{CALLS}/{call_id}/hangup")
         assert (again.status_code, again.json()["error"]["code"]) == (404, "call_not_found")
 
@@ -227,7 +228,7 @@ async def test_calls_end_with_the_server() -> None:
     async with calling() as caller:
         async with listening() as front:
             await connect(caller, front)
-        assert front.gateway.admission.active == 0
+        assert front.state.admission.active == 0
 
 
 async def test_the_stock_sdk_dials() -> None:
@@ -243,7 +244,7 @@ async def test_the_stock_sdk_dials() -> None:
         await caller.answered(answer.text)
         await caller.event("session.created")
         await client.realtime.calls.hangup(call_id)
-        await eventually(lambda: front.gateway.admission.active == 0)
+        await eventually(lambda: front.state.admission.active == 0)
 
 
 async def test_an_offer_may_be_the_body() -> None:
@@ -274,9 +275,9 @@ async def test_what_cannot_be_is_refused_before_the_call() -> None:
             with pytest.raises(openai.APIStatusError) as caught:
                 await client.realtime.calls.create(**asked)
             assert caught.value.code == code
-            await eventually(lambda: front.gateway.admission.active == 0)
+            await eventually(lambda: front.state.admission.active == 0)
         answer = await front.client.post(CALLS, json={})
-        assert answer.json()["error"]["code"] == "missing_parameter"
+        assert answer.json()["error"]["code"] == "missing_required_parameter"
         await caller.answered((await client.realtime.calls.create(sdp=offer)).text)
         with pytest.raises(openai.APIStatusError) as caught:
             await client.realtime.calls.create(sdp=offer)
@@ -295,8 +296,8 @@ async def test_a_caller_that_never_connects_is_given_up(monkeypatch: pytest.Monk
     async with listening() as front, calling() as caller:
         answer = await front.client.post(CALLS, files={"sdp": (None, await caller.offer())})
         assert answer.status_code == 201
-        assert front.gateway.admission.active == 1
-        await eventually(lambda: front.gateway.admission.active == 0)
+        assert front.state.admission.active == 1
+        await eventually(lambda: front.state.admission.active == 0)
 
 
 @pytest.mark.parametrize("session", ["{", "[]", "[" * 20_000], ids=["broken", "a list", "deep"])

@@ -16,8 +16,9 @@ from openai import AsyncOpenAI
 
 from streaming.audio import float_to_pcm16
 from streaming.turn import Exchange
-from tests.fakes import N_UNITS, TEXT, UNIT_BASE, UNITS, FakeDecoder, FakeLM, FakePrompts, fake_model
-from tests.server.conftest import Front, eventually, listening, recording
+from tests.fakes import N_UNITS, TEXT, UNIT_BASE, UNITS, FakeDecoder, FakeLM, FakePrompts
+from tests.server.front import Front, eventually, listening, recording
+from tests.server.models import fake_model
 
 WHOLE = float_to_pcm16(FakeDecoder().speak(UNITS))
 SPOKEN = {"modalities": ["text", "audio"], "audio": {"voice": "default", "format": "wav"}}
@@ -55,7 +56,7 @@ async def test_text_in_text_out() -> None:
         assert answer.choices[0].finish_reason == "stop"
         assert answer.usage.completion_tokens_details.audio_tokens == len(UNITS)
         assert decoder.cuts == []
-        await eventually(lambda: front.gateway.admission.active == 0)
+        await eventually(lambda: front.state.admission.active == 0)
 
 
 async def test_speech_in_speech_out() -> None:
@@ -181,7 +182,7 @@ async def test_a_model_without_memory_is_not_made_to_listen_to_the_past() -> Non
 
 REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"model": "gpt-audio"}, "model_not_found", "model"),
-    ({"modalities": ["text", "audio"]}, "missing_parameter", "audio"),
+    ({"modalities": ["text", "audio"]}, "missing_required_parameter", "audio"),
     ({"audio": {"voice": "default", "format": "wav"}}, "invalid_value", "audio"),
     ({**SPOKEN, "audio": {"voice": "robot", "format": "wav"}}, "invalid_value", "audio.voice"),
     ({**SPOKEN, "audio": {"voice": "default", "format": "ogg"}}, "unsupported_format", "audio.format"),
@@ -246,7 +247,7 @@ async def test_a_client_that_stops_reading_the_stream_ends_the_turn() -> None:
         async for _ in stream:
             break
         await stream.close()
-        await eventually(lambda: lm.active == 0 and front.gateway.admission.active == 0)
+        await eventually(lambda: lm.active == 0 and front.state.admission.active == 0)
         assert lm.cancelled == 1
 
 

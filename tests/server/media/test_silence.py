@@ -12,7 +12,7 @@ from model.turn_detection.vad import load_voice_activity
 from server.media.decode import Declared, check_speech, decode, identify
 from streaming.errors import InvalidRequest
 
-QUESTIONS = sorted((Path(__file__).parents[1] / "data").glob("ask_*.wav"))
+QUESTIONS = sorted((Path(__file__).parents[2] / "data").glob("ask_*.wav"))
 SECONDS = np.arange(32_000) / 16_000
 RANDOM = np.random.default_rng(0)
 NOISES = {

@@ -1,0 +1,56 @@
+"""One HTTP answer that is sent while it is made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from starlette.types import Receive, Send
+
+
+class ClientStalled(Exception):
+    """The client left the answer unread for too long."""
+
+
+class ResponseStream:
+    """One HTTP answer under way. The status leaves with the first bytes, so that a failure before them still has one."""
+
+    def __init__(self, send: Send, *, media_type: str, headers: Mapping[str, str], timeout_s: float) -> None:
+        self._send = send
+        every = {"content-type": media_type, "cache-control": "no-store", "x-accel-buffering": "no", **headers}
+        self._headers = [(key.encode(), value.encode("latin-1", "replace")) for key, value in every.items()]
+        self._timeout_s = timeout_s
+        self._lock = asyncio.Lock()
+        self.started = False
+
+    async def send(self, data: bytes, *, last: bool = False) -> None:
+        """Send `data`, waiting while the client does not read; nothing where there is none. Raises ClientStalled."""
+        if not data and not last:
+            return
+        try:
+            async with self._lock, asyncio.timeout(self._timeout_s):
+                if not self.started:
+                    self.started = True
+                    await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
+                await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+        except TimeoutError:
+            raise ClientStalled from None
+
+
+async def run_until_disconnect(work: Coroutine[Any, Any, None], receive: Receive) -> bool:
+    """Run `work` to its end, or until the client disconnects: then it is cancelled, and the answer is False."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            job = group.create_task(work, name="turn")
+            watch = group.create_task(_disconnected(receive), name="disconnect")
+            job.add_done_callback(lambda _: watch.cancel())
+            watch.add_done_callback(lambda _: job.cancel())
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return not job.cancelled()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

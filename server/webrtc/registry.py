@@ -1,0 +1,107 @@
+"""The WebRTC calls of one server: begun by an offer, held in tasks of their own, hung up by id."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from aiortc import RTCIceServer
+
+from server.settings import Settings
+from server.state.admission import Admission
+from server.state.loading import ServedModel
+from server.state.metrics import Metrics
+from server.state.sessions import session_limits, session_model, session_observer
+from server.webrtc.call import Call
+from streaming.errors import NotFound
+from streaming.realtime.config import AnyConfig
+from streaming.realtime.session import RealtimeSession
+
+log = logging.getLogger("cslm.calls")
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    call: Call
+    task: asyncio.Task[None]
+
+
+class CallRegistry:
+    """The calls under way, by id."""
+
+    def __init__(self, settings: Settings, admission: Admission, metrics: Metrics) -> None:
+        self._settings = settings
+        self._admission = admission
+        self._metrics = metrics
+        self._held: dict[str, _Held] = {}
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[None]:
+        """Calls may be held while the context lasts; at its end all are hung up."""
+        try:
+            yield
+        finally:
+            tasks = {held.task for held in self._held.values()}
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+
+    async def begin(self, model: ServedModel, offer: str, config: AnyConfig | None) -> tuple[str, str]:
+        """Answer `offer` and hold the call. Returns its id and the answer. Raises InvalidRequest, CapacityError."""
+        answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        call = Call(_ice_servers(self._settings.ice_servers))
+        task = asyncio.create_task(self._hold(model, call, offer, config, answered), name=call.id)
+        self._held[call.id] = _Held(call, task)
+        task.add_done_callback(lambda _: self._held.pop(call.id, None))
+        return call.id, await answered
+
+    def hang_up(self, call_id: str) -> None:
+        """End a call. Raises NotFound (`call_not_found`)."""
+        if call_id not in self._held:
+            raise NotFound(f"there is no call {call_id[:60]!r}, or no longer", code="call_not_found", param="call_id")
+        self._held[call_id].call.hang_up()
+
+    async def _hold(
+        self,
+        model: ServedModel,
+        call: Call,
+        offer: str,
+        config: AnyConfig | None,
+        answered: asyncio.Future[str],
+    ) -> None:
+        try:
+            async with self._admission.slot("webrtc"):
+                session = RealtimeSession(
+                    session_model(model),
+                    call.send,
+                    limits=session_limits(self._settings, model),
+                    observer=session_observer(self._metrics, "webrtc"),
+                    config=config,
+                )
+                answered.set_result(await call.answer(offer))
+                await call.run(session)
+        except Exception as failure:
+            if answered.cancelled():
+                log.info("%s: the caller left before the answer", call.id)
+            elif answered.done():
+                log.exception("%s failed", call.id)
+            else:
+                answered.set_exception(failure)
+        finally:
+            await call.close()
+
+
+def _ice_servers(urls: tuple[str, ...]) -> list[RTCIceServer]:
+    """`stun:host:port` or `turn:user:password@host:port`."""
+    servers = []
+    for url in urls:
+        scheme, _, rest = url.partition(":")
+        place = urlsplit(f"//{rest}")
+        host = rest.rpartition("@")[2]
+        servers.append(RTCIceServer(f"{scheme}:{host}", username=place.username, credential=place.password))
+    return servers
