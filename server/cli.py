@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -13,10 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    import uvicorn
-
     from server.settings import Settings
-    from server.state.serving import Serving
 
 app = typer.Typer(
     name="cslm",
@@ -53,9 +49,11 @@ def serve(
         "log_level": log_level,
     }
     settings = _settings({name: value for name, value in options.items() if value is not None})
+    from server.serve import serve as serve_until_signal
+
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        sys.exit(asyncio.run(run(settings)))
+        sys.exit(asyncio.run(serve_until_signal(settings)))
     except KeyboardInterrupt:  # uvicorn has stopped in good order and raises the signal again
         sys.exit(0)
 
@@ -205,57 +203,6 @@ def _load(module: str, name: str, context: typer.Context) -> Any:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as failure:
         _fail(f"{context.info_name} needs the package {failure.name!r}, which is not installed")
-
-
-async def run(settings: Settings) -> int:
-    """Serve until a signal. Returns the exit status: 1 when the model could not be loaded."""
-    import uvicorn
-
-    from server.app import create_app
-
-    application = create_app(settings)
-    config = uvicorn.Config(
-        application,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        log_level="debug" if settings.log_level == "debug" else "warning",
-        access_log=settings.log_level == "debug",
-        ws_max_size=settings.max_message_bytes,
-        ws_ping_timeout=max(20.0, settings.max_turn_s),  # a pong may wait behind speech that waits for a turn to end
-        timeout_graceful_shutdown=int(settings.shutdown_s),
-    )
-    server, listener = uvicorn.Server(config), config.bind_socket()
-    typer.echo(f"cslm: loading {settings.bundle} …")
-    announcing = asyncio.create_task(
-        _announce(server, application.state.shared.serving, _address(settings.host, listener)), name="announce"
-    )
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        announcing.cancel()
-        await asyncio.wait({announcing})
-    return 0 if announcing.cancelled() or announcing.result() else 1
-
-
-async def _announce(server: uvicorn.Server, serving: Serving, address: str) -> bool:
-    """Say when the model is warm, and where; or stop the server because it never will be."""
-    from streaming.errors import SpeechServerError
-
-    try:
-        model = await serving.settled()
-    except Exception as failure:
-        reason = failure.message if isinstance(failure, SpeechServerError) else "see the log above"
-        typer.echo(f"cslm: the model could not be loaded: {reason}", err=True)
-        server.should_exit = True
-        return False
-    typer.echo(f"cslm: {model.name} ({model.backend}) is ready at {address}")
-    return True
-
-
-def _address(host: str, listener: socket.socket) -> str:
-    shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{listener.getsockname()[1]}/"
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from server.app import create_app
 from server.http.dependencies import AppState
+from server.serve import listening_socket
 from server.settings import Settings
 from server.state.loading import ServedModel
 from server.state.serving import OpenModel
@@ -61,11 +62,11 @@ async def serving(
 async def listening(model: ServedModel | None = None, **settings: Any) -> AsyncGenerator[Front]:
     """The application on a socket of its own, for answers as they come and clients that go."""
     app = create_app(make_settings(**settings), opener(model or fake_model()))
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, log_level="critical", lifespan="on")
+    config = uvicorn.Config(app, log_config=None, log_level="critical", lifespan="on")
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    listener = config.bind_socket()
+    listener = listening_socket("127.0.0.1", 0)
     await server.startup(sockets=[listener])
     running = asyncio.create_task(server.main_loop())
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import types
@@ -15,7 +16,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from server.cli import app, run
+from server.cli import app
+from server.serve import listening_socket, serve
 from server.settings import Settings
 from streaming.errors import BundleError
 from tests.server.front import eventually, make_settings
@@ -173,7 +175,7 @@ async def test_serving_says_where_and_stops_on_a_signal(
     closed: list[str] = []
     monkeypatch.setattr("server.app.create_app.__defaults__", (opener(fake_model(), closed=closed),))
     monkeypatch.setattr("signal.raise_signal", lambda number: None)  # uvicorn raises it again at its end
-    serving = asyncio.create_task(run(make_settings(port=0)))
+    serving = asyncio.create_task(serve(make_settings(port=0)))
     said: list[str] = []
 
     def ready() -> bool:
@@ -190,13 +192,35 @@ async def test_serving_says_where_and_stops_on_a_signal(
     assert closed == ["fake"]
 
 
+async def test_every_connection_sends_at_once_and_no_child_inherits_the_listener() -> None:
+    accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    with listening_socket("127.0.0.1", 0) as listener:
+        assert not listener.get_inheritable()
+        server = await asyncio.start_server(lambda _, writer: accepted.put_nowait(writer), sock=listener)
+        async with server:
+            _, client = await asyncio.open_connection(*listener.getsockname())
+            connection = await accepted.get()
+            sock = connection.get_extra_info("socket")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            client.close()
+            connection.close()
+
+
+async def test_an_address_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with listening_socket("127.0.0.1", 0) as other:
+        other.listen()
+        port = other.getsockname()[1]
+        assert await serve(make_settings(port=port)) == 1
+    assert f"cannot listen on 127.0.0.1 port {port}" in capsys.readouterr().err
+
+
 async def test_serving_ends_if_the_model_cannot_be_loaded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = opener(fake_model(), error=BundleError("units.json is missing"))
     monkeypatch.setattr("server.app.create_app.__defaults__", (broken,))
     async with asyncio.timeout(10):
-        assert await run(make_settings(port=0)) == 1
+        assert await serve(make_settings(port=0)) == 1
     assert "units.json is missing" in capsys.readouterr().err
 
 
