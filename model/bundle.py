@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from model.kinds import ENCODERS, PROMPTS, VOCODERS, EncoderKind, VocoderKind, kind_of
+from model.encoders import EncoderKind
+from model.kinds import encoder_kind, prompt_format, vocoder_kind
 from model.profile import Profile, load_profile
 from model.sources import SOURCES
+from model.vocoders import VocoderKind
 from streaming.errors import BundleError
 from streaming.turn import PromptWriter
 
@@ -30,17 +32,17 @@ class Bundle:
     @cached_property
     def prompts(self) -> PromptWriter:
         """The bundle's prompt format. Raises BundleError."""
-        return kind_of(PROMPTS, self.profile.kinds.prompts, "prompts")(self.profile, self.lm)
+        return prompt_format(self.profile.kinds.prompts)(self.profile, self.lm)
 
     @property
     def encoder_kind(self) -> EncoderKind:
         """What runs the encoder. Raises BundleError."""
-        return kind_of(ENCODERS, self.profile.kinds.encoder, "encoder")
+        return encoder_kind(self.profile.kinds.encoder)
 
     @property
     def vocoder_kind(self) -> VocoderKind:
         """What runs the vocoder. Raises BundleError."""
-        return kind_of(VOCODERS, self.profile.kinds.vocoder, "vocoder")
+        return vocoder_kind(self.profile.kinds.vocoder)
 
     @property
     def lm(self) -> Path:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from model.bundle import Bundle
-from model.kinds import ENCODERS, PROMPTS, VOCODERS, kind_of
+from model.kinds import prompt_format
 from model.sources import LOCK, Lock, load_sources
 from streaming.errors import BundleError, SpeechServerError
 from streaming.turn import TurnOptions
@@ -17,7 +17,7 @@ from streaming.turn import TurnOptions
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at; `code` as in docs/errors.md if it is wrong."""
+    """One thing checked; `code` as in docs/errors.md if it is wrong."""
 
     ok: bool
     what: str
@@ -27,7 +27,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """All that was looked at, in order."""
+    """All that was checked, in order."""
 
     findings: tuple[Finding, ...]
 
@@ -40,63 +40,61 @@ class CheckReport:
 def check(directory: Path) -> CheckReport:
     """Verify a bundle: that its parts load and agree with each other. Never raises for what is wrong with the bundle."""
     bundle = Bundle(directory)
-    profile = _finding("profile", partial(_look_at_profile, bundle))
+    profile = _finding("profile", partial(_check_profile, bundle))
     if not profile.ok:
         return CheckReport((profile,))
-    return CheckReport((profile, *(_finding(what, look) for what, look in _looks(bundle))))
+    return CheckReport((profile, *(_finding(what, verify) for what, verify in _checks(bundle))))
 
 
 def preflight(bundle: Bundle) -> None:
     """What can be known in a second or two, before anything is loaded. Raises BundleError for the first thing wrong."""
-    _look_at_profile(bundle)
+    _check_profile(bundle)
     if (lock := Lock.load(bundle.directory)) is not None:
-        _look_at_pull(bundle, lock)
+        _check_pull(bundle, lock)
         lock.verify(bundle.directory, contents=False)
-    _look_at_tokens(bundle)
-    _look_at_templates(bundle)
-    _look_at_lm(bundle)
+    _check_tokens(bundle)
+    _check_templates(bundle)
+    _check_lm(bundle)
     for kind, part in ((bundle.encoder_kind, bundle.encoder), (bundle.vocoder_kind, bundle.vocoder)):
-        if kind.glance is not None:
-            kind.glance(part, bundle.profile)
+        if kind.preflight is not None:
+            kind.preflight(part, bundle.profile)
 
 
-def _looks(bundle: Bundle) -> Iterator[tuple[str, Callable[[], str]]]:
+def _checks(bundle: Bundle) -> Iterator[tuple[str, Callable[[], str]]]:
     if (bundle.directory / LOCK).is_file():
-        yield "files", partial(_look_at_files, bundle)
-    yield "control tokens", partial(_look_at_tokens, bundle)
-    yield "templates", partial(_look_at_templates, bundle)
-    yield "chat template", partial(_look_at_chat_template, bundle)
-    yield "units", partial(_look_at_units, bundle)
-    yield "language model", partial(_look_at_lm, bundle)
+        yield "files", partial(_check_files, bundle)
+    yield "control tokens", partial(_check_tokens, bundle)
+    yield "templates", partial(_check_templates, bundle)
+    yield "chat template", partial(_check_chat_template, bundle)
+    yield "units", partial(_check_units, bundle)
+    yield "language model", partial(_check_lm, bundle)
     for directory, kind in ((bundle.encoder, bundle.encoder_kind), (bundle.vocoder, bundle.vocoder_kind)):
-        for what, look in kind.looks.items():
-            yield what, partial(look, directory, bundle.profile)
-    yield "voice activity", partial(_look_at_voice_activity, bundle)
-    yield "end of turn", partial(_look_at_end_of_turn, bundle)
-    yield "size", partial(_look_at_size, bundle)
+        for what, verify in kind.checks.items():
+            yield what, partial(verify, directory, bundle.profile)
+    yield "voice activity", partial(_check_voice_activity, bundle)
+    yield "end of turn", partial(_check_end_of_turn, bundle)
+    yield "size", partial(_check_size, bundle)
 
 
-def _finding(what: str, look: Callable[[], str]) -> Finding:
+def _finding(what: str, verify: Callable[[], str]) -> Finding:
     try:
-        return Finding(True, what, look())
+        return Finding(True, what, verify())
     except SpeechServerError as error:
         return Finding(False, what, error.message, error.code)
     except Exception as error:  # a check says what it met, whatever it was
         return Finding(False, what, f"{type(error).__name__}: {error}", BundleError.code)
 
 
-def _look_at_profile(bundle: Bundle) -> str:
+def _check_profile(bundle: Bundle) -> str:
     p = bundle.profile
-    kind_of(ENCODERS, p.kinds.encoder, "encoder")
-    kind_of(VOCODERS, p.kinds.vocoder, "vocoder")
-    kind_of(PROMPTS, p.kinds.prompts, "prompts")
+    _ = bundle.encoder_kind, bundle.vocoder_kind, prompt_format(p.kinds.prompts)  # refused where there is no such kind
     return (
         f"{p.name}: hears {p.input_sample_rate_hz} Hz, speaks {p.output_sample_rate_hz} Hz, {p.n_units} units, "
         f"{' and '.join(p.languages)}, context {p.max_model_len} tokens"
     )
 
 
-def _look_at_tokens(bundle: Bundle) -> str:
+def _check_tokens(bundle: Bundle) -> str:
     p, prompts = bundle.profile, bundle.prompts
     ids = prompts.unit_ids(range(p.n_units))
     if len(set(ids)) != p.n_units:
@@ -105,7 +103,7 @@ def _look_at_tokens(bundle: Bundle) -> str:
     return f"units are ids {ids[0]} to {ids[-1]}{'' if contiguous else ', not contiguous'}"
 
 
-def _look_at_templates(bundle: Bundle) -> str:
+def _check_templates(bundle: Bundle) -> str:
     for reply in bundle.profile.templates:
         options = TurnOptions(reply_language=reply)  # pyright: ignore[reportArgumentType]
         bundle.prompts.speech_prompt(options, ())
@@ -117,7 +115,7 @@ def _look_at_templates(bundle: Bundle) -> str:
     return f"replies in {', '.join(bundle.profile.templates)}{tasks}"
 
 
-def _look_at_units(bundle: Bundle) -> str:
+def _check_units(bundle: Bundle) -> str:
     path = bundle.directory / "units.json"
     if not path.is_file():
         return f"{bundle.profile.n_units} units without names"
@@ -127,15 +125,15 @@ def _look_at_units(bundle: Bundle) -> str:
     return f"{len(names)} named units"
 
 
-def _look_at_files(bundle: Bundle) -> str:
+def _check_files(bundle: Bundle) -> str:
     lock = Lock.load(bundle.directory)
     assert lock is not None
-    _look_at_pull(bundle, lock)
+    _check_pull(bundle, lock)
     commits = ", ".join(f"{repo} at {(commit or 'a directory')[:12]}" for repo, commit in lock.commits.items())
     return f"{lock.verify(bundle.directory, contents=True)}: {commits}"
 
 
-def _look_at_pull(bundle: Bundle, lock: Lock) -> None:
+def _check_pull(bundle: Bundle, lock: Lock) -> None:
     sources = load_sources(bundle.directory)
     missing = [each.repo for each in sources.repositories if each.repo not in lock.commits] if sources else []
     if missing:
@@ -146,13 +144,13 @@ def _look_at_pull(bundle: Bundle, lock: Lock) -> None:
         )
 
 
-def _look_at_chat_template(bundle: Bundle) -> str:
+def _check_chat_template(bundle: Bundle) -> str:
     """The checkpoint's own rendering of a question, as its authors' scripts do it, against the profile's."""
     from transformers import AutoTokenizer
 
     profile = bundle.profile
     if profile.kinds.prompts != "interleaved":
-        return "not looked at: the checkpoint's own rendering is code, which is not run"
+        return "not compared: the checkpoint's own rendering is code, which is not run"
     tokenizer = AutoTokenizer.from_pretrained(bundle.lm)
     if not tokenizer.chat_template:
         return "the checkpoint has none; the profile's is used"
@@ -179,10 +177,10 @@ def _look_at_chat_template(bundle: Bundle) -> str:
     )
 
 
-def _look_at_lm(bundle: Bundle) -> str:
-    from model.lm.layout import look_at_weights
+def _check_lm(bundle: Bundle) -> str:
+    from model.lm.layout import describe
 
-    profile, layout = bundle.profile, look_at_weights(bundle.lm)
+    profile, layout = bundle.profile, describe(bundle.lm)
     top = max(bundle.prompts.unit_ids(range(profile.n_units)))
     if top >= layout.vocabulary:
         raise BundleError(
@@ -201,7 +199,7 @@ def _look_at_lm(bundle: Bundle) -> str:
     )
 
 
-def _look_at_voice_activity(bundle: Bundle) -> str:
+def _check_voice_activity(bundle: Bundle) -> str:
     import numpy as np
 
     from model.turn_detection.vad import load_voice_activity
@@ -211,7 +209,7 @@ def _look_at_voice_activity(bundle: Bundle) -> str:
     return f"silence is speech with probability {chance:.3f}"
 
 
-def _look_at_end_of_turn(bundle: Bundle) -> str:
+def _check_end_of_turn(bundle: Bundle) -> str:
     import numpy as np
 
     from model.turn_detection.smart_turn import SmartTurn
@@ -222,6 +220,6 @@ def _look_at_end_of_turn(bundle: Bundle) -> str:
     return f"silence is the end of a turn with probability {chance:.3f}"
 
 
-def _look_at_size(bundle: Bundle) -> str:
+def _check_size(bundle: Bundle) -> str:
     sizes = [path.stat().st_size for path in bundle.directory.rglob("*") if path.is_file()]
     return f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"

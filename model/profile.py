@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -89,7 +90,7 @@ class Profile(_Frozen):
     `optional_stop_tokens` stop the model too where its tokenizer has them: `<|eom_id|>` came with Llama 3.1.
     `segment_words` is what the model was trained with; the server never enforces it. `vocoder_holds_s`: audio that the
     vocoder keeps back until it knows what follows, on average. `cuts`: a first cut of fewer units than the vocoder needs for any
-    audio is a round trip for nothing. `early_units`: for an encoder that hears both ways; absent where
+    audio is a round trip for nothing. `early_units`: for a bidirectional encoder; absent where
     units are final as soon as they come.
     """
 
@@ -124,6 +125,10 @@ class Profile(_Frozen):
     def cut_schedule(self) -> CutSchedule:
         """`cuts`, as the turn takes it."""
         return CutSchedule(**self.cuts.model_dump())
+
+
+Check = Callable[[Path, Profile], str]
+"""Checks the part of a bundle in a directory and says what it found. Raises BundleError for what is wrong."""
 
 
 def load_profile(directory: Path) -> Profile:

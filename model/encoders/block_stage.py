@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
+from model.thread import SingleThread
 from streaming.stages import Pcm
 
+State = TypeVar("State")
+"""All that an encoder keeps of one speech."""
 
-class BlockEncoder(Protocol):
+
+class BlockEncoder(Protocol[State]):
     """Samples at 16 kHz to units, as soon as they are final. All of a speech is in its state: one encoder serves many."""
 
-    def open(self) -> Any:
+    def open(self) -> State:
         """The state of a fresh speech."""
         ...
 
-    def push(self, state: Any, pcm: Pcm) -> list[int]:
+    def push(self, state: State, pcm: Pcm) -> list[int]:
         """Units that are final with these samples."""
         ...
 
-    def finish(self, state: Any) -> list[int]:
+    def finish(self, state: State) -> list[int]:
         """Units of the rest."""
         ...
 
 
-class EncoderStage:
+class BlockStage(Generic[State]):
     """Runs the encoder of all sessions on one thread, off the event loop; torch leaves the interpreter lock while it computes."""
 
-    def __init__(self, encoder: BlockEncoder) -> None:
+    def __init__(self, encoder: BlockEncoder[State]) -> None:
         self._encoder = encoder
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self._thread = SingleThread("encoder")
 
     def close(self) -> None:
-        """Stop the thread once its current block is done."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Stop the thread once its current block is done. Speech that waits for it fails with EngineUnavailable."""
+        self._thread.close()
 
     async def encode(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
         """See `SpeechEncoder.encode`."""
-        loop = asyncio.get_running_loop()
         state = self._encoder.open()
         async for pcm in audio:
-            if units := await loop.run_in_executor(self._thread, self._encoder.push, state, pcm):
+            if units := await self._thread.run(self._encoder.push, state, pcm):
                 yield units
-        if units := await loop.run_in_executor(self._thread, self._encoder.finish, state):
+        if units := await self._thread.run(self._encoder.finish, state):
             yield units

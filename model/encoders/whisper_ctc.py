@@ -21,12 +21,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from model.encoders import EncoderKind, EncoderStage
+from model.encoders.block_stage import BlockStage
 from model.encoders.positions import sinusoids
-from model.mel import LogMel
+from model.mel import SAMPLE_RATE, LogMel
 from model.precision import bfloat16_is_faster, products
+from model.profile import Profile
+from model.weights import fill, loading, read_config
+from streaming.errors import BundleError
 
 FRAME_SAMPLES = 320  # one encoder frame: two mel hops of 10 ms
 _MOST_GAIN = 10.0
@@ -186,7 +190,7 @@ class EncoderState:
     finished: bool = False
 
 
-class UnitEncoder:
+class WhisperCtc:
     """Speech at 16 kHz to merged units; see the module's head. Safe to share between sessions: all state is in `EncoderState`."""
 
     def __init__(self, config: EncoderConfig, trunk: WhisperTrunk, head: UnitHead) -> None:
@@ -194,13 +198,12 @@ class UnitEncoder:
         self._trunk, self._head = trunk.eval(), head.eval()
 
     @classmethod
-    def load(cls, directory: Path, *, bfloat16: bool | None = None) -> UnitEncoder:
-        """From `config.json`, `trunk.safetensors` and `head.safetensors`. bfloat16: None where it is faster."""
-        raw = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        config = EncoderConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+    def load(cls, directory: Path, *, bfloat16: bool | None = None) -> WhisperCtc:
+        """From `config.json`, `trunk.safetensors` and `head.safetensors`. bfloat16: None where it is faster. Raises BundleError."""
+        config = read_config(EncoderConfig, directory / "config.json")
         trunk, head = WhisperTrunk(config), UnitHead(config)
-        trunk.load_state_dict({k: v.float() for k, v in load_file(directory / "trunk.safetensors").items()})
-        head.load_state_dict({k: v.float() for k, v in load_file(directory / "head.safetensors").items()})
+        fill(trunk, directory / "trunk.safetensors")
+        fill(head, directory / "head.safetensors")
         if bfloat16_is_faster() if bfloat16 is None else bfloat16:
             trunk.use_bfloat16()
         return cls(config, trunk, head)
@@ -355,3 +358,21 @@ def _in_range(pcm: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def save_config(config: EncoderConfig, directory: Path) -> None:
     """Write `config.json`."""
     (directory / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
+
+
+def _load(directory: Path, profile: Profile, device: str) -> EncoderStage:
+    with loading(directory):
+        encoder = WhisperCtc.load(directory)
+        encoder.encode(np.zeros(SAMPLE_RATE, np.float32))  # what fails or takes long only once does so now
+    return BlockStage(encoder)
+
+
+def _check(directory: Path, profile: Profile) -> str:
+    with loading(directory):
+        units = WhisperCtc.load(directory).encode(np.zeros(profile.input_sample_rate_hz, np.float32))
+    if any(unit >= profile.n_units for unit in units):
+        raise BundleError("the encoder gives units that the profile does not have")
+    return f"one second of silence gives {len(units)} units"
+
+
+KIND = EncoderKind(_load, checks={"encoder": _check})

@@ -11,18 +11,19 @@ there it is that of the whole 30 s, which nobody knows before they are over.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from model.encoders import EncoderKind, EncoderStage
+from model.encoders.block_stage import BlockStage
 from model.mel import MEL_HOP, N_FFT, SAMPLE_RATE, mel_filters
+from model.profile import Profile
+from model.weights import check_shapes, loading, opened, read_json
 from streaming.errors import BundleError
 from streaming.stages import Pcm
 
@@ -134,10 +135,9 @@ class WhisperVq(nn.Module):
     def load(cls, directory: Path, device: str = "cpu") -> WhisperVq:
         """From a bundle's `encoder/`. Raises BundleError: `bundle_file_missing`, `bundle_invalid`."""
         config = describe(directory)
-        with safe_open(directory / WEIGHTS, framework="pt") as file:
-            state = {
-                name: file.get_tensor(stored).float() for name, stored in _names(list(file.keys()), config).items()
-            }
+        with opened(directory / WEIGHTS) as file:
+            names = _names(list(file.keys()), config)
+            state = {name: file.get_tensor(stored).float() for name, stored in names.items()}
         with torch.device("meta"):
             encoder = cls(config)
         encoder.load_state_dict(state, assign=True)
@@ -231,23 +231,12 @@ class WhisperVq(nn.Module):
 
 def describe(directory: Path) -> VqConfig:
     """Sizes of the tokenizer in `directory`, its weights left unread. Raises as `WhisperVq.load`."""
-    config = _config(directory / CONFIG)
-    path = directory / WEIGHTS
-    if not path.is_file():
-        raise BundleError(f"{path} is missing", code="bundle_file_missing", param=WEIGHTS)
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = _names(list(file.keys()), config)
-            shapes = {name: list(file.get_slice(stored).get_shape()) for name, stored in names.items()}
-    except SafetensorError as error:
-        raise BundleError(
-            f"{path} is cut short or no safetensors file: {error}", code="bundle_file_truncated"
-        ) from error
+    config, path = _config(directory / CONFIG), directory / WEIGHTS
+    with opened(path) as file:
+        names = _names(list(file.keys()), config)
+        shapes = {name: file.get_slice(stored).get_shape() for name, stored in names.items()}
     with torch.device("meta"):
-        wanted = {name: list(value.shape) for name, value in WhisperVq(config).state_dict().items()}
-    if wanted != shapes:
-        name = min(name for name in wanted.keys() | shapes.keys() if wanted.get(name) != shapes.get(name))
-        raise BundleError(f"{path}: {name} is {shapes.get(name)}, expected {wanted.get(name)}", param=name)
+        check_shapes(path, shapes, WhisperVq(config))
     return config
 
 
@@ -270,12 +259,7 @@ _SIZES = {
 
 
 def _config(path: Path) -> VqConfig:
-    try:
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BundleError(f"{path} is missing", code="bundle_file_missing", param=path.name) from None
-    except ValueError as error:
-        raise BundleError(f"{path} is not JSON: {error}", param=path.name) from error
+    raw = read_json(path)
     for name in _SIZES.values():
         if not isinstance(raw.get(name), int) or raw[name] < 1:
             raise BundleError(f"{path}: {name} is {raw.get(name)!r}; GLM-4-Voice's tokenizer has a number", param=name)
@@ -288,3 +272,24 @@ def _config(path: Path) -> VqConfig:
         if raw.get(name, value) != value:
             raise BundleError(f"{path}: {name} is {raw[name]!r}, GLM-4-Voice's tokenizer has {value!r}", param=name)
     return config
+
+
+def _load(directory: Path, profile: Profile, device: str) -> EncoderStage:
+    with loading(directory):
+        encoder = WhisperVq.load(directory, device)
+        encoder.encode(np.zeros(SAMPLE_RATE, np.float32))  # what fails or takes long only once does so now
+    return BlockStage(encoder)
+
+
+def _check(directory: Path, profile: Profile) -> str:
+    with loading(directory):
+        config = describe(directory)
+    if config.n_units != profile.n_units:
+        raise BundleError(f"the encoder has {config.n_units} units, the profile {profile.n_units}")
+    return (
+        f"{config.n_units} units of {config.n_mels} mel bands at {50 / config.pooled:g} a second, {config.layers} layers of "
+        f"{config.width}, in blocks of {config.block / 50:g} s"
+    )
+
+
+KIND = EncoderKind(_load, checks={"encoder": _check}, preflight=_check)

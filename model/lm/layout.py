@@ -47,7 +47,7 @@ class Layout:
     unquantized_bytes: int = 0
 
 
-def look_at_weights(directory: Path) -> Layout:
+def describe(directory: Path) -> Layout:
     """Raises BundleError: `bundle_file_missing`, `bundle_file_truncated`, `bundle_invalid` naming the file or the tensor."""
     config = _read(directory / "config.json")
     shapes, size, unquantized = _tensors(directory)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from model.thread import SingleThread
 from streaming.errors import BundleError
 from streaming.stages import Sampling
 
@@ -29,14 +28,14 @@ class TransformersLanguageModel:
             raise BundleError(f"transformers cannot load {directory}: {error}") from error
         if torch.cuda.is_available():
             self._model.to("cuda")
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="language-model")
+        self._thread = SingleThread("language model")
 
     async def start(self) -> None:
         """Nothing is left to load."""
 
     async def close(self) -> None:
-        """Stop the thread once its current step is done."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Stop the thread once its current step is done; turns under way fail with EngineUnavailable."""
+        self._thread.close()
 
     def fault(self) -> str | None:
         """This backend cannot die apart from its process."""
@@ -45,10 +44,9 @@ class TransformersLanguageModel:
     async def generate(self, prompt: AsyncIterator[Sequence[int]], sampling: Sampling) -> AsyncGenerator[list[int]]:
         """See `LanguageModel.generate`. Closing the generator ends it after the step under way."""
         ids = [token async for piece in prompt for token in piece]
-        loop = asyncio.get_running_loop()
         cache: Any = None
         for _ in range(sampling.max_tokens):
-            logits, cache = await loop.run_in_executor(self._thread, self._step, ids, cache)
+            logits, cache = await self._thread.run(self._step, ids, cache)
             token = sample(logits, sampling)
             if token in sampling.stop_token_ids:
                 return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from model.prompts import PromptFormat
 from model.prompts.interleaved import Piece, Prompts
 from streaming.alternating import AlternatingParser
 from streaming.interleave import AnswerParser
@@ -38,3 +39,6 @@ class AlternatingPrompts(Prompts):
         before, after = self._profile.speech_input.split("{units}")
         typed: list[Piece] = [exchange.question, " "] if exchange.question else []
         return [*typed, *self._pieces(before), *self.unit_ids(exchange.units), *self._pieces(after)]
+
+
+KIND: PromptFormat = AlternatingPrompts

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from model.profile import Profile
+from model.prompts import PromptFormat
 from model.prompts.plain_text import PlainText
 from streaming.errors import BundleError, InvalidRequest
 from streaming.interleave import AnswerParser, Detokenizer, InterleaveParser, Markers
@@ -232,3 +233,6 @@ class Prompts:
             raise BundleError(
                 f"the tokenizer of {self._profile.name} has no token {name}", code="wrong_text_tokenizer", param=name
             ) from None
+
+
+KIND: PromptFormat = Prompts

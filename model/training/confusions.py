@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.encoders.whisper_ctc import UnitEncoder
+from model.encoders.whisper_ctc import WhisperCtc
 from model.training.g2p import INVENTORY, SIL, UNIT_ID, merge
 from model.training.noise import Confusions, default_confusions
 from model.training.tokenizer_train import align_pairs
@@ -50,7 +50,7 @@ def table(weighted: Iterable[tuple[Pair, float]], *, prior: float = 0.5) -> Conf
     return {name: dict(near) for name, near in confusions.items()}
 
 
-def hear_features(encoder: UnitEncoder, path: Path) -> tuple[list[int], list[int]]:
+def hear_features(encoder: WhisperCtc, path: Path) -> tuple[list[int], list[int]]:
     """(wanted, heard) unit ids of one file of features, pauses left out."""
     data = np.load(path)
     heard = encoder.name(torch.from_numpy(data["features"]).float())
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=600)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    encoder, weighted, kinds = UnitEncoder.load(args.encoder), [], Counter[str]()
+    encoder, weighted, kinds = WhisperCtc.load(args.encoder), [], Counter[str]()
     for number, path in enumerate(sorted(args.features.glob("*.npz"))[: args.items]):
         valid = number < VALIDATION_ITEMS
         for want, got in aligned(*hear_features(encoder, path)):

@@ -23,14 +23,15 @@ from model.training import vocoder_train
 from model.training.g2p import to_ids
 from model.training.synth import MANDARIN_VOICE
 from model.training.vocoder_speech import VOICES, load
-from model.vocoders.source_filter import N_FFT, Vocoder, spread
+from model.vocoders.source_filter.decoder import SourceFilterVocoder
+from model.vocoders.source_filter.networks import N_FFT, spread
 from streaming.stages import Pcm
 
 Spoken = tuple[str, str, str, Pcm]
 """What was taken from us, language, text, audio."""
 
 
-def from_text(vocoder: Vocoder, sentences: Path) -> Iterator[Spoken]:
+def from_text(vocoder: SourceFilterVocoder, sentences: Path) -> Iterator[Spoken]:
     """Every line `language<TAB>text`, from its units."""
     for row in sentences.read_text(encoding="utf-8").splitlines():
         language, text = row.split("\t")
@@ -38,7 +39,7 @@ def from_text(vocoder: Vocoder, sentences: Path) -> Iterator[Spoken]:
 
 
 @torch.inference_mode()
-def taken_apart(vocoder: Vocoder, directory: Path, speech: Path) -> Iterator[Spoken]:
+def taken_apart(vocoder: SourceFilterVocoder, directory: Path, speech: Path) -> Iterator[Spoken]:
     """Every utterance of the teacher's in `speech`, with less and less of it the teacher's."""
     model, generator = vocoder_train.acoustic_model().eval(), vocoder_train.Generator(vocoder_train.CONFIG).eval()
     vocoder_train.start_acoustics(model, directory, torch.full((vocoder_train.CONFIG.n_units,), 1e9))
@@ -72,7 +73,7 @@ def main() -> None:
     what.add_argument("--speech", type=Path, help="what `synth` made of sentences in the output voices")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    judge, vocoder = Judge(args.whisper), Vocoder.load(args.bundle / "vocoder")
+    judge, vocoder = Judge(args.whisper), SourceFilterVocoder.load(args.bundle / "vocoder")
     spoken = (
         from_text(vocoder, args.sentences)
         if args.sentences

@@ -5,7 +5,7 @@
     python -m model.training.tokenizer_train train    --features speech/features --encoder bundle/encoder --work speech/tokenizer
     python -m model.training.tokenizer_train test     --speech speech/utt --encoder bundle/encoder
 
-All resumable. Features are made exactly as at run time (`UnitEncoder.features`), for a clean and a spoiled copy of every utterance
+All resumable. Features are made exactly as at run time (`WhisperCtc.features`), for a clean and a spoiled copy of every utterance
 (noise, babble, telephone band, room, gain, silence around), with frame labels from the teacher's durations.
 """
 
@@ -31,8 +31,8 @@ from model.encoders.whisper_ctc import (
     FRAME_SAMPLES,
     SAMPLE_RATE,
     EncoderConfig,
-    UnitEncoder,
     UnitHead,
+    WhisperCtc,
     WhisperTrunk,
     save_config,
 )
@@ -119,7 +119,7 @@ def make_features(speech: Path, encoder: Path, out: Path, *, copies: int = 2, fo
     from tqdm import tqdm
 
     out.mkdir(parents=True, exist_ok=True)
-    hear = UnitEncoder.load(encoder)
+    hear = WhisperCtc.load(encoder)
     babble = np.zeros(16_000, np.float32)
     bar = tqdm(mininterval=10)
     while True:
@@ -173,7 +173,7 @@ def train(features: Path, encoder: Path, work: Path, *, minutes: float, batch: i
     from tqdm import tqdm
 
     work.mkdir(parents=True, exist_ok=True)
-    config = UnitEncoder.load(encoder).config
+    config = WhisperCtc.load(encoder).config
     data = _load_features(features)
     valid, data = data[:60], data[60:]
     head = UnitHead(config)
@@ -310,7 +310,7 @@ def align_pairs(got: Sequence[Any], want: Sequence[Any]) -> list[tuple[int, int]
 
 def measure(speech: Path, encoder: Path, *, snr_db: float | None = None) -> dict[str, dict[str, float]]:
     """Phone, unit and tone error per held-out voice, and over each language; noise of `snr_db` (white to brown) if given."""
-    hear = UnitEncoder.load(encoder)
+    hear = WhisperCtc.load(encoder)
     sums: dict[str, dict[str, float]] = {}
     confusions: dict[tuple[str, str], int] = {}
     for path in sorted(speech.glob("*.npz"))[:200]:

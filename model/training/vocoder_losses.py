@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.training.vocoder_speech import log_mel
-from model.vocoders.source_filter import N_FFT, VocoderConfig, mel_matrix
+from model.vocoders.source_filter.networks import N_FFT, VocoderConfig, mel_matrix
 
 
 class SpectralLoss(nn.Module):

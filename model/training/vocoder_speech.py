@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model.training.g2p import INVENTORY, SIL, UNIT_ID, merge, to_ids
 from model.training.synth import ENGLISH_VOICE, MANDARIN_VOICE
-from model.vocoders.source_filter import HOP, N_FFT, PITCH_MEAN, PITCH_SCALE, VocoderConfig, mel_matrix
+from model.vocoders.source_filter.networks import HOP, N_FFT, PITCH_MEAN, PITCH_SCALE, VocoderConfig, mel_matrix
 
 EDGE = (N_FFT - HOP) // 2
 VOICES = (

@@ -34,7 +34,7 @@ from model.training.g2p import ENGLISH_IDS, INVENTORY, is_tone_unit, toneless
 from model.training.synth import ENGLISH_VOICE, MANDARIN_VOICE
 from model.training.vocoder_losses import Adversary, SpectralLoss
 from model.training.vocoder_speech import CONFIG, EDGE, GAIN, VOICES, Item, load
-from model.vocoders.source_filter import (
+from model.vocoders.source_filter.networks import (
     HOP,
     N_FFT,
     PITCH_MEAN,
@@ -42,12 +42,10 @@ from model.vocoders.source_filter import (
     Acoustics,
     Generator,
     UnitEncoder,
-    harmonics,
-    overlap_add,
     save_config,
-    shape_sources,
     spread,
 )
+from model.vocoders.source_filter.signal import harmonics, overlap_add, shape_sources
 
 
 class Trainer:

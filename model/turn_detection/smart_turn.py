@@ -5,8 +5,6 @@ It judges from the sound of the last eight seconds, intonation included, whether
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 import onnxruntime
 from transformers import WhisperFeatureExtractor
 
+from model.thread import SingleThread
 from streaming.errors import BundleError
 from streaming.stages import Pcm
 
@@ -28,7 +27,7 @@ class SmartTurn:
     def __init__(self, network: Any) -> None:
         self._network = network
         self._features = WhisperFeatureExtractor(feature_size=80, chunk_length=_SECONDS)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="end-of-turn")
+        self._thread = SingleThread("end-of-turn model")
 
     @classmethod
     def load(cls, path: Path) -> SmartTurn:
@@ -43,12 +42,12 @@ class SmartTurn:
         return cls(network)
 
     def close(self) -> None:
-        """Stop the thread once it has judged what it has begun."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Stop the thread once it has judged what it has begun; what waits fails with EngineUnavailable."""
+        self._thread.close()
 
     async def finished(self, audio: Pcm) -> float:
         """See `EndOfTurn.finished`."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self.judge, audio)
+        return await self._thread.run(self.judge, audio)
 
     def judge(self, audio: Pcm) -> float:
         """Probability that the turn is over after `audio`, 16 kHz; silence is put before what is shorter than eight seconds."""

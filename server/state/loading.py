@@ -18,7 +18,7 @@ from streaming.stability import EarlyCounts, StabilityRule
 from streaming.turn import Stages
 
 if TYPE_CHECKING:
-    from model.kinds import EncoderStage
+    from model.encoders import EncoderStage
     from model.turn_detection.smart_turn import SmartTurn
 
 
@@ -68,7 +68,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
         lm = await asyncio.to_thread(_make_backend, kind, bundle, settings)
         opened.push_async_callback(lm.close)
         await lm.start()
-        decoder = VocoderWorker(profile.kinds.vocoder, bundle.vocoder, profile.output_sample_rate_hz, device=device)
+        decoder = VocoderWorker(bundle.vocoder_kind, bundle.vocoder, profile.output_sample_rate_hz, device=device)
         opened.push_async_callback(decoder.close)
         await decoder.start()
         encoder = await asyncio.to_thread(_make_encoder, bundle, device)
@@ -147,8 +147,7 @@ def _make_encoder(bundle: Bundle, device: str) -> EncoderStage:
 
 def _commit_early(encoder: EncoderStage, bundle: Bundle, settings: Settings) -> EarlyCounts | None:
     """Do with unfinished speech as the settings say, which `_look_before_loading` allowed. Returns where it is counted."""
-    from model.encoders.s3.early import EarlyUnits
-    from model.kinds import EarlyEncoder
+    from model.encoders import EarlyEncoder, EarlyUnits
 
     stability = bundle.profile.early_units
     if settings.early_units == "off" or stability is None or not isinstance(encoder, EarlyEncoder):
@@ -171,7 +170,7 @@ def _gpu_bytes() -> int:
 def _look_before_loading(bundle: Bundle, kind: str, settings: Settings) -> str:
     """The device for encoder and vocoder. Raises BundleError for what would fail later and less clearly."""
     from model.check import preflight
-    from model.lm.layout import check_gpu_memory, check_memory_beside, look_at_weights
+    from model.lm.layout import check_gpu_memory, check_memory_beside, describe
 
     if settings.early_units != "off" and not (bundle.encoder_kind.early and bundle.profile.early_units):
         why = "its profile has no `early_units`"
@@ -186,7 +185,7 @@ def _look_before_loading(bundle: Bundle, kind: str, settings: Settings) -> str:
     preflight(bundle)
     if kind == "vllm" and gpu_bytes:
         check_gpu_memory(
-            look_at_weights(bundle.lm),
+            describe(bundle.lm),
             gpu_bytes=gpu_bytes,
             share=settings.gpu_memory_share,
             gpus=settings.tensor_parallel,

@@ -105,12 +105,12 @@ def real_prompts(bundle: Path, limit: int | None) -> tuple[list[str], Tokens]:
     import torch
 
     from model.bundle import Bundle
-    from model.encoders.whisper_ctc import UnitEncoder
+    from model.encoders.whisper_ctc import WhisperCtc
     from streaming.turn import TurnOptions
 
     torch.set_num_threads(1)
     opened = Bundle(bundle)
-    encoder, prompts = UnitEncoder.load(opened.encoder), opened.prompts
+    encoder, prompts = WhisperCtc.load(opened.encoder), opened.prompts
     names, made = [], []
     for asked in manifest(limit):
         pcm, _ = soundfile.read(asked.path, dtype="float32")

@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 import torch
 
-from model.encoders.whisper_ctc import UnitEncoder
+from model.encoders.whisper_ctc import WhisperCtc
 from model.evaluation.scores import distance
 from model.mel import SAMPLE_RATE
 from model.training.lm import Recipe, Trainer
@@ -53,7 +53,7 @@ def main() -> None:
         updates = [{name: timed(run.train_step) for name, run in runs.items()} for _ in range(ROUNDS + 1)]
     record["losses"] = [{name: loss for name, (_, loss) in both.items()} for both in updates]
     record["update"] = compared(updates)
-    hear = {name: UnitEncoder.load(BUNDLE / "encoder", bfloat16=name == "bfloat16") for name in NAMES}
+    hear = {name: WhisperCtc.load(BUNDLE / "encoder", bfloat16=name == "bfloat16") for name in NAMES}
     recordings = [soundfile.read(asked.path, dtype="float32")[0] for asked in manifest()]
     warm_up = recordings[:1]
     heard = [{name: timed(partial(hear[name].encode, pcm)) for name in NAMES} for pcm in warm_up + recordings]

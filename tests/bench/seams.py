@@ -30,12 +30,12 @@ import soundfile
 import torch
 
 from model.bundle import Bundle
-from model.encoders.whisper_ctc import UnitEncoder
+from model.encoders.whisper_ctc import WhisperCtc
 from model.evaluation.seams import PLACES, by_chance, high_ratios, jump_ratios, planned
-from model.kinds import StreamingVocoder
+from model.vocoders import StreamingVocoder
 from model.vocoders.flow_hift.decoder import FlowHiftVocoder
 from model.vocoders.flow_hift.windows import start_of
-from model.vocoders.source_filter import Vocoder
+from model.vocoders.source_filter.decoder import SourceFilterVocoder
 from tests.bench.questions import manifest
 from tests.bench.results import BUNDLE, arguments, origin, table, write
 
@@ -58,7 +58,7 @@ def main() -> None:
         measure_flow_hift(options.flow_hift, options.out)
         return
     bundle = Bundle(options.bundle)
-    encoder, vocoder = UnitEncoder.load(bundle.encoder), Vocoder.load(bundle.vocoder)
+    encoder, vocoder = WhisperCtc.load(bundle.encoder), SourceFilterVocoder.load(bundle.vocoder)
     spoken = [encoder.encode(soundfile.read(asked.path, dtype="float32")[0]) for asked in manifest(options.limit)]
     spoken += [[unit for each in spoken[at : at + 4] for unit in each] for at in range(0, len(spoken), 4)]
     record: dict[str, Any] = {"origin": origin(options.bundle), "utterances": len(spoken)}

@@ -27,7 +27,7 @@ import torch
 from model.encoders.s3.network import S3Network
 from model.encoders.s3.weights import load_network
 from model.encoders.s3.windows import merged
-from model.encoders.whisper_ctc import FRAME_SAMPLES, EncoderConfig, UnitEncoder
+from model.encoders.whisper_ctc import FRAME_SAMPLES, EncoderConfig, WhisperCtc
 from model.evaluation.scores import distance
 from model.mel import LogMel
 from streaming.audio import MODEL_RATE_HZ, Resampler
@@ -96,9 +96,9 @@ def tokenizer(network: S3Network) -> Encode:
 
 def whole_attention(directory: Path) -> Encode:
     """cslm-mini's, with one block that is as long as the speech."""
-    loaded = UnitEncoder.load(directory, bfloat16=False)
+    loaded = WhisperCtc.load(directory, bfloat16=False)
     config: EncoderConfig = replace(loaded.config, context_frames=0, block_frames=50 * MOST_S + 50)
-    encoder = UnitEncoder(config, type(loaded._trunk)(config), loaded._head)
+    encoder = WhisperCtc(config, type(loaded._trunk)(config), loaded._head)
     encoder._trunk.load_state_dict(loaded._trunk.state_dict())
 
     @torch.inference_mode()

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from model.bundle import Bundle
-from model.check import Finding, _finding, _look_at_chat_template, check, preflight
+from model.check import Finding, _check_chat_template, _finding, check, preflight
 from model.encoders.s3.network import S3Config
 from model.encoders.s3.weights import ONNX, SAFETENSORS
-from model.lm.layout import Layout, check_gpu_memory, check_memory_beside, look_at_weights
+from model.lm.layout import Layout, check_gpu_memory, check_memory_beside, describe
 from streaming.errors import BundleError
 from tests.released.language_model import CHAT_TEMPLATE, write_tokenizer
 from tests.released.speech_tokenizer import random_network, write_onnx
@@ -52,7 +52,7 @@ def refused(bundle: Path) -> BundleError:
 
 def test_a_sound_bundle_passes(small_cslm8b: Path) -> None:
     preflight(Bundle(small_cslm8b))
-    layout = look_at_weights(small_cslm8b / "lm")
+    layout = describe(small_cslm8b / "lm")
     assert (layout.vocabulary, layout.positions) == (132_356, 131_072)
     assert layout.bytes == 2 * layout.parameters
     width = json.loads((small_cslm8b / "lm" / "config.json").read_text(encoding="utf-8"))["hidden_size"]
@@ -117,7 +117,7 @@ def test_the_tokenizer_of_50_hz(bundle: Path) -> None:
 
 
 def template_finding(bundle: Path) -> Finding:
-    return _finding("chat template", lambda: _look_at_chat_template(Bundle(bundle)))
+    return _finding("chat template", lambda: _check_chat_template(Bundle(bundle)))
 
 
 def test_another_chat_template_is_told(bundle: Path, tmp_path: Path) -> None:

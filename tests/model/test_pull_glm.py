@@ -10,7 +10,7 @@ import pytest
 
 from model.bundle import Bundle, find_bundle
 from model.check import preflight
-from model.lm.layout import look_at_weights
+from model.lm.layout import describe
 from model.lm.vllm_engine import EngineConfig, engine_options
 from model.pull import PullOptions, pull
 from streaming.errors import BundleError
@@ -19,7 +19,7 @@ from streaming.errors import BundleError
 def test_a_pulled_bundle_is_sound_and_known_by_its_name(small_glm: Path) -> None:
     assert find_bundle("glm-4-voice", small_glm.parent).directory == small_glm
     preflight(Bundle(small_glm))
-    layout = look_at_weights(small_glm / "lm")
+    layout = describe(small_glm / "lm")
     assert (layout.vocabulary, layout.kv_bytes_per_token) == (168_960, 2 * 2 * 2 * 1 * 64)
     assert layout.unquantized_bytes == 2 * 2 * 168_960 * 128
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
+from model.encoders import EarlyUnits
 from model.mel import SAMPLE_RATE
-from streaming.stability import CommittedPrefix, EarlyCounts, StabilityRule, Trust
+from streaming.stability import CommittedPrefix, EarlyCounts, Trust
 from streaming.stages import Pcm
 
 log = logging.getLogger(__name__)
@@ -23,19 +23,6 @@ LONGEST_S = 0.1
 """No look takes longer, as far as can be foreseen (the first of all can't): a speech that ends meanwhile waits for it."""
 
 Look = Callable[[Pcm], asyncio.Future[list[int]] | None]
-
-
-@dataclass(frozen=True, slots=True)
-class EarlyUnits:
-    """How units are committed while somebody speaks.
-
-    `commit`: without it they are only watched, and the counts show what committing would do. `share`: of the encoder's time, above
-    0 to 1, for looks of all sessions together.
-    """
-
-    commit: bool = False
-    share: float = 0.2
-    rule: StabilityRule = field(default_factory=StabilityRule)
 
 
 class Budget:

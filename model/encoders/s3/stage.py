@@ -18,7 +18,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from model.encoders.s3.early import Budget, EarlySpeech, EarlyUnits
+from model.encoders import EarlyUnits
+from model.encoders.s3.early import Budget, EarlySpeech
 from model.encoders.s3.network import S3Network
 from model.encoders.s3.windows import joined, merged, windows
 from model.mel import SAMPLE_RATE, LogMel
@@ -141,9 +142,8 @@ class S3Stage:
         self._busy = True
         self.counters.batches += 1
         loop = asyncio.get_running_loop()
-        began_s = loop.time()
         running = loop.run_in_executor(self._thread, self._timed, [job.pcm for job in batch])
-        running.add_done_callback(lambda done: self._deliver(batch, began_s, done))
+        running.add_done_callback(lambda done: self._deliver(batch, done))
 
     def _looks(self) -> list[_Job]:
         """The looks to do now: as many as fit into the time that one may take, none before the last ones have rested."""
@@ -164,31 +164,41 @@ class S3Stage:
                 job.codes.cancel()  # could be afforded when it was asked for
         return chosen
 
-    def _deliver(self, batch: list[_Job], began_s: float, done: asyncio.Future[tuple[list[list[int]], float]]) -> None:
+    def _deliver(self, batch: list[_Job], done: asyncio.Future[tuple[list[list[int] | Exception], float]]) -> None:
         self._busy = False
+        if done.cancelled():
+            for job in batch:
+                self._turn_away(job)
+            return
+        outcomes, busy_s = done.result()
         now_s = asyncio.get_running_loop().time()
-        failure = asyncio.CancelledError() if done.cancelled() else done.exception()
-        if failure is None:
+        if not all(isinstance(outcome, Exception) for outcome in outcomes):
             longest_s = max(_LEAST_SAMPLES, *(job.pcm.size for job in batch)) / SAMPLE_RATE
-            self._budget.spent(done.result()[1], len(batch) * longest_s, now_s, looks=batch[0].look)
+            self._budget.spent(busy_s, len(batch) * longest_s, now_s, looks=batch[0].look)
         elif batch[0].look:
-            self._budget.rest(now_s - began_s, now_s)
-        for place, job in enumerate(batch):
+            self._budget.rest(busy_s, now_s)
+        for job, outcome in zip(batch, outcomes, strict=True):
             if job.codes.done():
                 continue
-            if failure is None:
-                job.codes.set_result(done.result()[0][place])
-            elif isinstance(failure, Exception):
-                job.codes.set_exception(failure)
+            if isinstance(outcome, Exception):
+                job.codes.set_exception(outcome)
             else:
-                job.codes.cancel()
-        if not done.cancelled():
-            self._pump()
+                job.codes.set_result(outcome)
+        self._pump()
 
-    def _timed(self, speeches: Sequence[Pcm]) -> tuple[list[list[int]], float]:
-        """Codes, and the seconds that they took."""
+    def _timed(self, speeches: Sequence[Pcm]) -> tuple[list[list[int] | Exception], float]:
+        """What came of each, and the seconds that all took."""
         began_s = time.perf_counter()
-        return self._codes(speeches), time.perf_counter() - began_s
+        return self._tried(speeches), time.perf_counter() - began_s
+
+    def _tried(self, speeches: Sequence[Pcm]) -> list[list[int] | Exception]:
+        """Codes of each speech. Where the batch fails, each is tried alone, so that one speech fails for itself only."""
+        try:
+            return list[list[int] | Exception](self._codes(speeches))
+        except Exception as error:
+            if len(speeches) == 1:
+                return [error]
+            return [outcome for pcm in speeches for outcome in self._tried([pcm])]
 
     @torch.inference_mode()
     def _codes(self, speeches: Sequence[Pcm]) -> list[list[int]]:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from model.encoders.s3.network import S3Config, S3Network
+from model.weights import check_shapes, opened, read_tensors
 from streaming.errors import BundleError
 
 SAFETENSORS, ONNX = "s3.safetensors", "speech_tokenizer_v1.onnx"
@@ -29,7 +30,7 @@ def load_network(directory: Path) -> S3Network:
     """The network of a bundle's `encoder/`. Raises BundleError: `bundle_file_missing`, `bundle_invalid`, `wrong_tokenizer`."""
     path = _weights(directory)
     config, state = read_safetensors(path) if path.name == SAFETENSORS else read_onnx(path)
-    _check(path, config, {name: list(tensor.shape) for name, tensor in state.items()})
+    _check(path, config, {name: tensor.shape for name, tensor in state.items()})
     with torch.device("meta"):
         network = S3Network(config)
     network.load_state_dict(state, assign=True)
@@ -41,13 +42,9 @@ def describe(directory: Path) -> S3Config:
     path = _weights(directory)
     if path.name == ONNX:
         return load_network(directory).config
-    try:
-        with safe_open(path, framework="pt") as file:
-            config = S3Config(**json.loads((file.metadata() or {})["config"]))
-            shapes = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{path} cannot be read: {error}") from error
-    _check(path, config, shapes)
+    with opened(path) as file:
+        config = _config_in(path, file)
+        _check(path, config, {name: file.get_slice(name).get_shape() for name in file.keys()})  # noqa: SIM118 - not a dict
     return config
 
 
@@ -58,7 +55,7 @@ def _weights(directory: Path) -> Path:
     raise BundleError(f"{directory} holds neither {SAFETENSORS} nor {ONNX}", code="bundle_file_missing")
 
 
-def _check(path: Path, config: S3Config, shapes: dict[str, list[int]]) -> None:
+def _check(path: Path, config: S3Config, shapes: Mapping[str, Sequence[int]]) -> None:
     if config.stride != 2:
         raise BundleError(
             f"{path} is the tokenizer with 50 frames a second (CosyVoice-300M); needed is the one with 25, "
@@ -66,20 +63,21 @@ def _check(path: Path, config: S3Config, shapes: dict[str, list[int]]) -> None:
             code="wrong_tokenizer",
         )
     with torch.device("meta"):
-        wanted = {name: list(tensor.shape) for name, tensor in S3Network(config).state_dict().items()}
-    if wanted != shapes:
-        name = min(name for name in wanted.keys() | shapes.keys() if wanted.get(name) != shapes.get(name))
-        raise BundleError(f"{path}: {name} is {shapes.get(name)}, expected {wanted.get(name)}")
+        check_shapes(path, shapes, S3Network(config))
 
 
 def read_safetensors(path: Path) -> tuple[S3Config, dict[str, Tensor]]:
     """What `convert` wrote."""
+    with opened(path) as file:
+        config = _config_in(path, file)
+    return config, read_tensors(path)
+
+
+def _config_in(path: Path, file: Any) -> S3Config:
     try:
-        with safe_open(path, framework="pt") as file:
-            config = S3Config(**json.loads((file.metadata() or {})["config"]))
-            return config, {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{path} cannot be read: {error}") from error
+        return S3Config(**json.loads((file.metadata() or {})["config"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{path} does not tell its sizes: {error}") from error
 
 
 def convert(source: Path, target: Path) -> None:

@@ -27,8 +27,8 @@ PITCH_STEPS = 8  # per Hz: inaudibly fine, and rounding errors, other in each ba
 _T = TypeVar("_T")
 
 
-def look(directory: Path) -> tuple[VocoderConfig, tuple[str, ...]]:
-    """Sizes and voices of the vocoder in `directory`, its weights looked at but not read. Raises as `FlowHiftVocoder.load`."""
+def describe(directory: Path) -> tuple[VocoderConfig, tuple[str, ...]]:
+    """Sizes and voices of the vocoder in `directory`, its weights left unread. Raises as `FlowHiftVocoder.load`."""
     config = load_config(directory)
     with torch.device("meta"):
         flow, hift = Flow(config.flow), Hift(config.hift, config.sample_rate)

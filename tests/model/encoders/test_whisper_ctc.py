@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.encoders.whisper_ctc import FRAME_SAMPLES, EncoderConfig, UnitEncoder, UnitHead, WhisperTrunk
+from model.encoders.whisper_ctc import FRAME_SAMPLES, EncoderConfig, UnitHead, WhisperCtc, WhisperTrunk
 
 CONFIG = EncoderConfig(
     n_units=20,
@@ -27,17 +27,17 @@ CONFIG = EncoderConfig(
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
-def encoder(request: pytest.FixtureRequest) -> UnitEncoder:
+def encoder(request: pytest.FixtureRequest) -> WhisperCtc:
     torch.manual_seed(0)
     trunk, head = WhisperTrunk(CONFIG), UnitHead(CONFIG)
     head.out.weight.data *= 20
     if request.param == "bfloat16":
         trunk.use_bfloat16()
-    return UnitEncoder(CONFIG, trunk, head)
+    return WhisperCtc(CONFIG, trunk, head)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_any_split_gives_the_same_units(encoder: UnitEncoder, seed: int) -> None:
+def test_any_split_gives_the_same_units(encoder: WhisperCtc, seed: int) -> None:
     rng = np.random.default_rng(seed)
     loudness = 0.3 if seed % 2 else 0.01
     pcm = (loudness * rng.standard_normal(int(rng.integers(1, 40_000)))).astype(np.float32)
@@ -49,13 +49,13 @@ def test_any_split_gives_the_same_units(encoder: UnitEncoder, seed: int) -> None
     assert units + encoder.finish(state) == whole
 
 
-def test_units_of_kept_features_are_those_of_the_recording(encoder: UnitEncoder) -> None:
+def test_units_of_kept_features_are_those_of_the_recording(encoder: WhisperCtc) -> None:
     pcm = (0.3 * np.random.default_rng(3).standard_normal(30_000)).astype(np.float32)
     assert encoder.encode(pcm)
     assert encoder.name(encoder.features(pcm)) == encoder.encode(pcm)
 
 
-def test_units_come_while_one_speaks(encoder: UnitEncoder) -> None:
+def test_units_come_while_one_speaks(encoder: WhisperCtc) -> None:
     rng = np.random.default_rng(1)
     state = encoder.open()
     early = encoder.push(state, rng.standard_normal(FRAME_SAMPLES * 80).astype(np.float32))
@@ -64,19 +64,19 @@ def test_units_come_while_one_speaks(encoder: UnitEncoder) -> None:
 
 
 @pytest.mark.parametrize("pcm", [np.zeros(0), np.zeros(1), np.full(5000, np.nan), np.full(700, 9.0)])
-def test_strange_input_is_heard_without_error(encoder: UnitEncoder, pcm: np.ndarray) -> None:
+def test_strange_input_is_heard_without_error(encoder: WhisperCtc, pcm: np.ndarray) -> None:
     units = encoder.encode(pcm.astype(np.float32))
     assert all(0 <= u < CONFIG.n_units for u in units)
 
 
-def test_nothing_after_the_end(encoder: UnitEncoder) -> None:
+def test_nothing_after_the_end(encoder: WhisperCtc) -> None:
     state = encoder.open()
     encoder.push(state, np.zeros(4000, np.float32))
     encoder.finish(state)
     assert encoder.finish(state) == []
 
 
-def test_merging_drops_blanks_repeats_and_silence_at_the_ends(encoder: UnitEncoder) -> None:
+def test_merging_drops_blanks_repeats_and_silence_at_the_ends(encoder: WhisperCtc) -> None:
     state, blank, silence = encoder.open(), CONFIG.n_units, CONFIG.silence_unit
     first = encoder._merge(state, [*[silence] * 9, blank, 3, 3, blank, silence, 4, silence], final=False)
     assert first == [3, 4]  # a pause lasts
@@ -86,7 +86,7 @@ def test_merging_drops_blanks_repeats_and_silence_at_the_ends(encoder: UnitEncod
     assert rest == [5, silence, 6]
 
 
-def test_a_wavering_tone_is_one_syllable(encoder: UnitEncoder) -> None:
+def test_a_wavering_tone_is_one_syllable(encoder: WhisperCtc) -> None:
     assert encoder._merge(encoder.open(), [3, 11, 12, 12, 11, 12, 16, 16], final=True) == [3, 12, 16]
 
 
@@ -107,7 +107,7 @@ def test_a_wavering_tone_is_one_syllable(encoder: UnitEncoder) -> None:
 )
 def test_a_short_final_beside_a_longer_one_is_no_syllable(frames: list[int], units: list[int]) -> None:
     config = replace(CONFIG, n_units=25, glide_frames=2)
-    encoder = UnitEncoder(config, WhisperTrunk(config), UnitHead(config))
+    encoder = WhisperCtc(config, WhisperTrunk(config), UnitHead(config))
     assert encoder._merge(encoder.open(), frames, final=True) == units
     state, one_by_one = encoder.open(), []
     for frame in frames:
@@ -127,7 +127,7 @@ def test_products_in_bfloat16_change_features_little() -> None:
 
 
 def test_silence_comes_before_the_first_sample_and_quiet_windows_are_amplified(
-    encoder: UnitEncoder, monkeypatch: pytest.MonkeyPatch
+    encoder: WhisperCtc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     windows: list[torch.Tensor] = []
     heard = encoder._trunk.forward

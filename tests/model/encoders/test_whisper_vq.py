@@ -16,9 +16,9 @@ from torch import Tensor
 from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoderLayer
 
-from model.encoders.block_stage import EncoderStage
+from model.encoders.block_stage import BlockStage
 from model.encoders.whisper_vq import CONFIG, WEIGHTS, WhisperVq, describe
-from model.kinds import ENCODERS
+from model.kinds import encoder_kind
 from streaming.errors import BundleError
 from streaming.stages import Pcm
 from tests.released.whisper_vq import SMALL, random_encoder, write_tokenizer
@@ -101,7 +101,7 @@ def test_any_split_gives_the_same_units(encoder: WhisperVq, samples: int, data: 
 
 
 async def test_units_come_while_one_speaks(encoder: WhisperVq) -> None:
-    pcm, stage = noise(130_000), EncoderStage(encoder)
+    pcm, stage = noise(130_000), BlockStage(encoder)
     fed = [0]
 
     async def pieces():  # type: ignore[no-untyped-def]
@@ -185,7 +185,7 @@ def test_check_looks_at_it(encoder: WhisperVq, tmp_path: Path) -> None:
     class Wanted:
         n_units = SMALL.n_units
 
-    look = ENCODERS["whisper_vq"].looks["encoder"]
+    look = encoder_kind("whisper_vq").checks["encoder"]
     assert "16384 units of 128 mel bands at 12.5 a second" in look(tmp_path, Wanted())  # type: ignore[arg-type]
     Wanted.n_units = 100
     with pytest.raises(BundleError, match="16384 units"):

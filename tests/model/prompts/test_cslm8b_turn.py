@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from model.bundle import Bundle
-from model.kinds import StreamingVocoder
 from model.lm.transformers_model import TransformersLanguageModel
 from model.turn_detection.vad import load_voice_activity
+from model.vocoders import StreamingVocoder
 from streaming.stages import Pcm, UnitCut
 from streaming.turn import AudioDelta, Question, Stages, Turn, TurnEvent, TurnOptions
 from tests.released.bundle import SPOKEN, TEXT, TRANSCRIPT

@@ -10,7 +10,7 @@ import torch
 from model.training import vocoder_train
 from model.training.g2p import INVENTORY, UNIT_ID, is_tone_unit, to_ids
 from model.training.vocoder_speech import as_written
-from model.vocoders.source_filter import Vocoder
+from model.vocoders.source_filter.decoder import SourceFilterVocoder
 
 CONFIG = vocoder_train.CONFIG
 
@@ -49,7 +49,7 @@ def test_an_exported_vocoder_is_taken_apart_as_it_was(tmp_path: Path) -> None:
     torch.save({"module": both.state_dict(), "average": {}}, tmp_path / "joint.pt")
     torch.save((generator.mel_mean, generator.mel_scale), tmp_path / "statistics.pt")
     vocoder_train.export(tmp_path, tmp_path / "out")
-    assert Vocoder.load(tmp_path / "out").decode([1, 2, 3]).size
+    assert SourceFilterVocoder.load(tmp_path / "out").decode([1, 2, 3]).size
 
     again = vocoder_train.acoustic_model()
     often = torch.full((CONFIG.n_units,), 1e6)
@@ -110,4 +110,4 @@ def test_training_goes_on_from_an_exported_vocoder_alone(tmp_path: Path) -> None
     vocoder_train.train_acoustics(said, work, minutes=1e-4, start=bundle, batch=2)
     vocoder_train.train_joint(said, work, minutes=1e-4, adversary=False, start=bundle, batch=2)
     vocoder_train.export(work, tmp_path / "out")
-    assert Vocoder.load(tmp_path / "out").decode([1, 2, 3]).size
+    assert SourceFilterVocoder.load(tmp_path / "out").decode([1, 2, 3]).size

@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.vocoders.source_filter import (
-    HOP,
-    Acoustics,
-    ConvNeXt,
-    Generator,
-    UnitEncoder,
-    Vocoder,
-    VocoderConfig,
-    harmonics,
-    minimum_phase,
-)
+from model.vocoders.source_filter.decoder import SourceFilterVocoder
+from model.vocoders.source_filter.networks import HOP, Acoustics, ConvNeXt, Generator, UnitEncoder, VocoderConfig
+from model.vocoders.source_filter.signal import harmonics, minimum_phase
 
 CONFIG = VocoderConfig(
     n_units=40,
@@ -30,9 +22,9 @@ CONFIG = VocoderConfig(
 
 
 @pytest.fixture(scope="module")
-def vocoder() -> Vocoder:
+def vocoder() -> SourceFilterVocoder:
     torch.manual_seed(3)
-    made = Vocoder(CONFIG, UnitEncoder(CONFIG), Acoustics(CONFIG), Generator(CONFIG))
+    made = SourceFilterVocoder(CONFIG, UnitEncoder(CONFIG), Acoustics(CONFIG), Generator(CONFIG))
     made._units.duration.bias.data.fill_(2.0)
     return made
 
@@ -44,7 +36,7 @@ def cut(units: list[int], rng: np.random.Generator) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_any_cuts_give_the_same_samples(vocoder: Vocoder, seed: int) -> None:
+def test_any_cuts_give_the_same_samples(vocoder: SourceFilterVocoder, seed: int) -> None:
     rng = np.random.default_rng(seed)
     units = [int(u) for u in rng.integers(0, CONFIG.n_units, rng.integers(1, 30))]
     whole = vocoder.decode(units)
@@ -56,7 +48,7 @@ def test_any_cuts_give_the_same_samples(vocoder: Vocoder, seed: int) -> None:
     np.testing.assert_allclose(streamed, whole, atol=1e-4)
 
 
-def test_one_unit_at_a_time_speaks_before_the_end(vocoder: Vocoder) -> None:
+def test_one_unit_at_a_time_speaks_before_the_end(vocoder: SourceFilterVocoder) -> None:
     units = list(range(1, 30))
     state = vocoder.open()
     first = next(i for i, u in enumerate(units) if len(vocoder.push(state, [u])))
@@ -64,7 +56,7 @@ def test_one_unit_at_a_time_speaks_before_the_end(vocoder: Vocoder) -> None:
 
 
 @pytest.mark.parametrize("ahead", range(8, 16))
-def test_a_first_piece_of_one_frame_loses_nothing(vocoder: Vocoder, ahead: int) -> None:
+def test_a_first_piece_of_one_frame_loses_nothing(vocoder: SourceFilterVocoder, ahead: int) -> None:
     units = list(range(1, ahead))
     whole = vocoder.decode(units)
     state = vocoder.open()
@@ -76,7 +68,7 @@ def test_a_first_piece_of_one_frame_loses_nothing(vocoder: Vocoder, ahead: int) 
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-4)
 
 
-def test_sessions_do_not_meet(vocoder: Vocoder) -> None:
+def test_sessions_do_not_meet(vocoder: SourceFilterVocoder) -> None:
     a, b = vocoder.open(), vocoder.open()
     left = [
         vocoder.push(a, [1, 2, 3]),
@@ -89,14 +81,14 @@ def test_sessions_do_not_meet(vocoder: Vocoder) -> None:
     np.testing.assert_allclose(np.concatenate([left[1], left[3]]), vocoder.decode([7, 8, 9]), atol=1e-4)
 
 
-def test_nothing_to_say_is_no_sound(vocoder: Vocoder) -> None:
+def test_nothing_to_say_is_no_sound(vocoder: SourceFilterVocoder) -> None:
     assert len(vocoder.decode([])) == 0
     state = vocoder.open()
     vocoder.push(state, [1, 2], final=True)
     assert len(vocoder.push(state, [3])) == 0
 
 
-def test_repeats_are_one_unit(vocoder: Vocoder) -> None:
+def test_repeats_are_one_unit(vocoder: SourceFilterVocoder) -> None:
     np.testing.assert_array_equal(vocoder.decode([5, 5, 5, 6]), vocoder.decode([5, 6]))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
@@ -13,9 +15,9 @@ import numpy as np
 import pytest
 
 from model.bundle import find_bundle
-from model.vocoders.source_filter import Vocoder
+from model.vocoders.source_filter.decoder import SourceFilterVocoder
 from model.vocoders.worker import VocoderWorker
-from streaming.errors import EngineUnavailable
+from streaming.errors import BundleError, EngineUnavailable
 from streaming.stages import Pcm, UnitCut
 
 BUNDLE = find_bundle("cslm-mini")
@@ -24,7 +26,7 @@ UNITS = list(range(5, 45))
 
 @pytest.fixture
 async def worker() -> AsyncGenerator[VocoderWorker]:
-    worker = VocoderWorker(BUNDLE.profile.kinds.vocoder, BUNDLE.vocoder, BUNDLE.profile.output_sample_rate_hz)
+    worker = VocoderWorker(BUNDLE.vocoder_kind, BUNDLE.vocoder, BUNDLE.profile.output_sample_rate_hz)
     await worker.start()
     yield worker
     await worker.close()
@@ -40,7 +42,7 @@ async def spoken(worker: VocoderWorker, pieces: Sequence[Sequence[int]]) -> Pcm:
 
 
 async def test_streams_side_by_side_give_what_offline_gives(worker: VocoderWorker) -> None:
-    offline = Vocoder.load(BUNDLE.vocoder).decode(UNITS)
+    offline = SourceFilterVocoder.load(BUNDLE.vocoder).decode(UNITS)
     first, second = await asyncio.gather(
         spoken(worker, [UNITS[:6], UNITS[6:30], UNITS[30:]]), spoken(worker, [UNITS[:1], UNITS[1:], []])
     )
@@ -103,3 +105,33 @@ async def test_the_cut_nearest_to_underrun_is_served_first(worker: VocoderWorker
         for name, slack_s in (("busy", 0.0), ("relaxed", 5.0), ("urgent", 0.1)):
             tasks.create_task(one(name, slack_s))
     assert served.index("urgent") < served.index("relaxed")
+
+
+async def test_closing_ends_the_turns_that_wait(worker: VocoderWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = asyncio.Event()
+
+    async def never(*arguments: object) -> list[Pcm]:
+        begun.set()
+        return await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(worker, "_call", never)
+    turns = [asyncio.create_task(spoken(worker, [UNITS])) for _ in range(3)]
+    await begun.wait()
+    await worker.close()
+    for outcome in await asyncio.gather(*turns, return_exceptions=True):
+        assert isinstance(outcome, EngineUnavailable)
+    with pytest.raises(EngineUnavailable, match="stopped"):
+        await spoken(worker, [UNITS])
+
+
+async def test_weights_of_another_shape_stop_the_start_and_are_named(tmp_path: Path) -> None:
+    vocoder = shutil.copytree(BUNDLE.vocoder, tmp_path / "vocoder")
+    config = json.loads((vocoder / "config.json").read_text(encoding="utf-8"))
+    (vocoder / "config.json").write_text(json.dumps(config | {"unit_width": 128}), encoding="utf-8")
+    worker = VocoderWorker(BUNDLE.vocoder_kind, vocoder, 24_000)
+    try:
+        with pytest.raises(BundleError, match=r"vocoder\.safetensors: acoustics\..* expected") as caught:
+            await worker.start()
+    finally:
+        await worker.close()
+    assert caught.value.code == "bundle_invalid"

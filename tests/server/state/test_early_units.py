@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from model.bundle import BUNDLES, Bundle, find_bundle
+from model.encoders import EarlyEncoder
 from model.encoders.s3.stage import S3Stage
-from model.kinds import EarlyEncoder
 from server.settings import Settings
 from server.state.loading import _commit_early, _look_before_loading
 from streaming.errors import BundleError

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.encoders import EarlyUnits
 from model.encoders.s3 import early
-from model.encoders.s3.early import Budget, EarlySpeech, EarlyUnits
+from model.encoders.s3.early import Budget, EarlySpeech
 from model.encoders.s3.stage import S3Stage
 from model.encoders.s3.windows import merged
 from model.mel import SAMPLE_RATE

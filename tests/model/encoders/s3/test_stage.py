@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 
 import numpy as np
@@ -89,3 +89,24 @@ async def test_a_failure_reaches_its_speech_and_the_next_is_heard(
         with pytest.raises(RuntimeError, match="out of memory"):
             await units(stage, sound(1.0))
     assert await units(stage, sound(1.0))
+
+
+async def test_one_bad_speech_fails_only_itself(stage: S3Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode, bad = stage._codes, sound(1.0, 5)
+
+    def picky(speeches: Sequence[Pcm]) -> list[list[int]]:
+        if any(np.array_equal(pcm, bad) for pcm in speeches):
+            raise ValueError("a bad speech")
+        return encode(speeches)
+
+    wanted = await units(stage, sound(1.0, 6))
+    monkeypatch.setattr(stage, "_codes", picky)
+    stage._busy = True  # so that the three become one batch
+    waiting = [stage.submit(pcm) for pcm in (sound(1.0, 6), bad, sound(1.0, 7))]
+    stage._busy = False
+    stage._pump()
+    good, failed, other = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(failed, ValueError)
+    assert isinstance(good, list)
+    assert merged(good) == wanted
+    assert isinstance(other, list)

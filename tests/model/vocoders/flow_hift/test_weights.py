@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.vocoders.flow_hift.decoder import FlowHiftVocoder, look
+from model.vocoders.flow_hift.decoder import FlowHiftVocoder, describe
 from model.vocoders.flow_hift.hift import Hift
 from model.vocoders.flow_hift.small import SMALL, unfold_weight_norm
 from model.vocoders.flow_hift.weights import fold_weight_norm
@@ -41,7 +41,7 @@ def test_folding_gives_the_weights_back() -> None:
 
 def test_a_missing_file_is_named(copy: Path) -> None:
     (copy / "hift.pt").unlink()
-    for way in (FlowHiftVocoder.load, look):
+    for way in (FlowHiftVocoder.load, describe):
         with pytest.raises(BundleError, match=r"hift\.pt is missing") as caught:
             way(copy)
         assert (caught.value.code, caught.value.param) == ("bundle_file_missing", "hift.pt")
@@ -50,7 +50,7 @@ def test_a_missing_file_is_named(copy: Path) -> None:
 @pytest.mark.parametrize("length", [0, 10, 5000])
 def test_a_truncated_file_is_named(copy: Path, length: int) -> None:
     (copy / "flow.pt").write_bytes((copy / "flow.pt").read_bytes()[:length])
-    for way in (FlowHiftVocoder.load, look):
+    for way in (FlowHiftVocoder.load, describe):
         with pytest.raises(BundleError, match=r"flow\.pt cannot be read") as caught:
             way(copy)
         assert caught.value.code == "bundle_file_truncated"
@@ -77,7 +77,7 @@ def test_another_layout_is_named(copy: Path, harm: str) -> None:
     else:
         state[name] = torch.zeros(8, 4)
     torch.save(state, copy / "flow.pt")
-    for way in (FlowHiftVocoder.load, look):
+    for way in (FlowHiftVocoder.load, describe):
         with pytest.raises(BundleError, match=r"flow\.pt is not of this model's layout: encoder\.encoders"):
             way(copy)
 
