@@ -4,7 +4,8 @@
     python3 deploy/install.py [--venv .venv] [--variant auto|cpu|gpu|portable] [--with dev ...] [--no-project]
 
 `cpu` is vLLM for x86-64 and aarch64 Linux, `gpu` vLLM for NVIDIA, `portable` plain PyTorch for every other machine;
-`auto` takes the best that fits and says why. Standard library only: it runs before anything is installed.
+`auto` takes the best that fits and says why. `--with torch-cuda` takes PyTorch as PyPI has it for x86-64 Linux, with CUDA's
+libraries, where PyTorch's CPU index cannot be reached. Standard library only: it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ REQUIREMENTS = ROOT / "requirements"
 STAMP = "cslm-installed.json"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 VARIANTS = ("cpu", "gpu", "portable")
-ADDITIONS = ("dev", "judge", "mic", "train")
+TORCH_CUDA = "torch-cuda"
+ADDITIONS = ("dev", "judge", "mic", TORCH_CUDA, "train")
 PYTHONS = ((3, 11), (3, 14))
 GLIBC = (2, 31)  # of the newest wheel in requirements/cpu.txt (llguidance: manylinux_2_31)
 
@@ -206,8 +208,12 @@ def install_cpu_torch(pip: Pip) -> None:
         raise InstallError(f"torch {version} could not be installed")
 
 
-def verify(pip: Pip, variant: str) -> None:
-    """The installed torch is of the kind that the variant needs."""
+def verify(pip: Pip, variant: str, *, any_torch: bool = False) -> None:
+    """The installed torch starts, and unless `any_torch` is of the kind that the variant needs."""
+    if any_torch:
+        if not pip.value("__import__('torch').__version__"):
+            raise InstallError("torch does not start: run `python -c 'import torch'` in that environment to see why")
+        return
     cuda = pip.value("__import__('torch').version.cuda")
     if variant == "gpu" and cuda in ("", "None"):
         raise InstallError(
@@ -216,7 +222,8 @@ def verify(pip: Pip, variant: str) -> None:
     if variant != "gpu" and cuda != "None":
         raise InstallError(
             f"torch was installed with CUDA or does not start, and {TORCH_CPU_INDEX} could not be reached. "
-            "Allow that address, or point pip at a mirror of it (PIP_EXTRA_INDEX_URL), and try again."
+            "Allow that address, or point pip at a mirror of it (PIP_EXTRA_INDEX_URL), or take 3 GB more "
+            f"(`--with {TORCH_CUDA}`), and try again."
         )
 
 
@@ -224,7 +231,8 @@ def install(venv: Path, variant: str, additions: list[str], project: bool) -> No
     """All of it, in the order in which nothing is installed twice."""
     pip = Pip(make_venv(venv))
     (venv / STAMP).unlink(missing_ok=True)
-    if variant != "gpu":
+    any_torch = TORCH_CUDA in additions
+    if variant != "gpu" and not any_torch:
         install_cpu_torch(pip)
     lists = [word for name in [variant, *additions] for word in ("-r", str(REQUIREMENTS / f"{name}.txt"))]
     say(f"the pinned packages: {', '.join([variant, *additions])} (some minutes the first time)")
@@ -232,7 +240,7 @@ def install(venv: Path, variant: str, additions: list[str], project: bool) -> No
         raise InstallError("pip failed; its reason stands above")
     if project and not pip.install("--no-build-isolation", "-e", str(ROOT)):
         raise InstallError("the project itself could not be installed; pip's reason stands above")
-    verify(pip, variant)
+    verify(pip, variant, any_torch=any_torch)
 
 
 def main(argv: list[str] | None = None) -> int:

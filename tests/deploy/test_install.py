@@ -126,6 +126,21 @@ def test_the_right_torch_is_accepted(variant: str, cuda: str) -> None:
     install.verify(_Pip(cuda=cuda), variant)
 
 
+def test_where_pypi_is_all_there_is_its_torch_serves_on_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pip = _Pip(cuda="13.0")
+    pip.value = lambda expression: "2.13.0+cu130"  # type: ignore[method-assign]
+    monkeypatch.setattr(install, "make_venv", lambda venv: venv)
+    monkeypatch.setattr(install, "Pip", lambda python: pip)
+    install.install(tmp_path, "cpu", ["torch-cuda"], False)
+    (asked,) = pip.asked
+    assert "cpu.txt" in asked and "torch-cuda.txt" in asked and install.TORCH_CPU_INDEX not in asked
+
+
+def test_a_torch_that_does_not_start_is_refused() -> None:
+    with pytest.raises(install.InstallError, match="does not start"):
+        install.verify(_Pip(cuda=""), "cpu", any_torch=True)
+
+
 def test_a_gpu_install_with_a_cpu_torch_is_refused() -> None:
     with pytest.raises(install.InstallError, match="without CUDA"):
         install.verify(_Pip(), "gpu")

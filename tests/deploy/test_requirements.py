@@ -66,7 +66,7 @@ def test_every_line_is_an_exact_pin(name: str) -> None:
 
 @pytest.mark.parametrize("variant", ["cpu", "gpu", "portable"])
 def test_additions_agree_with_every_variant(variant: str) -> None:
-    for addition in ("dev", "judge", "mic", "train"):
+    for addition in ("dev", "judge", "mic", "torch-cuda", "train"):
         for package, version in pins(addition).items():
             assert pins(variant).get(package, version) == version, (
                 f"{addition}.txt and {variant}.txt differ on {package}"
