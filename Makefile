@@ -9,7 +9,7 @@ SERVE_ARGS ?=
 BIN := $(VENV)/bin
 INSTALL = python=$$(PYTHON='$(PYTHON)' sh deploy/find-python.sh) && "$$python" deploy/install.py --venv '$(VENV)' --variant $(VARIANT)
 
-.PHONY: help serve install test browser clients lint format types contracts check clean
+.PHONY: help serve install test browser clients prometheus lint format types contracts check clean
 
 help:
 	@sed -n '1,3s/^# //p' $(firstword $(MAKEFILE_LIST))
@@ -27,12 +27,16 @@ dev:
 browser:
 	@sh deploy/find-browser.sh || true
 
+# Alert rules and dashboards are tried on a real Prometheus; where it cannot be had, those tests are skipped and say so.
+prometheus:
+	@sh deploy/find-prometheus.sh >/dev/null || true
+
 # The stock clients of tests/conformance, in environments of their own; where they cannot be installed, those tests are
 # skipped and say so, but fail in continuous integration.
 clients: dev
 	@$(BIN)/python deploy/install_clients.py || true
 
-test: dev browser clients
+test: dev browser clients prometheus
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: dev

@@ -34,6 +34,7 @@ def create_app(settings: Settings, open_model: OpenModel = loading.open_model) -
     """The server as an ASGI application. `open_model` loads the model, in the background."""
     metrics = Metrics()
     metrics.build(version=package_version(), model=settings.bundle, backend=settings.backend)
+    metrics.slots(settings.max_sessions)
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
     admission = Admission(settings.max_sessions, metrics.session)
     calling = CallRegistry(settings, admission, metrics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -16,6 +16,8 @@ Transport = Literal["rest", "realtime", "webrtc"]
 Outcome = Literal["completed", "cancelled", "failed"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+_STAGES = ("hear", "first_token", "first_units", "first_audio", "vocoder")
+_ALERTED = ("engine_unavailable", "at_capacity", "missing_api_key", "invalid_api_key", "client_secret_expired")
 _BUCKETS_S = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 60.0)
 
 
@@ -56,8 +58,25 @@ class Metrics:
         self._errors = Counter("cslm_errors", "Errors by code", ["code"], registry=registry)
         self._ready = Gauge("cslm_ready", "1 while the model is warm", registry=registry)
         self._build = Info("cslm_build", "What is running", registry=registry)
+        self._max_sessions = Gauge("cslm_max_sessions", "Admission slots there are", registry=registry)
         self._unfinished = _UnfinishedSpeech()
+        self._begin_at_zero()
         registry.register(self._unfinished)
+
+    def _begin_at_zero(self) -> None:
+        """A count that first appears as 1 has not grown, in the eyes of Prometheus: what alerts look at is there from the start."""
+        for transport in get_args(Transport):
+            for metric in (self._active, self._first_audio, self._turn):
+                metric.labels(transport)
+            for outcome in get_args(Outcome):
+                self._turns.labels(transport, outcome)
+        for direction in ("input", "output"):
+            self._units.labels(direction)
+            self._tokens.labels(direction)
+        for stage in _STAGES:
+            self._stage.labels(stage)
+        for code in _ALERTED:
+            self._errors.labels(code)
 
     def observe_turn(
         self, report: TurnReport, transport: Transport, outcome: Outcome, *, heard_s: float | None = None
@@ -108,6 +127,10 @@ class Metrics:
     def build(self, *, version: str, model: str, backend: str) -> None:
         """Name what runs."""
         self._build.info({"version": version, "model": model, "backend": backend})
+
+    def slots(self, number: int) -> None:
+        """How many sessions are admitted at once."""
+        self._max_sessions.set(number)
 
     def ready(self, ready: bool) -> None:
         """The model became warm, or ceased to be."""

@@ -97,6 +97,7 @@ async def test_metrics_of_real_turns() -> None:
         assert front.count("cslm_errors_total", code="audio_empty") == 1
         assert front.count("cslm_active_sessions", transport="rest") == 0
         assert front.count("cslm_ready") == 1
+        assert front.count("cslm_max_sessions") == make_settings().max_sessions
         (build,) = families["cslm_build_info"].samples
         assert (build.labels["model"], build.labels["backend"]) == ("fake", "scripted")
         assert {"cslm_dropped_ids", "cslm_underruns", "cslm_build_info"} <= set(families)
@@ -111,6 +112,19 @@ async def test_active_sessions_are_seen_while_they_last() -> None:
         asking.cancel()
         await asyncio.wait({asking})
         assert front.count("cslm_active_sessions", transport="rest") == 0
+
+
+def test_what_alerts_look_at_is_there_before_it_happens() -> None:
+    """Prometheus sees no growth in a series that begins at 1."""
+    registry = Metrics().registry
+    for name, labels in (
+        ("cslm_turns_total", {"transport": "webrtc", "outcome": "failed"}),
+        ("cslm_errors_total", {"code": "engine_unavailable"}),
+        ("cslm_time_to_first_audio_seconds_count", {"transport": "realtime"}),
+        ("cslm_stage_seconds_count", {"stage": "vocoder"}),
+        ("cslm_tokens_total", {"direction": "output"}),
+    ):
+        assert registry.get_sample_value(name, labels) == 0, name
 
 
 def test_metrics_of_two_servers_are_apart() -> None:
