@@ -118,7 +118,8 @@ def describe_timings(turn: TurnRecord) -> str:
     parts.append(f"complete after {turn.done_s - turn.asked_s:.2f} s")
     parts.append(f"{turn.playback.received_s:.2f} s of audio")
     if turn.playback.gaps:
-        parts.append(f"{turn.playback.gaps} gaps, the longest {turn.playback.longest_gap_s * 1000:.0f} ms")
+        gaps = "1 gap" if turn.playback.gaps == 1 else f"{turn.playback.gaps} gaps"
+        parts.append(f"{gaps}, the longest {turn.playback.longest_gap_s * 1000:.0f} ms")
     return " · ".join(parts)
 
 
