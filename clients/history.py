@@ -175,8 +175,10 @@ def _merged(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any
     merged = dict(base)
     for name, value in update.items():
         old = merged.get(name)
-        same = isinstance(old, Mapping) and isinstance(value, Mapping) and value.get("type") in (None, old.get("type"))
-        merged[name] = _merged(old, value) if same else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and value.get("type") in (None, old.get("type")):
+            merged[name] = _merged(old, value)
+        else:
+            merged[name] = value
     return merged
 
 

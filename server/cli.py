@@ -49,6 +49,7 @@ def serve(
         "log_level": log_level,
     }
     settings = _settings({name: value for name, value in options.items() if value is not None})
+    _process_setup()
     from server.serve import serve as serve_until_signal
 
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -144,6 +145,7 @@ def evaluate(
     fresh: Annotated[bool, typer.Option(help="Forget results that are in the directory.")] = False,
 ) -> None:
     """Measure a bundle: the tables of arXiv 2604.11096 and more. Resumes; writes eval.json and eval.md."""
+    _process_setup()
     from clients.load_report import checkout, machine
     from model.evaluation.sets import EvaluationError
     from server.evaluation import evaluate as measure
@@ -171,6 +173,12 @@ def evaluate(
     except ModuleNotFoundError as failure:
         _fail(f"eval needs the package {failure.name!r}, which is not installed: see docs/evaluation.md")
     typer.echo(text)
+
+
+def _process_setup() -> None:
+    from model.lm.process import process_setup
+
+    process_setup()
 
 
 def _settings(options: dict[str, Any]) -> Settings:

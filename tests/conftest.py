@@ -1,12 +1,13 @@
-"""One OpenMP thread for all: vLLM's CPU worker is forked, which hangs once torch has used more in this process."""
+"""What all tests share. The process is set up before anything imports torch."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+from model.lm.process import process_setup
+
+process_setup()
 
 from tests.live_server import serving
 

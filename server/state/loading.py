@@ -55,7 +55,7 @@ class ServedModel:
 async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
     """Load the bundle of `settings` and keep it warm while the context lasts. Raises BundleError, EngineUnavailable.
 
-    The language model comes first: on a CPU its worker is forked, which must happen before torch computes here.
+    The language model comes first: on a CPU its process is forked from this one, which should be small by then.
     """
     from model.turn_detection.vad import load_voice_activity
     from model.vocoders.worker import VocoderWorker

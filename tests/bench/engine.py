@@ -22,6 +22,10 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
+from model.lm.process import process_setup
+
+process_setup()
+
 from clients.samples import percentile
 from tests.bench.results import BUNDLE, arguments, ms, origin, table, write
 

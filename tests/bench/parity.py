@@ -16,6 +16,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model.lm.process import process_setup
+
+process_setup()
+
 from tests.bench.questions import manifest
 from tests.bench.results import BUNDLE, ROOT, arguments, origin, table, weights, write
 

@@ -185,6 +185,7 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"modalities": ["text", "audio"]}, "missing_required_parameter", "audio"),
     ({"audio": {"voice": "default", "format": "wav"}}, "invalid_value", "audio"),
     ({**SPOKEN, "audio": {"voice": "robot", "format": "wav"}}, "invalid_value", "audio.voice"),
+    ({**SPOKEN, "audio": {"voice": {}, "format": "wav"}}, "invalid_value", "audio.voice"),
     ({**SPOKEN, "audio": {"voice": "default", "format": "ogg"}}, "unsupported_format", "audio.format"),
     ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "unsupported_parameter", "tools"),
     ({"n": 2}, "unsupported_parameter", "n"),
