@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 from model.bundle import Bundle
 from model.kinds import prompt_format
@@ -105,12 +106,13 @@ def _check_tokens(bundle: Bundle) -> str:
 
 def _check_templates(bundle: Bundle) -> str:
     for reply in bundle.profile.templates:
-        options = TurnOptions(reply_language=reply)  # pyright: ignore[reportArgumentType]
+        options = TurnOptions(reply_language=cast(Any, reply))
         bundle.prompts.speech_prompt(options, ())
     for task, wordings in bundle.profile.tasks.items():
         for language in wordings:
             reply = "auto" if language == "default" else language
-            bundle.prompts.text_prompt("", TurnOptions(task=task, reply_language=reply), ())  # pyright: ignore[reportArgumentType]
+            options = TurnOptions(task=cast(Any, task), reply_language=cast(Any, reply))
+            bundle.prompts.text_prompt("", options, ())
     tasks = "".join(f"; {task}: {', '.join(wordings)}" for task, wordings in bundle.profile.tasks.items())
     return f"replies in {', '.join(bundle.profile.templates)}{tasks}"
 

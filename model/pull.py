@@ -179,11 +179,11 @@ def _progress(say: Say) -> type[Any] | None:
     """How a transfer is shown: the hub's own bar on a terminal, now and then a line where there is none, as in a log."""
     if sys.stderr.isatty():
         return None
-    from huggingface_hub.utils import tqdm
+    from huggingface_hub.utils.tqdm import tqdm
 
     class Lines(tqdm):
         def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options | {"disable": False, "mininterval": _LINE_EVERY_S})
+            super().__init__(*args, **options | {"disable": False, "mininterval": _LINE_EVERY_S})  # type: ignore[no-untyped-call]
 
         def display(self, msg: str | None = None, pos: int | None = None) -> None:
             now = self.format_dict

@@ -35,9 +35,9 @@ class SingleThread:
             return await asyncio.wrap_future(call)
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if self._closed and call.cancelled() and not (task and task.cancelling()):
-                raise self._stopped() from None
-            raise
+            if task is None or task.cancelling() or not call.cancelled():
+                raise
+            raise self._stopped() from None  # nobody cancelled the caller: `close` took the call out of the queue
 
     def _stopped(self) -> EngineUnavailable:
         return EngineUnavailable(f"the {self._what} was stopped")

@@ -36,8 +36,8 @@ async def ask(
 
     history = () if before is None else (Exchange(*before),)
     async with aclosing(_units(stages, question)) as units:
-        spoken = not isinstance(question, str)
-        asked = Question(units=units, history=history) if spoken else Question(text=question, history=history)
+        text = question if isinstance(question, str) else None
+        asked = Question(units=units, history=history) if text is None else Question(text=text, history=history)
         report = await Turn(stages, asked, options, keep).run()
     return Reply(report, np.concatenate(pieces) if pieces else np.zeros(0, np.float32))
 

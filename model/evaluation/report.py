@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from model.bundle import Bundle
 from model.evaluation.bench import Table
 from model.evaluation.judge import MANNER
 from model.precision import bfloat16_is_faster
+from model.sources import file_hash
 from model.training.manifests import SUFFIXES
 
 
@@ -22,12 +22,6 @@ def weights(bundle: Path) -> dict[str, str]:
 
 
 WEIGHTS = ("*.safetensors", "*.pt")
-
-
-def file_hash(path: Path) -> str:
-    """The first twelve hexadecimal digits of a file's SHA-256."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 def told(bundle: Bundle, sets: Path, judge: Path | None) -> dict[str, Any]:

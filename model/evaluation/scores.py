@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
 
+from model.training.edit_distance import distance
 from model.training.g2p import spell_english, spell_mandarin
 
 _HAN = "\u4e00-\u9fff"
@@ -47,16 +47,6 @@ def simplified(text: str) -> str:
     except ImportError:
         return text
     return str(zhconv.convert(text, "zh-cn"))
-
-
-def distance(got: Sequence[Any], want: Sequence[Any]) -> int:
-    """Edit distance."""
-    row = list(range(len(want) + 1))
-    for i, g in enumerate(got, start=1):
-        previous, row[0] = row[0], i
-        for j, w in enumerate(want, start=1):
-            previous, row[j] = row[j], min(previous + (g != w), row[j] + 1, row[j - 1] + 1)
-    return row[-1]
 
 
 def errors(got: str, meant: str, language: str) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from itertools import chain
 from random import Random
@@ -10,24 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from model.bundle import Bundle
 from model.evaluation.asking import speak, units_of
 from model.evaluation.bench import NEEDS_JUDGE, Bench, Case, Row, Table, each, grouped, no_items, number, percent, rate
-from model.evaluation.scores import distance, errors
+from model.evaluation.scores import errors
 from model.evaluation.seams import PLACES, jump_ratios, planned
 from model.evaluation.sets import Pcm
 from model.training.augment import coloured_noise, mix, telephone
+from model.training.edit_distance import distance
+from model.training.prepare import NO_PHONES, has_phonetic_units
 
 FRAME_S = 0.02
-NO_PHONES = "its units are no phonetic symbols that a text could be turned into"
-
-
-def phonetic(bundle: Bundle) -> bool:
-    """Whether the bundle's units are the phonetic inventory of `model.training.g2p`."""
-    from model.training.g2p import INVENTORY
-
-    path = bundle.directory / "units.json"
-    return path.is_file() and tuple(json.loads(path.read_text(encoding="utf-8"))) == INVENTORY
 
 
 def noisy(pcm: Pcm, snr_db: float, seed: str) -> Pcm:
@@ -66,7 +57,7 @@ class Tokenizer:
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""
-        return no_items(bench, "read") if phonetic(bench.bundle) else NO_PHONES
+        return no_items(bench, "read") if has_phonetic_units(bench.bundle) else NO_PHONES
 
     def cases(self, bench: Bench) -> list[Case]:
         """See `Measure`."""
@@ -151,7 +142,7 @@ class Voice:
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""
-        if not phonetic(bench.bundle):
+        if not has_phonetic_units(bench.bundle):
             return NO_PHONES
         return NEEDS_JUDGE if bench.judge is None else no_items(bench, "read", recordings=False)
 

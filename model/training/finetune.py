@@ -31,7 +31,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, Trainer, Traine
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import get_last_checkpoint
 
-from model.evaluation.report import file_hash
+from model.sources import file_hash
 from model.training.lm_data import PackedRow, pack, pack_row, read_shard
 from model.training.manifests import kept_lines
 

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from transformers import LlamaForCausalLM
 
-from model.evaluation.scores import distance as edit_distance
 from model.training.domains import WORLDS, Exchange, draw
+from model.training.edit_distance import distance as edit_distance
 from model.training.g2p import SIL, UNIT_ID
 from model.training.lm_data import Renderer, answer_units, load_renderer, spoken_units
 from model.training.noise import UnitNoise, load_confusions

@@ -28,8 +28,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
-from model.bundle import find_bundle
-from model.evaluation.report import file_hash
+from model.bundle import Bundle, find_bundle
+from model.sources import file_hash
 from model.training.domains import LANGS
 from model.training.lm_data import Document, write_shard
 from model.training.manifests import ManifestError, Row, kept_lines, read_manifest, read_recording, turn_before
@@ -38,6 +38,17 @@ from model.training.segments import segments
 from streaming.errors import BundleError
 
 TASKS = ("asr", "tts", "mt", "text", "s2s")
+
+
+NO_PHONES = "its units are no phonetic symbols that a text could be turned into"
+
+
+def has_phonetic_units(bundle: Bundle) -> bool:
+    """Whether the bundle's units are the phonetic inventory of `model.training.g2p`."""
+    from model.training.g2p import INVENTORY
+
+    path = bundle.directory / "units.json"
+    return path.is_file() and tuple(json.loads(path.read_text(encoding="utf-8"))) == INVENTORY
 
 
 class UnitSource(Protocol):
@@ -258,9 +269,7 @@ def _prepare(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     source: UnitSource
     if args.units == "text":
-        from model.evaluation.speech import NO_PHONES, phonetic
-
-        if not phonetic(bundle):
+        if not has_phonetic_units(bundle):
             raise ManifestError(f"--units text: {bundle.profile.name} cannot: {NO_PHONES}")
         source, stage = FromText(args.confusions), None
     else:

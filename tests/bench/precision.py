@@ -23,8 +23,8 @@ import soundfile
 import torch
 
 from model.encoders.whisper_ctc import WhisperCtc
-from model.evaluation.scores import distance
 from model.mel import SAMPLE_RATE
+from model.training.edit_distance import distance
 from model.training.lm import Recipe, Trainer
 from model.training.lm_data import Document, write_shard
 from tests.bench.questions import manifest

@@ -28,8 +28,8 @@ from model.encoders.s3.network import S3Network
 from model.encoders.s3.weights import load_network
 from model.encoders.s3.windows import merged
 from model.encoders.whisper_ctc import FRAME_SAMPLES, EncoderConfig, WhisperCtc
-from model.evaluation.scores import distance
 from model.mel import LogMel
+from model.training.edit_distance import distance
 from streaming.audio import MODEL_RATE_HZ, Resampler
 from streaming.stability import CommittedPrefix, StabilityRule
 from streaming.stages import Pcm

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,8 @@ class EarlySpeech:
                 await asyncio.sleep(0)  # what has come already is read before anything is decided
                 if look is None and not coming.done():
                     look = self._begin()
-                await asyncio.wait({coming, look} if look else {coming}, return_when=asyncio.FIRST_COMPLETED)
+                under_way: set[asyncio.Future[Any]] = {coming, look} if look else {coming}
+                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 if look is not None and look.done():
                     fresh, look = self._seen(look), None
                     if fresh:

@@ -141,7 +141,7 @@ def load_config(directory: Path) -> VocoderConfig:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         parts = {"flow": FlowConfig, "hift": HiftConfig, "grid": Grid}
-        made = {name: _made(kind, raw.pop(name, {}), f"{name}.") for name, kind in parts.items()}
+        made: dict[str, Any] = {name: _made(kind, raw.pop(name, {}), f"{name}.") for name, kind in parts.items()}
         return _made(VocoderConfig, {**raw, **made}, "")
     except (ValueError, TypeError, AttributeError) as error:
         raise BundleError(f"{path}: {error}", param="vocoder") from error

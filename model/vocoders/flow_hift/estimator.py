@@ -123,13 +123,13 @@ class Estimator(nn.Module):
         embedded = self.time_mlp(time_embedding(time, self.width_in).to(x.dtype))
         x = torch.cat([x, mu, speaker[..., None].expand_as(x), prompt], dim=1)
         skips = []
-        for residual, layers, resample in self.down_blocks:  # type: ignore[misc]
+        for residual, layers, resample in self.down_blocks:
             x = _run(residual, layers, x, embedded)
             skips.append(x)
             x = resample(x)
-        for residual, layers in self.mid_blocks:  # type: ignore[misc]
+        for residual, layers in self.mid_blocks:
             x = _run(residual, layers, x, embedded)
-        for residual, layers, resample in self.up_blocks:  # type: ignore[misc]
+        for residual, layers, resample in self.up_blocks:
             skip = skips.pop()
             x = _run(residual, layers, torch.cat([x[..., : skip.shape[-1]], skip], dim=1), embedded)
             x = resample(x)

@@ -81,7 +81,8 @@ class SourceFilterVocoder:
 
     def __init__(self, config: VocoderConfig, units: UnitEncoder, acoustics: Acoustics, generator: Generator) -> None:
         self.config = config
-        self.sample_rate, self.voices, self.batch = config.sample_rate, ("default",), 1
+        self.sample_rate, self.batch = config.sample_rate, 1
+        self.voices: tuple[str, ...] = ("default",)
         # float64 up to the pitch: its rounding would add up in the phase, and differ with the cuts
         self._units, self._acoustics, self._generator = (
             units.double().eval(),

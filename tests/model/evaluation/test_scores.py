@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from model.evaluation.scores import distance, errors, heard_right, plain, right, words, written_errors, written_language
+from model.evaluation.scores import errors, heard_right, plain, right, words, written_errors, written_language
+from model.training.edit_distance import distance
 
 
 def test_writing_is_compared_by_words_and_characters() -> None:

@@ -1,11 +1,12 @@
 """How well is the vocoder understood? Sentences from their units, judged by Whisper.
 
-    python -m model.training.judge --whisper whisper-base/ --bundle model/bundles/cslm-mini --sentences held_out.tsv
-    python -m model.training.judge --whisper whisper-base/ --bundle model/bundles/cslm-mini --speech held_out/
+    python -m model.evaluation.vocoder --whisper whisper-base/ --bundle model/bundles/cslm-mini --sentences held_out.tsv
+    python -m model.evaluation.vocoder --whisper whisper-base/ --bundle model/bundles/cslm-mini --speech held_out/
 
-English: word error after lower-casing, numbers in words. Mandarin: error over syllables without tone. Whole: none of them wrong. With `--speech`, which is what `synth`
-made of a manifest of held-out sentences (split `train`, in the two output voices), the errors are taken apart: the teacher's own audio; our generator on its
-spectrum, pitch and lengths; our spectrum on its pitch and lengths; our spectrum and pitch on its lengths; and all of it ours.
+English: word error after lower-casing, numbers in words. Mandarin: error over syllables without tone. Whole: none of them wrong.
+`--speech` takes what `synth` made of a manifest of held-out sentences (split `train`, in the two output voices) and takes the
+errors apart: the teacher's own audio; our generator on its spectrum, pitch and lengths; our spectrum on its pitch and lengths; our
+spectrum and pitch on its lengths; and all of it ours.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from model.evaluation.scores import error_rate, heard_right
 from model.training import vocoder_train
 from model.training.g2p import to_ids
 from model.training.synth import MANDARIN_VOICE
-from model.training.vocoder_speech import VOICES, load
+from model.training.vocoder_speech import CONFIG, VOICES, load
 from model.vocoders.source_filter.decoder import SourceFilterVocoder
-from model.vocoders.source_filter.networks import N_FFT, spread
+from model.vocoders.source_filter.networks import N_FFT, Generator, spread
 from streaming.stages import Pcm
 
 Spoken = tuple[str, str, str, Pcm]
@@ -41,8 +42,8 @@ def from_text(vocoder: SourceFilterVocoder, sentences: Path) -> Iterator[Spoken]
 @torch.inference_mode()
 def taken_apart(vocoder: SourceFilterVocoder, directory: Path, speech: Path) -> Iterator[Spoken]:
     """Every utterance of the teacher's in `speech`, with less and less of it the teacher's."""
-    model, generator = vocoder_train.acoustic_model().eval(), vocoder_train.Generator(vocoder_train.CONFIG).eval()
-    vocoder_train.start_acoustics(model, directory, torch.full((vocoder_train.CONFIG.n_units,), 1e9))
+    model, generator = vocoder_train.acoustic_model().eval(), Generator(CONFIG).eval()
+    vocoder_train.start_acoustics(model, directory, torch.full((CONFIG.n_units,), 1e9))
     vocoder_train.start_generator(generator, directory)
     window = torch.hann_window(N_FFT)
     for item in load(speech):
@@ -51,7 +52,7 @@ def taken_apart(vocoder: SourceFilterVocoder, directory: Path, speech: Path) -> 
         truth = (item.mel - generator.mel_mean) / generator.mel_scale
         hidden, _ = vocoder_train.hidden_states(model, item.units[None], torch.tensor([item.voice]))
         spoken = spread(hidden[0], item.lengths)[None]
-        followed, sung = (model["acoustics"](spoken, given)[0] for given in (melody[None], None))  # type: ignore[operator]
+        followed, sung = (model["acoustics"](spoken, given)[0] for given in (melody[None], None))
         yield "nothing", language, item.text, item.pcm.numpy()
         for name, acoustics in (
             ("generator", torch.cat([truth, melody], dim=-1)),
