@@ -20,6 +20,7 @@ import numpy as np
 from deploy.capacity.language_model import Timing
 from deploy.capacity.virtual import SharedProcessor, run
 from deploy.capacity.vocoder import VocoderTiming
+from model.vocoders.flow_hift import KIND
 from model.vocoders.flow_hift.windows import Window, next_window, start_of
 from model.vocoders.worker import VocoderWorker
 from streaming.endpointing import Endpointer, EndpointerConfig, SpeechStopped
@@ -130,7 +131,7 @@ class SimulatedWorker(VocoderWorker):
     """The real worker's queue, order and batches; its process is arithmetic on the real grid."""
 
     def __init__(self, timing: VocoderTiming, gpu: SharedProcessor) -> None:
-        super().__init__("flow_hift", Path(), timing.config.sample_rate)
+        super().__init__(KIND, Path(), timing.config.sample_rate)
         self._timing, self._gpu = timing, gpu
         self._states: dict[int, list[int]] = {}
 
