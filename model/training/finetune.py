@@ -32,8 +32,8 @@ from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import get_last_checkpoint
 
 from model.sources import file_hash
-from model.training.lm_data import PackedRow, pack, pack_row, read_shard
 from model.training.manifests import kept_lines
+from model.training.shards import PackedRow, pack, pack_row, read_shard
 
 IGNORED = -100
 

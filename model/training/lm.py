@@ -26,9 +26,10 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from model.precision import bfloat16_is_faster, products
 from model.training.g2p import to_ids
-from model.training.lm_data import PackedRow, Renderer, load_renderer, pack, pack_row, read_shard
+from model.training.lm_data import Renderer, load_renderer
 from model.training.lm_eval import evaluate
 from model.training.muon import Muon
+from model.training.shards import PackedRow, pack, pack_row, read_shard
 
 LOG_EVERY = 20
 AVERAGE_DECAY = 0.99

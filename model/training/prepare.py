@@ -31,10 +31,10 @@ from typing import Any, Protocol
 from model.bundle import Bundle, find_bundle
 from model.sources import file_hash
 from model.training.domains import LANGS
-from model.training.lm_data import Document, write_shard
 from model.training.manifests import ManifestError, Row, kept_lines, read_manifest, read_recording, turn_before
 from model.training.rendering import VARIANTS, Scribe, Segment, Variant
 from model.training.segments import segments
+from model.training.shards import Document, write_shard
 from streaming.errors import BundleError
 
 TASKS = ("asr", "tts", "mt", "text", "s2s")

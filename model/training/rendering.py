@@ -18,7 +18,7 @@ from model.profile import Profile
 from model.prompts.interleaved import Prompts
 from model.prompts.plain_text import PlainText
 from model.training.g2p import merge
-from model.training.lm_data import Document
+from model.training.shards import Document
 from streaming.turn import Exchange, TurnOptions
 
 Variant = Literal["interleaved", "full_chain", "no_tq"]

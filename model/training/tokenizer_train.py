@@ -38,9 +38,9 @@ from model.encoders.whisper_ctc import (
 )
 from model.precision import products
 from model.training.augment import coloured_noise, mix, spoil
-from model.training.average import young_average
 from model.training.edit_distance import distance
 from model.training.g2p import ENGLISH_PHONES, INITIALS, INVENTORY, SIL, UNIT_ID, is_tone_unit, toneless
+from model.training.trainer import young_average
 
 Pcm = npt.NDArray[np.float32]
 

@@ -15,8 +15,6 @@ becomes what the generator needs. `--start` begins with the weights of a bundle.
 from __future__ import annotations
 
 import argparse
-import math
-import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,12 +24,11 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from model.precision import products
-from model.training.average import young_average
 from model.training.g2p import ENGLISH_IDS, INVENTORY, is_tone_unit, toneless
 from model.training.synth import ENGLISH_VOICE, MANDARIN_VOICE
+from model.training.trainer import Trainer
 from model.training.vocoder_losses import Adversary, SpectralLoss
 from model.training.vocoder_speech import CONFIG, EDGE, GAIN, VOICES, Item, load
 from model.vocoders.source_filter.networks import (
@@ -46,59 +43,6 @@ from model.vocoders.source_filter.networks import (
     spread,
 )
 from model.vocoders.source_filter.signal import harmonics, overlap_add, shape_sources
-
-
-class Trainer:
-    """A module under an optimizer and a running average, with a time budget and a checkpoint."""
-
-    def __init__(
-        self, name: str, module: nn.Module, work: Path, *, minutes: float, rate: float, decay: float = 0.998
-    ) -> None:
-        self.module, self.minutes, self.rate = module, minutes, rate
-        self.average = AveragedModel(module, multi_avg_fn=young_average(decay), use_buffers=False)
-        self.optimizer = torch.optim.AdamW(module.parameters(), lr=rate, betas=(0.8, 0.99), weight_decay=0.01)
-        self.path = work / f"{name}.pt"
-        self.step, self.spent = 0, 0.0
-        work.mkdir(parents=True, exist_ok=True)
-        if self.path.exists():
-            saved = torch.load(self.path, weights_only=True)
-            self.step, self.spent = saved["step"], saved["spent"]
-            module.load_state_dict(saved["module"])
-            self.average.load_state_dict(saved["average"])
-            self.optimizer.load_state_dict(saved["optimizer"])
-        self._mark, self._saved = time.time(), self.spent
-
-    @property
-    def running(self) -> bool:
-        return self.spent < 60 * self.minutes
-
-    def update(self, loss: Tensor, *, floor: float = 0.03) -> None:
-        """One step; the rate falls with the cosine of the time used."""
-        progress = min(1.0, self.spent / (60 * self.minutes))
-        for group in self.optimizer.param_groups:
-            group["lr"] = (
-                self.rate * min(1.0, (self.step + 1) / 100) * max(floor, 0.5 * (1 + math.cos(math.pi * progress)))
-            )
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.module.parameters(), 5.0)
-        self.optimizer.step()
-        self.average.update_parameters(self.module)
-        now = time.time()
-        self.step, self.spent, self._mark = self.step + 1, self.spent + min(60, now - self._mark), now
-        if self.spent - self._saved > 60 or not self.running:
-            self.save()
-
-    def save(self) -> None:
-        """Write the checkpoint, atomically."""
-        self._saved = self.spent
-        state = {
-            "module": self.module.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        torch.save({**state, "step": self.step, "spent": self.spent}, self.path.with_suffix(".part"))
-        self.path.with_suffix(".part").rename(self.path)
 
 
 def _statistics(items: list[Item], work: Path, start: Path | None = None) -> tuple[Tensor, Tensor]:

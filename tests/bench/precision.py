@@ -26,7 +26,7 @@ from model.encoders.whisper_ctc import WhisperCtc
 from model.mel import SAMPLE_RATE
 from model.training.edit_distance import distance
 from model.training.lm import Recipe, Trainer
-from model.training.lm_data import Document, write_shard
+from model.training.shards import Document, write_shard
 from tests.bench.questions import manifest
 from tests.bench.results import BUNDLE, arguments, ms, origin, table, write
 

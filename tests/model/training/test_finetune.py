@@ -20,8 +20,8 @@ from model.prompts.interleaved import Prompts
 from model.training import finetune
 from model.training.extend import extend
 from model.training.finetune import IGNORED, PackedDocuments, Plan, row_tensors, stacked, train
-from model.training.lm_data import Document, pack_row, read_shard, write_shard
 from model.training.rendering import Scribe, Segment
+from model.training.shards import Document, pack_row, read_shard, write_shard
 
 CONFIGS = Path(finetune.__file__).parent / "configs"
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from model.training.lm import Recipe, ShardStream, Trainer, batch_tensors, build_model, loss_of
-from model.training.lm_data import Document, pack, pack_row, write_shard
 from model.training.muon import orthogonalized
+from model.training.shards import Document, pack, pack_row, write_shard
 
 BUNDLE = Path("model/bundles/cslm-mini")
 RECIPE = Recipe(row_tokens=32, rows=3)

@@ -16,8 +16,9 @@ pytest.importorskip("jieba")
 from model.training import lm_data
 from model.training.domains import Exchange
 from model.training.g2p import INVENTORY, UNIT_ID
-from model.training.lm_data import Composer, Document, Renderer, pack, pack_row
+from model.training.lm_data import Composer, Renderer
 from model.training.noise import UnitNoise
+from model.training.shards import Document, pack, pack_row, read_shard, write_shard
 from model.training.text_tokenizer import build_tokenizer, save_tokenizer
 
 PROFILE = json.loads(Path("model/bundles/cslm-mini/profile.json").read_text(encoding="utf-8"))
@@ -158,8 +159,8 @@ def test_rows_of_short_documents_are_short() -> None:
 
 
 def test_shards_give_the_documents_back(tmp_path: Path) -> None:
-    lm_data.write_shard(tmp_path / "read-0000.npz", [Document([1, 2, 3], [0, 0, 2]), Document([300], [1])])
-    (a, wa), (b, wb) = lm_data.read_shard(tmp_path / "read-0000.npz")
+    write_shard(tmp_path / "read-0000.npz", [Document([1, 2, 3], [0, 0, 2]), Document([300], [1])])
+    (a, wa), (b, wb) = read_shard(tmp_path / "read-0000.npz")
     assert (a.tolist(), wa.tolist(), b.tolist(), wb.tolist()) == ([1, 2, 3], [0, 0, 2], [300], [1])
     assert [p.name for p in tmp_path.iterdir()] == ["read-0000.npz"]
 

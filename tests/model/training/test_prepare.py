@@ -14,10 +14,10 @@ import pytest
 import soundfile
 
 from model.profile import Profile
-from model.training.lm_data import Document, read_shard
 from model.training.manifests import ManifestError, Row
 from model.training.prepare import FromRecordings, FromText, beside, documents, main, write_documents
 from model.training.rendering import Scribe
+from model.training.shards import Document, read_shard
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 
 from model.profile import Profile
 from model.prompts.interleaved import Prompts
-from model.training.lm_data import Document
 from model.training.rendering import WORDINGS, Scribe, Segment
+from model.training.shards import Document
 from streaming.turn import TurnOptions
 
 USER = "<|begin_of_text|><|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n"

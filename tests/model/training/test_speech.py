@@ -10,11 +10,11 @@ import torch
 
 from model.evaluation.scores import error_rate, words
 from model.training import augment, synth
-from model.training.average import young_average
 from model.training.edit_distance import distance
 from model.training.g2p import SIL, UNIT_ID, Phonetic
 from model.training.synth import Utterance, align
 from model.training.tokenizer_train import align_pairs, frame_labels, settle, unit_errors
+from model.training.trainer import young_average
 
 
 def test_align_gives_spaces_and_short_marks_to_the_unit_before() -> None:
