@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from server.http import error_responses, openapi
 from server.http.dependencies import AppState
+from server.http.request_ids import RequestIds
 from server.routes import health, models
 from server.routes.audio import text_to_speech, transcriptions
 from server.routes.chat import route as chat
@@ -28,6 +29,10 @@ from server.state.serving import OpenModel, Serving
 from server.state.spoken_answers import SpokenAnswers
 from server.version import package_version
 from server.webrtc.registry import CallRegistry
+
+_EXPOSED_HEADERS = (
+    "x-request-id", "x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "retry-after", "location",
+)  # fmt: skip
 
 
 def create_app(settings: Settings, open_model: OpenModel = loading.open_model) -> FastAPI:
@@ -55,8 +60,9 @@ def create_app(settings: Settings, open_model: OpenModel = loading.open_model) -
             allow_origins=settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "retry-after", "location"],
+            expose_headers=_EXPOSED_HEADERS,
         )
+    app.add_middleware(RequestIds)
     for module in (health, models, speech, transcriptions, text_to_speech, chat, sockets, client_secrets, calls):
         app.include_router(module.router)
     web = web_directory()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -50,9 +49,10 @@ def serve(
     }
     settings = _settings({name: value for name, value in options.items() if value is not None})
     _process_setup()
+    from server.logs import configure_logs
     from server.serve import serve as serve_until_signal
 
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logs(settings.log_level)
     try:
         sys.exit(asyncio.run(serve_until_signal(settings)))
     except KeyboardInterrupt:  # uvicorn has stopped in good order and raises the signal again

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from server.errors import public_error
 from server.http.response_stream import ClientStalled, ResponseStream, run_until_disconnect
@@ -71,6 +72,7 @@ class AnswerResponse(Response):
             headers=self._answer_headers,
             timeout_s=state.settings.write_timeout_s,
         )
+        bind_contextvars(turn_id=self._runner.id)
         try:
             await run_until_disconnect(self._work(stream), receive)
         except ClientStalled:
@@ -83,7 +85,7 @@ class AnswerResponse(Response):
     async def _break_off(self, stream: ResponseStream, failure: Exception) -> None:
         error = public_error(failure)
         self._runner.state.metrics.error(error.code)
-        log.error("%s broke off: %s", self._runner.id, error.code, exc_info=failure if error is not failure else None)
+        log.error("the answer broke off: %s", error.code, exc_info=failure if error is not failure else None)
         if last_words := self._sink.fail(error):
             with suppress(ClientStalled):
                 await stream.send(last_words, last=True)

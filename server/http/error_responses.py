@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from server.errors import ModelLoading, NotAcceptable, Unauthorised, UpgradeRequired, UploadTimeout, internal_error
+from server.http import request_ids
 from server.http.validation import invalid_parameter
 from streaming.errors import (
     CapacityError,
@@ -90,7 +91,7 @@ def install(app: FastAPI, count: Callable[[str], None]) -> None:
     async def unexpected(request: Request, failure: Exception) -> Response:
         error = internal_error()
         count(error.code)
-        return error_response(error)
+        return error_response(error, headers={request_ids.HEADER: request.state.request_id})
 
     app.add_exception_handler(SpeechServerError, expected)
     app.add_exception_handler(RequestValidationError, invalid)

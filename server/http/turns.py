@@ -36,7 +36,7 @@ class TurnRequest:
 
 @dataclass(slots=True)
 class TurnRunner:
-    """Runs the turns of one request. `id` names it in the log.
+    """Runs the turns of one request. `id` names it in the log and the answer.
 
     `received_s`: monotonic, when the request was complete; after a turn, when that ended.
     """
@@ -86,16 +86,14 @@ class TurnRunner:
         heard_s = min(0.0, self.received_s - began_s)
         self.state.metrics.observe_turn(report, "rest", outcome, heard_s=heard_s)
         self.received_s = time.monotonic()
-        first_audio = report.first_audio_s
-        log.info(
-            "%s %s over rest: %s, %d units in, %d out, %.2f s of audio",
-            self.id,
-            outcome,
-            "no audio" if first_audio is None else f"first audio after {1000 * first_audio:.0f} ms",
-            report.input_units,
-            report.output_units,
-            report.audio_s,
-        )
+        figures = {
+            "transport": "rest",
+            "first_audio_ms": None if report.first_audio_s is None else round(1000 * report.first_audio_s),
+            "input_units": report.input_units,
+            "output_units": report.output_units,
+            "audio_s": round(report.audio_s, 2),
+        }
+        log.info("turn %s", outcome, extra=figures)
 
 
 async def _pieces(pcm: Pcm) -> AsyncGenerator[Pcm]:

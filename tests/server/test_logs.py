@@ -1,0 +1,117 @@
+"""Log lines: JSON where nobody watches, with the ids of the request that they are about."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import websockets
+from structlog.contextvars import bound_contextvars
+
+from server.logs import configure_logs
+from tests.fakes import FakeLM
+from tests.server.front import listening, recording, serving
+from tests.server.models import fake_model
+
+
+class Terminal(io.StringIO):
+    """A stream that people watch."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def configured() -> Iterator[None]:
+    """Puts the root logger back as it was."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    for handler in handlers:
+        root.removeHandler(handler)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.usefixtures("configured")
+def test_one_line_is_one_json_object_with_what_the_task_has_bound() -> None:
+    stream = io.StringIO()
+    configure_logs("info", stream)
+    log = logging.getLogger("cslm.test")
+    with bound_contextvars(request_id="req_1"):
+        log.debug("not shown")
+        log.info("turn %s", "completed", extra={"input_units": 3})
+        try:
+            raise ValueError("two\nlines, 中文")
+        except ValueError:
+            log.exception("failed")
+    turn, failure = lines(stream)
+    assert turn.pop("timestamp") <= failure["timestamp"]
+    assert turn == {
+        "event": "turn completed",
+        "level": "info",
+        "logger": "cslm.test",
+        "request_id": "req_1",
+        "input_units": 3,
+    }
+    assert failure["level"] == "error"
+    assert "ValueError: two\nlines, 中文" in failure["exception"]
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_terminal_gets_lines_for_people() -> None:
+    stream = Terminal()
+    configure_logs("warning", stream)
+    logging.getLogger("cslm.test").info("not shown")
+    logging.getLogger("cslm.test").warning("the model is slow")
+    assert "the model is slow" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")
+
+
+@pytest.mark.usefixtures("configured")
+async def test_a_turn_is_logged_with_the_ids_that_its_answer_carries() -> None:
+    async with serving() as front:
+        stream = io.StringIO()
+        configure_logs("info", stream)
+        answers = [await front.client.post("/v1/speech", content=recording()) for _ in range(2)]
+        turns = [line for line in lines(stream) if line["logger"] == "cslm.turn"]
+        for answer, turn in zip(answers, turns, strict=True):
+            assert turn["event"] == "turn completed"
+            assert turn["request_id"] == answer.headers["x-request-id"]
+            assert turn["turn_id"] == answer.headers["x-turn-id"]
+            assert turn["transport"] == "rest"
+            assert turn["output_units"] > 0 and turn["first_audio_ms"] >= 0
+        assert len({answer.headers["x-request-id"] for answer in answers}) == 2
+
+
+@pytest.mark.usefixtures("configured")
+async def test_a_failure_that_nothing_foresaw_is_found_by_the_id_of_its_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with listening(fake_model(lm=FakeLM(fail_after=0))) as front:
+        caplog.set_level(logging.ERROR, "uvicorn.error")
+        stream = io.StringIO()
+        configure_logs("info", stream)
+        answer = await front.client.post("/v1/speech", content=recording())
+        assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+        failed = [line for line in lines(stream) if "exploded" in line.get("exception", "")]
+        assert [line["request_id"] for line in failed] == [answer.headers["x-request-id"]]
+
+
+async def test_a_handshake_has_an_id_too() -> None:
+    async with listening() as front:
+        url = front.url.replace("http", "ws")
+        async with websockets.connect(f"{url}/v1/realtime", proxy=None) as socket:
+            assert socket.response is not None
+            assert socket.response.headers["x-request-id"].startswith("req_")
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(f"{url}/v1/realtime?model=nobody", proxy=None)
+        assert refused.value.response.headers["x-request-id"].startswith("req_")
