@@ -19,9 +19,9 @@ from random import Random
 from typing import Any
 
 from model.training.domains import (
+    DOMAINS,
     LANGS,
     SENTENCES_VARIABLE,
-    WORLDS,
     Exchange,
     Lang,
     draw,
@@ -32,11 +32,11 @@ from model.training.domains import (
 
 VOICES: dict[Lang, tuple[str, str]] = {"en": ("bf_emma", "am_michael"), "zh": ("zf_xiaoyi", "zm_yunyang")}
 DIRECTIONS: tuple[tuple[Lang, Lang], ...] = (("en", "en"), ("zh", "zh"), ("en", "zh"), ("zh", "en"))
-OTHER_WORLDS = ("follow_up", "spelling", "translate")
+OTHER_DOMAINS = ("follow_up", "spelling", "translate")
 """Asked in `more.jsonl`: they need the turn before, or answer with letters or words that are not a closed domain."""
-OPEN_WORLDS = ("repeat",)
+OPEN_DOMAINS = ("repeat",)
 """Measured by `repeat.jsonl`, whose answers are open."""
-LONG_WORLDS = ("stories",)
+LONG_DOMAINS = ("stories",)
 """Asked in `long.jsonl`, in wordings written by hand."""
 SOURCE = {
     "source": "Kokoro-82M v1.0",
@@ -46,20 +46,22 @@ TRAINING_DRAWS = 60_000
 Row = dict[str, Any]
 
 
-def questions(name: str, worlds: Sequence[str], each: int, seed: int = 11) -> list[Row]:
-    """`each` held-out questions a direction, the worlds in turn, directions alternating; fewer where the worlds have no more."""
+def questions(name: str, domains: Sequence[str], each: int, seed: int = 11) -> list[Row]:
+    """`each` held-out questions a direction, the domains in turn, directions alternating; fewer where the domains have no more."""
     rng = Random(seed)
-    drawn = [_drawn(rng, list(worlds), direction, each) for direction in DIRECTIONS]
+    drawn = [_drawn(rng, list(domains), direction, each) for direction in DIRECTIONS]
     turns = [exchanges[at] for at in range(each) for exchanges in drawn if at < len(exchanges)]
     return [_question(name, number, e) for number, e in enumerate(turns)]
 
 
-def _drawn(rng: Random, worlds: list[str], direction: tuple[Lang, Lang], each: int, tries: int = 400) -> list[Exchange]:
-    """Different questions of one direction; a world that gives no new one in `tries` draws is left out from then on."""
+def _drawn(
+    rng: Random, domains: list[str], direction: tuple[Lang, Lang], each: int, tries: int = 400
+) -> list[Exchange]:
+    """Different questions of one direction; a domain that gives no new one in `tries` draws is left out from then on."""
     chosen: dict[tuple[str, Any], Exchange] = {}
-    while worlds and len(chosen) < each:
-        for world in list(worlds):
-            draws = (draw(rng, world, held=True) for _ in range(tries))
+    while domains and len(chosen) < each:
+        for domain in list(domains):
+            draws = (draw(rng, domain, held=True) for _ in range(tries))
             new = next(
                 (
                     e
@@ -69,7 +71,7 @@ def _drawn(rng: Random, worlds: list[str], direction: tuple[Lang, Lang], each: i
                 None,
             )
             if new is None:
-                worlds.remove(world)
+                domains.remove(domain)
             elif len(chosen) < each:
                 chosen[new.question, new.before] = new
     return list(chosen.values())
@@ -85,7 +87,7 @@ def _question(name: str, number: int, e: Exchange) -> Row:
         "task": "question",
         "reply_language": e.answer_lang,
         "answers": [e.answer],
-        "world": e.world,
+        "world": e.domain,
         "key": e.key,
     }
     return row | ({"before": list(before)} if before else {}) | SOURCE
@@ -133,9 +135,9 @@ def _sentence(task: str, number: int, asked: str, text: str, language: Lang) -> 
 
 
 def _training_text() -> str:
-    """What training documents may quote: many draws of every world and of what is interpreted, one after the other."""
-    rng, each = Random(17), TRAINING_DRAWS // len(WORLDS)
-    exchanges = [draw(rng, world) for world in WORLDS for _ in range(each)]
+    """What training documents may quote: many draws of every domain and of what is interpreted, one after the other."""
+    rng, each = Random(17), TRAINING_DRAWS // len(DOMAINS)
+    exchanges = [draw(rng, domain) for domain in DOMAINS for _ in range(each)]
     exchanges += [interpret(rng, rng.choice(LANGS), rng.choice(LANGS)) for _ in range(each)]
     return "\n".join(f"{e.question}\n{e.answer}" for e in exchanges)
 
@@ -143,8 +145,8 @@ def _training_text() -> str:
 def write(directory: Path, *, each: int, read: int, spoken: set[str]) -> None:
     """`questions.jsonl`, `more.jsonl`, `read.jsonl`, `repeat.jsonl` into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
-    closed = [world for world in WORLDS if world not in OTHER_WORLDS + OPEN_WORLDS + LONG_WORLDS]
-    sets = {"questions": questions("questions", closed, each), "more": questions("more", OTHER_WORLDS, read // 2)}
+    closed = [domain for domain in DOMAINS if domain not in OTHER_DOMAINS + OPEN_DOMAINS + LONG_DOMAINS]
+    sets = {"questions": questions("questions", closed, each), "more": questions("more", OTHER_DOMAINS, read // 2)}
     for name, rows in (sets | sentences(read, spoken)).items():
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (directory / f"{name}.jsonl").write_text(lines, encoding="utf-8")

@@ -8,7 +8,7 @@ import numpy.typing as npt
 Pcm = npt.NDArray[np.float32]
 
 
-def spoil(pcm: Pcm, rng: np.random.Generator, *, babble: Pcm | None = None, hard: bool = True) -> tuple[Pcm, int]:
+def augment(pcm: Pcm, rng: np.random.Generator, *, babble: Pcm | None = None, hard: bool = True) -> tuple[Pcm, int]:
     """(float32 16 kHz, samples put in front). Without `hard` only gain, a faint noise floor and up to half a second of silence.
 
     babble: other speech of any length, mixed in sometimes.

@@ -1,6 +1,6 @@
-"""The small worlds that cslm-mini masters: questions and answers, composed anew for every example, in four directions.
+"""The small domains that cslm-mini masters: questions and answers, composed anew for every example, in four directions.
 
-A world is a function (rng, question language, answer language) → `Exchange`. The `key` of an exchange names what is held out: the
+A domain is a function (rng, question language, answer language) → `Exchange`. The `key` of an exchange names what is held out: the
 operands of a sum, a sentence, a fact with its wording. `held_out(key)` splits keys by hash, so that no generator can leak one.
 """
 
@@ -36,7 +36,7 @@ class Exchange:
     answer.
     """
 
-    world: str
+    domain: str
     question: str
     answer: str
     question_lang: Lang
@@ -46,7 +46,7 @@ class Exchange:
     names_language: bool = False
 
 
-World = Callable[[Random, Lang, Lang], Exchange]
+Domain = Callable[[Random, Lang, Lang], Exchange]
 
 
 def held_out(key: str) -> bool:
@@ -91,12 +91,12 @@ def opened(rng: Random, exchange: Exchange) -> Exchange:
     return replace(exchange, question=rng.choice(_OPENINGS[exchange.question_lang]).format(a=question))
 
 
-def _talk(world: str, table: tuple[Talk, ...], rng: Random, q: Lang, a: Lang) -> Exchange:
+def _talk(domain: str, table: tuple[Talk, ...], rng: Random, q: Lang, a: Lang) -> Exchange:
     row = rng.randrange(len(table))
     wordings = table[row][LANGS.index(q)]
     which = rng.randrange(len(wordings))
-    key = f"{world}:{row}:{which}:{q}{a}"
-    return Exchange(world, wordings[which], table[row][2 + LANGS.index(a)], q, a, key)
+    key = f"{domain}:{row}:{which}:{q}{a}"
+    return Exchange(domain, wordings[which], table[row][2 + LANGS.index(a)], q, a, key)
 
 
 def small_talk(rng: Random, q: Lang, a: Lang) -> Exchange:
@@ -432,21 +432,21 @@ def _follow_number(rng: Random, q: Lang, a: Lang) -> tuple[Exchange, str, str, s
 
 
 def _follow_row(rng: Random, q: Lang, a: Lang) -> tuple[Exchange, str, str, str]:
-    world = rng.choice((capitals, colours, opposites))
-    first = world(rng, q, a)
+    domain = rng.choice((capitals, colours, opposites))
+    first = domain(rng, q, a)
     while True:
-        then = world(rng, q, a)
-        if world is not capitals or ":True:" in then.key:
+        then = domain(rng, q, a)
+        if domain is not capitals or ":True:" in then.key:
             break
-    while world is capitals and ":True:" not in first.key:
-        first = world(rng, q, a)
+    while domain is capitals and ":True:" not in first.key:
+        first = domain(rng, q, a)
     row = int(re.findall(r"\d+", then.key)[0])
-    table: dict[World, Callable[[], Both]] = {
+    table: dict[Domain, Callable[[], Both]] = {
         capitals: lambda: CAPITALS[row][0],
         colours: lambda: COLOURS[row][0],
         opposites: lambda: OPPOSITES[row][1 if "True" in then.key else 0],
     }
-    question, which = _ask(rng, _AND_OF, q, a=_of(table[world](), q))
+    question, which = _ask(rng, _AND_OF, q, a=_of(table[domain](), q))
     return first, question, then.answer, f"{then.key}:{which}"
 
 
@@ -463,17 +463,17 @@ def _follow_order(rng: Random, q: Lang, a: Lang) -> tuple[Exchange, str, str, st
 
 def _follow_language(rng: Random, q: Lang, a: Lang) -> tuple[Exchange, str, str, str]:
     other: Lang = "zh" if a == "en" else "en"
-    world = rng.choice((sums, capitals, colours, opposites, calendar, facts, comparing, times, small_talk))
+    domain = rng.choice((sums, capitals, colours, opposites, calendar, facts, comparing, times, small_talk))
     state = rng.getstate()
-    first = world(rng, q, a)
+    first = domain(rng, q, a)
     rng.setstate(state)
-    then = world(rng, q, other)  # the same draw, answered in the other language
+    then = domain(rng, q, other)  # the same draw, answered in the other language
     question = rng.choice(_AND_IN[other][q])
     return first, question, then.answer, f"{first.key}:{other}"
 
 
 def _follow_again(rng: Random, q: Lang, a: Lang) -> tuple[Exchange, str, str, str]:
-    first = WORLDS[rng.choice(("talk", "facts", "sums", "capitals", "calendar", "repeat", "counting"))](rng, q, a)
+    first = DOMAINS[rng.choice(("talk", "facts", "sums", "capitals", "calendar", "repeat", "counting"))](rng, q, a)
     question = rng.choice(_AGAIN[q])
     return first, question, first.answer, f"again:{first.key}"
 
@@ -641,7 +641,7 @@ def unknown(rng: Random, q: Lang, a: Lang) -> Exchange:
     return Exchange("unknown", said, answer, q, a, f"repeat:{said}")
 
 
-WORLDS: dict[str, World] = {
+DOMAINS: dict[str, Domain] = {
     "talk": small_talk,
     "facts": facts,
     "stories": stories,
@@ -661,12 +661,12 @@ WORLDS: dict[str, World] = {
 }
 
 
-def draw(rng: Random, world: str, *, held: bool = False) -> Exchange:
-    """A random exchange of `world`, from the held-out keys if `held`, else never from them."""
+def draw(rng: Random, domain: str, *, held: bool = False) -> Exchange:
+    """A random exchange of `domain`, from the held-out keys if `held`, else never from them."""
     while True:
         question, answer = rng.choice(LANGS), rng.choice(LANGS)
-        if world == "repeat" and rng.random() < 0.7:
+        if domain == "repeat" and rng.random() < 0.7:
             answer = question
-        exchange = WORLDS[world](rng, question, answer)
+        exchange = DOMAINS[domain](rng, question, answer)
         if held_out(exchange.key) == held:
-            return exchange if held or world in ("talk", "repeat", "unknown") else opened(rng, exchange)
+            return exchange if held or domain in ("talk", "repeat", "unknown") else opened(rng, exchange)

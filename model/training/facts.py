@@ -1,4 +1,4 @@
-"""What cslm-mini knows: bilingual tables, written for this project. Everything that is asked is composed from these by `worlds`."""
+"""What cslm-mini knows: bilingual tables, written for this project. Everything that is asked is composed from these by `domains`."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from model.prompts.plain_text import PlainText
-from model.training.domains import LANGS, WORLDS, Exchange, Lang, chat_sentences, draw, interpret, number
+from model.training.domains import DOMAINS, LANGS, Exchange, Lang, chat_sentences, draw, interpret, number
 from model.training.g2p import INVENTORY, to_ids
 from model.training.noise import UnitNoise, load_confusions
 from model.training.segments import segments
@@ -93,12 +93,12 @@ def spoken_units(text: str) -> tuple[int, ...]:
 # --- kinds of document
 
 Mixture = dict[str, float]
-"""Share of each world among the questions of a phase."""
+"""Share of each domain among the questions of a phase."""
 
 PHASES: dict[str, dict[str, Any]] = {
     "read": {
         "kinds": {"speech": 0.60, "text": 0.05, "full_chain": 0.05, "listen": 0.10, "speak": 0.10, "read": 0.10},
-        "worlds": {"repeat": 0.40, "unknown": 0.12, "translate": 0.06},
+        "domains": {"repeat": 0.40, "unknown": 0.12, "translate": 0.06},
     },
     "answer": {
         "kinds": {
@@ -111,10 +111,10 @@ PHASES: dict[str, dict[str, Any]] = {
             "speak": 0.05,
             "read": 0.16,
         },
-        "worlds": {"repeat": 0.10, "unknown": 0.07, "translate": 0.06},
+        "domains": {"repeat": 0.10, "unknown": 0.07, "translate": 0.06},
     },
 }
-"""Two phases of one run: reading and speaking first, then mostly answering. What `worlds` leaves is shared by `_REST`.
+"""Two phases of one run: reading and speaking first, then mostly answering. What `domains` leaves is shared by `_REST`.
 
 `understand` is `speech` up to where the answer would be spoken: most of what there is to learn, for three quarters of the tokens."""
 
@@ -124,10 +124,10 @@ MANDARIN_SHARE = 0.6
 STRANGE_HISTORY_SHARE = 0.08
 """Of the questions that need no turn before: those that have one all the same."""
 
-_READ_WORLDS: Mixture = {
+_READ_DOMAINS: Mixture = {
     "repeat": 0.0, "follow_up": 0.0, "unknown": 0.02, "sums": 0.35, "times": 0.25, "counting": 0.25, "comparing": 0.1, "spelling": 0.08, "translate": 0.2,
 }  # fmt: skip
-"""What the short text-only documents change in a phase's worlds: whatever has to be computed, and pairs of words; a question costs a
+"""What the short text-only documents change in a phase's domains: whatever has to be computed, and pairs of words; a question costs a
 tenth of a spoken turn there."""
 
 _REST: Mixture = {
@@ -136,11 +136,11 @@ _REST: Mixture = {
 }  # fmt: skip
 
 
-def world_shares(phase: str) -> Mixture:
-    """Share of every world in `phase`; they add up to 1."""
-    named: Mixture = PHASES[phase]["worlds"]
+def domain_shares(phase: str) -> Mixture:
+    """Share of every domain in `phase`; they add up to 1."""
+    named: Mixture = PHASES[phase]["domains"]
     rest = 1.0 - sum(named.values())
-    return named | {world: share * rest for world, share in _REST.items()}
+    return named | {domain: share * rest for domain, share in _REST.items()}
 
 
 class Composer:
@@ -149,7 +149,7 @@ class Composer:
     def __init__(self, renderer: Renderer, noise: UnitNoise, phase: str) -> None:
         self.renderer, self.noise = renderer, noise
         self.kinds: Mixture = PHASES[phase]["kinds"]
-        self.worlds = world_shares(phase)
+        self.domains = domain_shares(phase)
 
     def document(self, rng: Random) -> Document:
         """One document of a random kind."""
@@ -166,8 +166,8 @@ class Composer:
 
     def _exchange(self, rng: Random) -> Exchange:
         """A question and its answer; `MANDARIN_SHARE` of the questions are Mandarin."""
-        world, language = _pick(rng, self.worlds), "zh" if rng.random() < MANDARIN_SHARE else "en"
-        while (exchange := draw(rng, world)).question_lang != language:
+        domain, language = _pick(rng, self.domains), "zh" if rng.random() < MANDARIN_SHARE else "en"
+        while (exchange := draw(rng, domain)).question_lang != language:
             pass
         return exchange
 
@@ -182,7 +182,7 @@ class Composer:
             said = self.noise.hear(rng, list(spoken_units(question)))
         before = exchange.before
         if before is None and rng.random() < STRANGE_HISTORY_SHARE:
-            other = draw(rng, _pick(rng, self.worlds))
+            other = draw(rng, _pick(rng, self.domains))
             before = other.question, other.answer
         document = Document()
         document.add(self.renderer.prompt(template, said, suffix=suffix, before=before), 0)
@@ -196,13 +196,13 @@ class Composer:
         r, document = self.renderer, Document()
         document.add([r.bos], 0)
         while len(document.ids) < 100:
-            e = draw(rng, _pick(rng, self.worlds | _READ_WORLDS))
+            e = draw(rng, _pick(rng, self.domains | _READ_DOMAINS))
             document.add([r.question, *r.text.encode(f": {e.question}; "), r.answer], 0)
             document.add([*r.text.encode(f": {e.answer}"), r.end_of_turn], TEXT_WEIGHT)
         return document
 
     def _sentence(self, rng: Random, *, listen: bool) -> str:
-        """Anything to hear or to say: of the chats, of the sentence pairs, of the worlds."""
+        """Anything to hear or to say: of the chats, of the sentence pairs, of the domains."""
         kind = rng.random()
         if kind < 0.25 and chat_sentences():
             return rng.choice(chat_sentences())
@@ -235,7 +235,7 @@ def choose_template(rng: Random, profile: dict[str, Any], exchange: Exchange) ->
     Asking how a word is said in the other language is answered in that language whatever the wording.
     """
     wanted = exchange.answer_lang
-    if exchange.world == "interpret":
+    if exchange.domain == "interpret":
         return str(profile["tasks"]["translate"][wanted])
     if exchange.names_language:
         wanted = rng.choice(("en", "zh"))
@@ -256,17 +256,17 @@ def typed(rng: Random, question: str) -> str:
 # --- the stage
 
 
-def build_text_side(bundle: Path, *, examples_per_world: int = 1500) -> None:
-    """Writes the tokenizer into `bundle/lm`, from examples of every world and all number words."""
+def build_text_side(bundle: Path, *, examples_per_domain: int = 1500) -> None:
+    """Writes the tokenizer into `bundle/lm`, from examples of every domain and all number words."""
     rng = Random(0)
     texts = [" user", "\n\n", "user", "assistant", *(str(t) for t in _template_texts(bundle))]
     langs: tuple[Lang, ...] = ("en", "zh")
     texts += [
         f" {number(n, lang)} {number(n, lang).capitalize()}" for n in range(101) for lang in langs for _ in range(9)
     ]
-    for world in WORLDS:
-        for _ in range(examples_per_world):
-            e = draw(rng, world)
+    for domain in DOMAINS:
+        for _ in range(examples_per_domain):
+            e = draw(rng, domain)
             texts += [e.question, f" {e.question}", f" {e.answer}"]
     save_tokenizer(build_tokenizer(texts, n_units=len(INVENTORY)), bundle / "lm")
 

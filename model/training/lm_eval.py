@@ -9,7 +9,7 @@ import argparse
 import json
 import re
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,14 +17,13 @@ from typing import Any
 import torch
 from transformers import LlamaForCausalLM
 
-from model.training.domains import WORLDS, Exchange, draw
+from model.training.domains import Exchange
 from model.training.edit_distance import distance as edit_distance
 from model.training.g2p import SIL, UNIT_ID
 from model.training.lm_data import Renderer, answer_units, load_renderer, spoken_units
 from model.training.noise import UnitNoise, load_confusions
 
 HELD_OUT = Path(__file__).with_name("heldout.json")
-PER_DIRECTION = 2
 MAX_NEW_TOKENS = 384
 
 
@@ -40,37 +39,12 @@ class Scored:
     unit_error: float
 
 
-def held_out_questions(seed: int = 7) -> list[Exchange]:
-    """Held-out exchanges, `PER_DIRECTION` of every world and direction (worlds without some direction have fewer)."""
-    rng, chosen, seen = Random(seed), [], set()
-    for world in WORLDS:
-        wanted: dict[tuple[str, str], int] = defaultdict(int)
-        for _ in range(4000):
-            e = draw(rng, world, held=True)
-            direction = e.question_lang, e.answer_lang
-            if wanted[direction] < PER_DIRECTION and e.question not in seen:
-                wanted[direction] += 1
-                seen.add(e.question)
-                chosen.append(e)
-            if sum(wanted.values()) == 4 * PER_DIRECTION:
-                break
-    return chosen
-
-
-def write_held_out(path: Path = HELD_OUT) -> None:
-    """Fixes the held-out set as JSON: question, languages, acceptable answers."""
-    rows = [asdict(e) | {"answers": [e.answer]} for e in held_out_questions()]
-    for row in rows:
-        del row["answer"]
-    path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def read_held_out(path: Path = HELD_OUT) -> list[tuple[Exchange, list[str]]]:
     """Exchanges of the fixed set with all acceptable answers."""
     rows = []
     for row in json.loads(path.read_text(encoding="utf-8")):
         answers = row.pop("answers")
-        rows.append((Exchange(answer=answers[0], **row), answers))
+        rows.append((Exchange(domain=row.pop("world"), answer=answers[0], **row), answers))
     return rows
 
 
@@ -168,10 +142,10 @@ def _unit_error(answer: str, units: list[int]) -> float:
 
 
 def summary(scored: list[Scored]) -> dict[str, Any]:
-    """Accuracy by world and by direction, mean transcript and unit error rates."""
+    """Accuracy by domain and by direction, mean transcript and unit error rates."""
     groups: dict[str, list[bool]] = defaultdict(list)
     for s in scored:
-        groups[s.exchange.world].append(s.right)
+        groups[s.exchange.domain].append(s.right)
         groups[f"{s.exchange.question_lang}→{s.exchange.answer_lang}"].append(s.right)
     return {
         "right": sum(s.right for s in scored) / len(scored),

@@ -52,7 +52,7 @@ def load_confusions(path: Path | None) -> Confusions:
 class UnitNoise:
     """Substitutions, deletions and insertions at a rate drawn per utterance up to `max_rate`; some utterances stay clean.
 
-    The shares of the three, 60, 15 and 25 %, are those of the encoder on the validation part of its features, of which half was heavily spoiled.
+    The shares of the three, 60, 15 and 25 %, are those of the encoder on the validation part of its features, of which half was heavily augmented.
     There half of the utterances have less than 6 % wrong, a quarter more than 15 % and a tenth more than 27 %, hence the square.
     """
 

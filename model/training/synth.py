@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.training.domains import WORLDS, Lang, draw
+from model.training.domains import DOMAINS, Lang, draw
 from model.training.domains import held_out as never_repeated
 from model.training.g2p import SIL, UNIT_ID, Phonetic, phonetic, to_ids
 
@@ -38,7 +38,7 @@ HELD_OUT_VOICES = frozenset({"bf_emma", "am_michael", "zf_xiaoyi", "zm_yunyang"}
 SAMPLES_PER_FRAME = 600
 MIN_PAUSE_FRAMES = 3
 OWN_SHARE = 0.7  # of the training utterances, in the two output voices
-WORLDS_SHARE = 0.4  # of the training utterances, out of the worlds of questions and answers
+DOMAINS_SHARE = 0.4  # of the training utterances, out of the domains of questions and answers
 _SYMBOLS = {
     ";": 1, ":": 2, ",": 3, ".": 4, "!": 5, "?": 6, " ": 16, "ʦ": 20, "ʨ": 21, "\uab67": 23, "A": 24, "I": 25, "O": 31,
     "T": 36, "W": 39, "Y": 41, "a": 43, "b": 44, "d": 46, "e": 47, "f": 48, "h": 50, "i": 51, "j": 52, "k": 53, "l": 54,
@@ -161,8 +161,8 @@ def held_out(text: str) -> bool:
 def plan(pairs: list[tuple[str, str]], voices: list[str], *, lines: int, seed: int = 7) -> list[Utterance]:
     """Every held-out voice on held-out sentences, then `lines` training utterances, of which any prefix has the same shares of voices and kinds.
 
-    pairs: (Mandarin, English) sentences. The two output voices, `OWN_SHARE` of the utterances, say answers of the worlds and the sentences whose units
-    were said least; Mandarin, which has four times the units, twice as often as English. The others ask questions of the worlds, and read.
+    pairs: (Mandarin, English) sentences. The two output voices, `OWN_SHARE` of the utterances, say answers of the domains and the sentences whose units
+    were said least; Mandarin, which has four times the units, twice as often as English. The others ask questions of the domains, and read.
     """
     rng = random.Random(seed)
     sentences = {
@@ -179,8 +179,8 @@ def plan(pairs: list[tuple[str, str]], voices: list[str], *, lines: int, seed: i
     for _ in range(lines):
         ours = rng.random() < OWN_SHARE
         language: Lang = "zh" if rng.random() < (2 / 3 if ours else 1 / 2) else "en"
-        if rng.random() < WORLDS_SHARE:
-            text = _of_the_worlds(rng, language, answer=ours)
+        if rng.random() < DOMAINS_SHARE:
+            text = _of_the_domains(rng, language, answer=ours)
         else:
             text = next(rare[language], None) if ours else None
             text = text or rng.choice(sentences[language])
@@ -189,9 +189,9 @@ def plan(pairs: list[tuple[str, str]], voices: list[str], *, lines: int, seed: i
     return _test_plan(pairs, random.Random(seed)) + chosen
 
 
-def _of_the_worlds(rng: random.Random, language: Lang, *, answer: bool) -> str:
+def _of_the_domains(rng: random.Random, language: Lang, *, answer: bool) -> str:
     while True:
-        exchange = draw(rng, rng.choice([w for w in WORLDS if w not in ("repeat", "translate", "stories")]))
+        exchange = draw(rng, rng.choice([w for w in DOMAINS if w not in ("repeat", "translate", "stories")]))
         said, spoken = (
             (exchange.answer, exchange.answer_lang) if answer else (exchange.question, exchange.question_lang)
         )

@@ -1,7 +1,7 @@
-"""The tokenizer of cslm-mini: byte-level BPE in the manner of Llama 3, with whole words for its worlds and single Chinese characters.
+"""The tokenizer of cslm-mini: byte-level BPE in the manner of Llama 3, with whole words for its domains and single Chinese characters.
 
 Merges come in two parts that cannot touch each other: (1) by construction, the bytes of each known Chinese character or mark; (2) trained,
-English words by their frequency in the worlds. Any text is encodable (bytes). Control tokens and units are added tokens, one id each.
+English words by their frequency in the domains. Any text is encodable (bytes). Control tokens and units are added tokens, one id each.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _train_english(words: Counter[str], pieces: int) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=256 + pieces, initial_alphabet=alphabet, show_progress=False)
-    # repeated and damped: rare words must count too, or only the worlds' own words would become whole
+    # repeated and damped: rare words must count too, or only the domains' own words would become whole
     corpus = (w for word, n in sorted(words.items()) for w in [word] * min(1 + n // 4, 50))
     tokenizer.train_from_iterator(corpus, trainer)
     return tokenizer

@@ -5,7 +5,7 @@
     python -m model.training.tokenizer_train train    --features speech/features --encoder bundle/encoder --work speech/tokenizer
     python -m model.training.tokenizer_train test     --speech speech/utt --encoder bundle/encoder
 
-All resumable. Features are made exactly as at run time (`WhisperCtc.features`), for a clean and a spoiled copy of every utterance
+All resumable. Features are made exactly as at run time (`WhisperCtc.features`), for a clean and an augmented copy of every utterance
 (noise, babble, telephone band, room, gain, silence around), with frame labels from the teacher's durations.
 """
 
@@ -37,7 +37,7 @@ from model.encoders.whisper_ctc import (
     save_config,
 )
 from model.precision import products
-from model.training.augment import coloured_noise, mix, spoil
+from model.training.augment import augment, coloured_noise, mix
 from model.training.edit_distance import distance
 from model.training.g2p import ENGLISH_PHONES, INITIALS, INVENTORY, SIL, UNIT_ID, is_tone_unit, toneless
 from model.training.trainer import young_average
@@ -114,7 +114,7 @@ def _trunk_names(layers: int) -> Iterator[tuple[str, str]]:
 def make_features(speech: Path, encoder: Path, out: Path, *, copies: int = 2, follow_until: float = 0.0) -> None:
     """Features and frame labels of every training utterance, `out/<index>_<copy>.npz`; with `follow_until` (Unix time) wait for more.
 
-    The first of the `copies` is nearly clean, the others are spoiled, each otherwise.
+    The first of the `copies` is nearly clean, the others are augmented, each otherwise.
     """
     from tqdm import tqdm
 
@@ -132,7 +132,7 @@ def make_features(speech: Path, encoder: Path, out: Path, *, copies: int = 2, fo
                 if (out / f"{path.stem}_{copy}.npz").exists():
                     continue
                 rng = np.random.default_rng((int(path.stem), copy))
-                heard, before = spoil(pcm, rng, babble=babble, hard=copy > 0)
+                heard, before = augment(pcm, rng, babble=babble, hard=copy > 0)
                 features = hear.features(heard).half().numpy()
                 labels = frame_labels(units, frames, len(features), before)
                 np.savez(out / f"{path.stem}_{copy}.npz", features=features, labels=labels, units=units)
@@ -350,7 +350,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--snr", type=float)
     parser.add_argument(
-        "--copies", type=int, default=2, help="of every utterance: one nearly clean, the others spoiled"
+        "--copies", type=int, default=2, help="of every utterance: one nearly clean, the others augmented"
     )
     parser.add_argument("--follow", type=float, default=0, help="minutes to wait for more speech")
     args = parser.parse_args()

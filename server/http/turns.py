@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from server.http.dependencies import AppState
 from server.http.response_stream import ClientStalled
 from server.state.loading import ServedModel
-from server.state.metrics import Outcome
 from streaming.audio import MODEL_RATE_HZ
 from streaming.errors import TurnTimeout
 from streaming.realtime.conversation import new_id
+from streaming.realtime.limits import Outcome
 from streaming.stages import Pcm
 from streaming.turn import Emit, Exchange, Question, Turn, TurnOptions, TurnReport
 

@@ -9,11 +9,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from streaming.realtime.limits import Outcome
 from streaming.stability import EarlyCounts
 from streaming.turn import TurnReport
 
 Transport = Literal["rest", "realtime", "webrtc"]
-Outcome = Literal["completed", "cancelled", "failed"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _STAGES = ("hear", "first_token", "first_units", "first_audio", "vocoder")

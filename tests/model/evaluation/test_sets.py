@@ -13,7 +13,7 @@ import pytest
 from model.evaluation.make import VOICES
 from model.evaluation.sets import EvaluationError, read_audio, read_sets, recorded
 from model.training import domains
-from model.training.domains import LANGS, WORLDS, draw, held_out, interpret
+from model.training.domains import DOMAINS, LANGS, draw, held_out, interpret
 from model.training.facts import FACTS, STORIES, TALK
 from model.training.synth import HELD_OUT_VOICES, plan
 
@@ -102,11 +102,11 @@ def test_no_sentence_of_the_sets_is_in_training() -> None:
     sentences = {text for _, text in quoted()}
     assert {zh for _, zh in domains.sentence_pairs()} | {en for en, _ in domains.sentence_pairs()} >= sentences
     rng = Random(5)
-    drawn = [draw(rng, world) for world in WORLDS for _ in range(1500)]
+    drawn = [draw(rng, domain) for domain in DOMAINS for _ in range(1500)]
     drawn += [interpret(rng, rng.choice(LANGS), rng.choice(LANGS)) for _ in range(1500)]
     for e in drawn:
         said = f"{e.question}\n{e.answer}\n{e.before}"
-        assert not [s for s in sentences if s in said], (e.world, said)
+        assert not [s for s in sentences if s in said], (e.domain, said)
     pairs = [(zh, en) for en, zh in domains.sentence_pairs()]
     planned = plan(pairs, ["af_heart", "zf_xiaoxiao", *sorted(HELD_OUT_VOICES)], lines=3000)
     assert not sentences & {line.text for line in planned if line.split == "train"}
@@ -118,9 +118,9 @@ def test_no_question_of_the_sets_is_asked_in_training() -> None:
         (row["text"], row["reply_language"], str(row.get("before"))) for row in [*rows("questions"), *rows("more")]
     }
     rng = Random(6)
-    for world in WORLDS:
+    for domain in DOMAINS:
         for _ in range(1500):
-            e = draw(rng, world)
+            e = draw(rng, domain)
             before = None if e.before is None else list(e.before)
             assert (e.question, e.answer_lang, str(before)) not in asked
 

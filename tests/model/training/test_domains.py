@@ -1,4 +1,4 @@
-"""The worlds: right answers, written-out numbers, and a held-out split that nothing leaks through."""
+"""The domains: right answers, written-out numbers, and a held-out split that nothing leaks through."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from model.training import domains
-from model.training.domains import WORLDS, draw, held_out, number
+from model.training.domains import DOMAINS, draw, held_out, number
 from model.training.lm_eval import edit_distance, error_rate, normalized, read_held_out
 
 CHATS = [f"{' '.join(words).capitalize()}." for words in permutations(("we", "like", "warm", "tea"))]
@@ -45,17 +45,17 @@ def _sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         cached.cache_clear()
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_training_never_meets_a_held_out_key(world: str) -> None:
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_training_never_meets_a_held_out_key(domain: str) -> None:
     rng = Random(0)
-    assert not any(held_out(draw(rng, world).key) for _ in range(300))
+    assert not any(held_out(draw(rng, domain).key) for _ in range(300))
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_answers_are_in_the_language_they_claim(world: str) -> None:
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_answers_are_in_the_language_they_claim(domain: str) -> None:
     rng = Random(1)
     for _ in range(200):
-        e = draw(rng, world)
+        e = draw(rng, domain)
         assert bool(re.search("[\u4e00-\u9fff]", e.question)) == (e.question_lang == "zh"), e
         assert bool(re.search("[\u4e00-\u9fff]", e.answer)) == (e.answer_lang == "zh"), e
 

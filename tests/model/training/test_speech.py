@@ -1,4 +1,4 @@
-"""The speech side of the recipe: alignment, spoiling, labels, error counts, a running average, the losses."""
+"""The speech side of the recipe: alignment, augmentation, labels, error counts, a running average, the losses."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_distance_and_words() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_spoiled_speech_is_finite_bounded_and_tells_its_delay(hard: bool, seed: int) -> None:
     pcm = np.sin(np.arange(16_000) * 0.05).astype(np.float32)
-    heard, before = augment.spoil(pcm, np.random.default_rng(seed), babble=pcm[::-1].copy(), hard=hard)
+    heard, before = augment.augment(pcm, np.random.default_rng(seed), babble=pcm[::-1].copy(), hard=hard)
     assert heard.dtype == np.float32
     assert len(heard) >= len(pcm) + before
     assert np.isfinite(heard).all()
