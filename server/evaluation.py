@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from server.settings import Settings
 from server.state.loading import open_model
@@ -45,7 +48,8 @@ def evaluate(
         async with open_model(settings) as model:
             bench = Bench(bundle, model.stages, items, listener, out / "spoken", seed)
             served = about | {"backend": model.backend}
-            return await run.evaluate(bench, results, todo, origin=origin, told=served, progress=_show)
+            with _progress() as progress:
+                return await run.evaluate(bench, results, todo, origin=origin, told=served, progress=progress)
 
     record, text = asyncio.run(measured())
     (out / "eval.json").write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -53,6 +57,19 @@ def evaluate(
     return text
 
 
-def _show(name: str, done: int, total: int) -> None:
-    if sys.stderr.isatty() or done == total:
-        print(f"\r{name}: {done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each measure on standard error; where that is no terminal, a line for each that is complete."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name)
+            bars.update(tasks[name], completed=done, total=total)
+            if bars.disable and done == total:
+                console.print(f"{name}: {done} of {total}", highlight=False)
+
+        yield show

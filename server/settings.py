@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     )
     batched_tokens: int | None = Field(None, ge=32, description="most tokens of one step; prompts come in pieces")
     early_units: Literal["off", "watch", "commit"] = Field(
-        "off", description="units of unfinished speech, where the encoder hears both ways: never, counted only, used"
+        "off", description="units of unfinished speech, from a bidirectional encoder: never, counted only, used"
     )
     early_units_share: float = Field(0.2, gt=0, le=1, description="of the encoder's time, for unfinished speech")
     lm_url: str | None = Field(None, description="vLLM server of the backend vllm_http")

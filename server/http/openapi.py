@@ -114,14 +114,14 @@ def _answer(kind: str, example: Any) -> dict[str, Any]:
 
 
 def _json(example: Any) -> dict[str, Any]:
-    return {"application/json": {"schema": described(example), "example": example}}
+    return {"application/json": {"schema": example_schema(example), "example": example}}
 
 
-def described(example: Any) -> dict[str, Any]:
+def example_schema(example: Any) -> dict[str, Any]:
     """The JSON schema that an example shows."""
     if isinstance(example, Mapping):
-        return {"type": "object", "properties": {key: described(value) for key, value in example.items()}}
+        return {"type": "object", "properties": {key: example_schema(value) for key, value in example.items()}}
     if isinstance(example, list):
-        return {"type": "array", "items": described(example[0]) if example else {}}
+        return {"type": "array", "items": example_schema(example[0]) if example else {}}
     names = {bool: "boolean", int: "integer", float: "number", str: "string"}
     return {"type": names[type(example)]} if type(example) in names else {}

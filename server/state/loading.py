@@ -62,7 +62,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
 
     bundle = find_bundle(settings.bundle, settings.bundles)
     kind = _backend_kind(settings)
-    device = await asyncio.to_thread(_look_before_loading, bundle, kind, settings)
+    device = await asyncio.to_thread(_preflight, bundle, kind, settings)
     profile = bundle.profile
     async with AsyncExitStack() as opened:
         lm = await asyncio.to_thread(_make_backend, kind, bundle, settings)
@@ -146,7 +146,7 @@ def _make_encoder(bundle: Bundle, device: str) -> EncoderStage:
 
 
 def _commit_early(encoder: EncoderStage, bundle: Bundle, settings: Settings) -> EarlyCounts | None:
-    """Do with unfinished speech as the settings say, which `_look_before_loading` allowed. Returns where it is counted."""
+    """Do with unfinished speech as the settings say, which `_preflight` allowed. Returns where it is counted."""
     from model.encoders import EarlyEncoder, EarlyUnits
 
     stability = bundle.profile.early_units
@@ -167,7 +167,7 @@ def _gpu_bytes() -> int:
     return int(said) << 20 if said.isdigit() else 0
 
 
-def _look_before_loading(bundle: Bundle, kind: str, settings: Settings) -> str:
+def _preflight(bundle: Bundle, kind: str, settings: Settings) -> str:
     """The device for encoder and vocoder. Raises BundleError for what would fail later and less clearly."""
     from model.check import preflight
     from model.lm.layout import check_gpu_memory, check_memory_beside, describe

@@ -6,15 +6,16 @@ import time
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Request
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from server.http import openapi
 from server.http.dependencies import AppState, AuthorisedDep, resolve_model
 from server.http.uploads import read_whole
+from server.http.validation import validated
 from server.state.sessions import described_session, described_translation
 from streaming.realtime.config import AnyConfig, SessionConfig
 from streaming.realtime.messages import json_object
-from streaming.realtime.shapes import Strict, described
+from streaming.realtime.shapes import Strict
 from streaming.realtime.translation import TranslationConfig
 
 router = APIRouter(prefix="/v1/realtime", tags=["realtime"])
@@ -86,11 +87,7 @@ async def translation_client_secrets(request: Request, state: AuthorisedDep) -> 
 
 async def _parsed(shape: type[S], request: Request, state: AppState) -> S:
     body = await read_whole(request, state.settings)
-    data = json_object(body.decode("utf-8", "replace")) if body.strip() else {}
-    try:
-        return shape.model_validate(data)
-    except ValidationError as error:
-        raise described(error, data) from None
+    return validated(shape, json_object(body.decode("utf-8", "replace")) if body.strip() else {})
 
 
 def _made(state: AppState, after: ExpiresAfter, session: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ async def speech(request: Request, state: AdmittedDep) -> Response:
     reply = negotiate(options, request.headers.get("accept"))
     pcm = None
     if upload.audio is not None:
-        pcm = await asyncio.to_thread(hear, upload.audio, declared(upload, options), model)
+        pcm = await asyncio.to_thread(decode_question, upload.audio, declared(upload, options), model)
     runner = TurnRunner(state, model, received_s)
     writer = open_writer(reply.audio, model.stages.decoder.sample_rate)
     sink = answer_sink(reply, writer, runner, decode_s=time.monotonic() - received_s)
@@ -51,7 +51,7 @@ def declared(upload: Upload, options: SpeechOptions) -> Declared:
     return Declared(upload.media_type, options.input_format, options.sample_rate, options.channels)
 
 
-def hear(data: bytes, what: Declared, model: ServedModel) -> Pcm:
+def decode_question(data: bytes, what: Declared, model: ServedModel) -> Pcm:
     """The recording at 16 kHz, with speech in it. Raises InvalidRequest. Slow: call it in a thread."""
     pcm = decode(data, identify(data, what), max_s=model.max_question_s)
     check_speech(pcm, model.stages.voice_activity())

@@ -10,7 +10,7 @@ from model.bundle import BUNDLES, Bundle, find_bundle
 from model.encoders import EarlyEncoder
 from model.encoders.s3.stage import S3Stage
 from server.settings import Settings
-from server.state.loading import _commit_early, _look_before_loading
+from server.state.loading import _commit_early, _preflight
 from streaming.errors import BundleError
 from streaming.stability import EarlyCounts
 from tests.released.speech_tokenizer import random_network
@@ -20,7 +20,7 @@ from tests.server.models import fake_model
 
 def test_an_encoder_without_a_rule_for_it_is_refused_by_name() -> None:
     with pytest.raises(BundleError, match=r"early_units is 'commit', but cslm-mini cannot: its encoder") as caught:
-        _look_before_loading(find_bundle("cslm-mini"), "transformers", Settings(early_units="commit"))
+        _preflight(find_bundle("cslm-mini"), "transformers", Settings(early_units="commit"))
     assert (caught.value.code, caught.value.param) == ("unsupported_setting", "early_units")
 
 
