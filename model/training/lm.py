@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
@@ -28,7 +28,6 @@ from model.precision import bfloat16_is_faster, products
 from model.training.g2p import to_ids
 from model.training.lm_data import Renderer, load_renderer
 from model.training.lm_eval import evaluate
-from model.training.muon import Muon
 from model.training.shards import PackedRow, pack, pack_row, read_shard
 
 LOG_EVERY = 20
@@ -180,6 +179,16 @@ class ShardStream:
             yield pack_row(row, length // 2 if sum(len(ids) for ids, _ in row) <= length // 2 else length)
 
 
+def muon(matrices: list[nn.Parameter], recipe: Recipe) -> torch.optim.Muon:
+    """Muon for the hidden matrices (https://kellerjordan.github.io/posts/muon/), its updates as large as AdamW's (arXiv 2502.16982).
+
+    Four steps of its iteration do for so small matrices; torch takes them in bfloat16.
+    """
+    return torch.optim.Muon(
+        matrices, lr=recipe.lr, weight_decay=recipe.weight_decay, ns_steps=4, adjust_lr_fn="match_rms_adamw"
+    )
+
+
 class Trainer:
     """One run: model, optimizers, averaged weights and counters, with checkpoint and resume."""
 
@@ -201,8 +210,7 @@ class Trainer:
         self.average.load_state_dict(self.model.state_dict())
         matrices = [p for n, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in n]
         others = [p for n, p in self.model.named_parameters() if p.ndim != 2 or "embed" in n]
-        dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
-        self.muon = Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay, dtype=dtype)
+        self.muon = muon(matrices, recipe)
         self.adam = torch.optim.AdamW(others, lr=recipe.embedding_lr, betas=(0.9, 0.95), weight_decay=0.0)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.streams = {p: ShardStream(data, p, recipe) for p in ("read", "answer")}
@@ -261,6 +269,10 @@ class Trainer:
             raise ValueError(f"{path.parent} holds a run on rows of {before} tokens, not of {self.recipe.row_tokens}")
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
+        if "ns_steps" not in state["muon"]["param_groups"][0]:
+            raise ValueError(
+                f"{path.parent} holds a run of an earlier version; take up its weights with --start, in another directory"
+            )
         self.muon.load_state_dict(state["muon"])
         self.adam.load_state_dict(state["adam"])
         self.step, self.tokens, self.seconds = state["counters"]
