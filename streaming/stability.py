@@ -1,4 +1,4 @@
-"""Units of a speech that still goes on, committed early where the encoder hears both ways.
+"""Units of a speech that still goes on, committed early where the encoder is bidirectional.
 
 An encoder with full attention may change any frame until the speech is over. Committed is what stopped changing from look to look;
 it is never taken back, so that what was already told stays a beginning of what is told at last. Where the whole speech says
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StabilityRule:
-    """A frame is committed after `repeats` looks in a row that agree on it, `edge_frames` or more from the end.
+    """A frame is committed after `repeats` partial passes in a row that agree on it, `edge_frames` or more from the end.
 
-    `every_s`: sound between two looks. `most_wrong`: share of committed frames that the whole speech may contradict before no more
+    `every_s`: sound between two passes. `most_wrong`: share of committed frames that the whole speech may contradict before no more
     are committed. The defaults were measured on an encoder with learnt attention (tests/bench/stability.py).
     """
 
@@ -27,7 +27,7 @@ class StabilityRule:
 
 
 class CommittedPrefix:
-    """The frames of one speech that are committed, look by look.
+    """The frames of one speech that are committed, pass by pass.
 
     `frames`: those committed so far; `revised`: how many of them the whole speech contradicts.
     """
@@ -39,7 +39,7 @@ class CommittedPrefix:
         self.frames: list[int] = []
         self.revised = 0
 
-    def look(self, codes: Sequence[int]) -> list[int]:
+    def update(self, codes: Sequence[int]) -> list[int]:
         """`codes`: frames of all that was heard so far. Returns the frames that are committed now, behind those before."""
         agreed = [1] * len(codes)
         for place, (code, before) in enumerate(zip(codes, self._seen, strict=False)):
@@ -90,12 +90,13 @@ class Trust:
 class EarlyCounts:
     """What was done with unfinished speeches since the start.
 
-    `looks` were done, `refused` for want of time, `failed`. Of frames `committed` early, `committed_wrong` were contradicted by the
-    whole speech; of those `watched`, which would have been committed had that been wanted or trusted, `watched_wrong`.
+    `partial_passes` were done, `refused` for want of time, `failed`. Of frames `committed` early, `committed_wrong` were
+    contradicted by the whole speech; of those `watched`, which would have been committed had that been wanted or trusted,
+    `watched_wrong`.
     `wrong_of_late`: see `Trust.wrong`.
     """
 
-    looks: int = 0
+    partial_passes: int = 0
     refused: int = 0
     failed: int = 0
     committed: int = 0

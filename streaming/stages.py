@@ -79,7 +79,7 @@ class SpeechEncoder(Protocol):
     def encode(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
         """`audio`: float32 mono at 16 kHz, any split. Yields units as soon as they are final; the same for any split.
 
-        One that hears both ways may commit units before it can be sure (`streaming.stability`): they stand.
+        A bidirectional one may commit units before it can be sure (`streaming.stability`): they stand.
         """
         ...
 

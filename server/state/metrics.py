@@ -154,9 +154,9 @@ class _UnfinishedSpeech(Collector):
         """Nothing where nothing is counted."""
         if (counts := self.counts) is None:
             return
-        looks = CounterMetricFamily("cslm_early_looks", "Encodings of unfinished speech", labels=["outcome"])
-        for outcome, value in (("done", counts.looks), ("refused", counts.refused), ("failed", counts.failed)):
-            looks.add_metric([outcome], value)
+        passes = CounterMetricFamily("cslm_early_looks", "Encodings of unfinished speech", labels=["outcome"])
+        for outcome, value in (("done", counts.partial_passes), ("refused", counts.refused), ("failed", counts.failed)):
+            passes.add_metric([outcome], value)
         frames = CounterMetricFamily(
             "cslm_early_frames", "Frames that stopped changing before their speech was over", labels=["use", "outcome"]
         )
@@ -169,4 +169,4 @@ class _UnfinishedSpeech(Collector):
         meaning = "What committing goes by: begins at 1, nears the share contradicted within some thousand frames"
         share = GaugeMetricFamily("cslm_early_wrong_share", meaning)
         share.add_metric([], counts.wrong_of_late)
-        yield from (looks, frames, share)
+        yield from (passes, frames, share)

@@ -127,7 +127,7 @@ def row(rule: StabilityRule, speeches: Sequence[Looks]) -> dict[str, float | int
     for *unfinished, whole in speeches:
         prefix = CommittedPrefix(rule)
         for codes in unfinished:
-            prefix.look(codes)
+            prefix.update(codes)
         told, true = merged([*prefix.frames, *prefix.settle(whole)]), merged(whole)
         frames, early, revised = frames + len(whole), early + len(prefix.frames), revised + prefix.revised
         units, wrong_units = units + len(true), wrong_units + distance(told, true)

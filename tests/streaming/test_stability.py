@@ -13,10 +13,10 @@ LOOKS = st.lists(st.lists(st.integers(0, 2), max_size=20), max_size=8)
 
 def test_by_hand() -> None:
     prefix = CommittedPrefix(StabilityRule(repeats=2, edge_frames=2))
-    assert prefix.look([5, 6, 7]) == []
-    assert prefix.look([5, 6, 7, 8]) == [5, 6]
-    assert prefix.look([5, 6, 1, 8, 9, 9]) == []  # the third frame changed, the fourth stands behind it
-    assert prefix.look([5, 4, 1, 8, 9, 9, 9]) == [1, 8, 9]  # the second changed too late: it is committed
+    assert prefix.update([5, 6, 7]) == []
+    assert prefix.update([5, 6, 7, 8]) == [5, 6]
+    assert prefix.update([5, 6, 1, 8, 9, 9]) == []  # the third frame changed, the fourth stands behind it
+    assert prefix.update([5, 4, 1, 8, 9, 9, 9]) == [1, 8, 9]  # the second changed too late: it is committed
     assert prefix.frames == [5, 6, 1, 8, 9]
     assert prefix.settle([5, 4, 1, 8, 9, 9, 9, 9]) == [9, 9, 9]
     assert prefix.revised == 1
@@ -28,7 +28,7 @@ def test_committed_is_always_a_prefix_off_the_end_and_of_what_was_seen_often_eno
 ) -> None:
     prefix, told = CommittedPrefix(rule), list[int]()
     for number, look in enumerate(looks):
-        fresh = prefix.look(look)
+        fresh = prefix.update(look)
         begin, told = len(told), told + fresh
         assert prefix.frames == told
         if fresh:
@@ -48,7 +48,7 @@ def test_frames_that_never_change_are_committed_and_never_contradicted(
     prefix, committed = CommittedPrefix(rule), 0
     lengths = sorted(min(end, len(speech)) for end in ends)
     for number, length in enumerate(lengths):
-        prefix.look(speech[:length])
+        prefix.update(speech[:length])
         seen_often = lengths[number + 1 - rule.repeats] if number + 1 >= rule.repeats else 0
         committed = max(committed, min(seen_often, length - rule.edge_frames))
         assert prefix.frames == speech[:committed]
@@ -58,7 +58,7 @@ def test_frames_that_never_change_are_committed_and_never_contradicted(
 
 def settled(frames: int, wrong: int) -> CommittedPrefix:
     prefix = CommittedPrefix(StabilityRule(repeats=1, edge_frames=0))
-    prefix.look([1] * frames)
+    prefix.update([1] * frames)
     prefix.settle([2] * wrong + [1] * (frames - wrong))
     return prefix
 

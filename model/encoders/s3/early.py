@@ -1,7 +1,7 @@
-"""Units of a speech before it is over: when to look at it, and what that may cost.
+"""Units of a speech before it is over: when it is encoded in part, and what that may cost.
 
-A look encodes all that was heard so far. Looks lie on a grid of the speech's own samples, so that what they see does not depend on
-how the samples came; whether there is time for one does.
+A partial pass encodes all that was heard so far. Passes lie on a grid of the speech's own samples, so
+that what they see does not depend on how the samples came; whether there is time for one does.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from streaming.stages import Pcm
 log = logging.getLogger(__name__)
 
 LONGEST_S = 0.1
-"""No look takes longer, as far as can be foreseen (the first of all can't): a speech that ends meanwhile waits for it."""
+"""No partial pass takes longer, as far as can be foreseen (the first of all can't): a speech that ends meanwhile waits for it."""
 
-Look = Callable[[Pcm], asyncio.Future[list[int]] | None]
+PartialPass = Callable[[Pcm], asyncio.Future[list[int]] | None]
 
 
 class Budget:
-    """What looks cost, measured as the encoder runs: they rest so long that they take no more than their share of its time."""
+    """What partial passes cost, measured as the encoder runs: they rest until they take no more than their share of its time."""
 
     def __init__(self, share: float) -> None:
         self._rest_per_s = 1 / share - 1
@@ -41,7 +41,7 @@ class Budget:
     def foreseen_s(self, sound_s: float) -> float:
         """What encoding takes, going by what was encoded of late: a fixed part, and one for each second.
 
-        0 before anything was encoded: the first look, or the first whole speech, tells.
+        0 before anything was encoded: the first pass, or the first whole speech, tells.
         """
         n, x, y, xx, xy = self._sums
         if not n:
@@ -54,47 +54,47 @@ class Budget:
         return float(fixed_s + per_s * sound_s if fixed_s >= 0 else y / x * sound_s)
 
     def rest_s(self, now_s: float) -> float:
-        """Time until the next look may begin."""
+        """Time until the next pass may begin."""
         return max(0.0, self._rests_until_s - now_s)
 
-    def spent(self, busy_s: float, sound_s: float, now_s: float, *, looks: bool) -> None:
+    def spent(self, busy_s: float, sound_s: float, now_s: float, *, partial: bool) -> None:
         """A batch with so much sound, padding included, took so long."""
         self._sums = 0.9 * self._sums + (1.0, sound_s, busy_s, sound_s**2, sound_s * busy_s)
-        if looks:
+        if partial:
             self.rest(busy_s, now_s)
 
     def rest(self, busy_s: float, now_s: float) -> None:
-        """Looks took so long, with or without success."""
+        """Partial passes took so long, with or without success."""
         self._rests_until_s = now_s + busy_s * self._rest_per_s
 
 
 class EarlySpeech:
-    """One speech that is looked at while it lasts: at most one look is under way."""
+    """One speech that is encoded while it lasts: at most one partial pass is under way."""
 
-    def __init__(self, plan: EarlyUnits, trust: Trust, counts: EarlyCounts, look: Look) -> None:
+    def __init__(self, plan: EarlyUnits, trust: Trust, counts: EarlyCounts, encode: PartialPass) -> None:
         self._step = round(plan.rule.every_s * SAMPLE_RATE)
         self._commit = plan.commit and trust.holds
-        self._trust, self._counts, self._look = trust, counts, look
+        self._trust, self._counts, self._encode = trust, counts, encode
         self._prefix = CommittedPrefix(plan.rule)
-        self._looked = 0
+        self._encoded = 0
         self.heard: list[Pcm] = []
 
     async def listen(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
         """Hear all of `audio` into `heard`; yields the frames committed meanwhile.
 
-        A look begins only when all that came has been heard: speech that comes faster than it is spoken, such as a file, is not
-        looked at. Closing the generator takes a look that waits out of the queue.
+        A partial pass begins only when all that came has been heard: speech that comes faster than it is spoken, such as a file,
+        has none. Closing the generator takes a pass that waits out of the queue.
         """
-        coming, look = asyncio.ensure_future(_next(audio)), None
+        coming, partial = asyncio.ensure_future(_next(audio)), None
         try:
             while True:
                 await asyncio.sleep(0)  # what has come already is read before anything is decided
-                if look is None and not coming.done():
-                    look = self._begin()
-                under_way: set[asyncio.Future[Any]] = {coming, look} if look else {coming}
+                if partial is None and not coming.done():
+                    partial = self._begin()
+                under_way: set[asyncio.Future[Any]] = {coming, partial} if partial else {coming}
                 await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                if look is not None and look.done():
-                    fresh, look = self._seen(look), None
+                if partial is not None and partial.done():
+                    fresh, partial = self._seen(partial), None
                     if fresh:
                         yield fresh
                 if coming.done():
@@ -103,8 +103,8 @@ class EarlySpeech:
                     self.heard.append(pcm)
                     coming = asyncio.ensure_future(_next(audio))
         finally:
-            if look is not None:
-                look.cancel()
+            if partial is not None:
+                partial.cancel()
             coming.cancel()
             await asyncio.wait({coming})
 
@@ -119,27 +119,27 @@ class EarlySpeech:
     def _begin(self) -> asyncio.Future[list[int]] | None:
         samples = sum(pcm.size for pcm in self.heard)
         due = samples - samples % self._step
-        if due == self._looked:
+        if due == self._encoded:
             return None
-        self._looked = due
-        look = self._look(np.concatenate(self.heard)[:due])
-        if look is None:
+        self._encoded = due
+        partial = self._encode(np.concatenate(self.heard)[:due])
+        if partial is None:
             self._counts.refused += 1
-        return look
+        return partial
 
-    def _seen(self, look: asyncio.Future[list[int]]) -> list[int]:
-        """What of it is told. A look that failed costs nothing but its time: the whole speech is yet to be encoded."""
-        if look.cancelled():
+    def _seen(self, partial: asyncio.Future[list[int]]) -> list[int]:
+        """What of it is told. A pass that failed costs nothing but its time: the whole speech is yet to be encoded."""
+        if partial.cancelled():
             self._counts.refused += 1
             return []
         try:
-            codes = look.result()
+            codes = partial.result()
         except Exception:
-            log.warning("a look at an unfinished speech failed", exc_info=not self._counts.failed)
+            log.warning("a partial pass over unfinished speech failed", exc_info=not self._counts.failed)
             self._counts.failed += 1
             return []
-        self._counts.looks += 1
-        fresh = self._prefix.look(codes)
+        self._counts.partial_passes += 1
+        fresh = self._prefix.update(codes)
         return fresh if self._commit else []
 
 

@@ -1,7 +1,7 @@
 """The tokenizer as an async stage: one thread, and in one batch what waits of all sessions.
 
 Attention reaches from the first frame to the last, so a speech is encoded when it is over, all of it at once. Where it may, the
-stage also looks at speeches that go on and commits what has stopped changing (`model.encoders.s3.early`): those units are told
+stage also encodes speeches that go on and commits what has stopped changing (`model.encoders.s3.early`): those units are told
 early, and stand. Without that the units come from the whole alone, and do not depend on how the samples came.
 """
 
@@ -43,7 +43,7 @@ class Counters:
 class _Job:
     pcm: Pcm
     codes: asyncio.Future[list[int]]
-    look: bool = False
+    partial: bool = False
 
 
 class S3Stage:
@@ -95,7 +95,7 @@ class S3Stage:
                 return
             rest, last = await self.submit(np.concatenate(heard)), -1
         else:
-            speech, last = EarlySpeech(self._early, self._trust, self.early_counts, self._look), -1
+            speech, last = EarlySpeech(self._early, self._trust, self.early_counts, self._submit_partial), -1
             async with aclosing(speech.listen(audio)) as frames:
                 async for fresh in frames:
                     if units := _behind(last, fresh):
@@ -112,11 +112,11 @@ class S3Stage:
         """Codes of `pcm`, 25 a second, unmerged. Cancelling the future takes it out of the queue."""
         return self._enqueue(_Job(pcm, asyncio.get_running_loop().create_future()))
 
-    def _look(self, pcm: Pcm) -> asyncio.Future[list[int]] | None:
+    def _submit_partial(self, pcm: Pcm) -> asyncio.Future[list[int]] | None:
         """The same for a speech that goes on, behind all those that are over; None where it would take too long."""
         if not self._budget.affords(pcm.size / SAMPLE_RATE):
             return None
-        return self._enqueue(_Job(pcm, asyncio.get_running_loop().create_future(), look=True))
+        return self._enqueue(_Job(pcm, asyncio.get_running_loop().create_future(), partial=True))
 
     def _enqueue(self, job: _Job) -> asyncio.Future[list[int]]:
         if self._closed:
@@ -135,7 +135,7 @@ class S3Stage:
         if self._busy or self._closed:
             return
         self._waiting = [job for job in self._waiting if not job.codes.done()]
-        batch = [job for job in self._waiting if not job.look][: self._batch] or self._looks()
+        batch = [job for job in self._waiting if not job.partial][: self._batch] or self._partial_batch()
         if not batch:
             return
         self._waiting = [job for job in self._waiting if job not in batch]
@@ -145,8 +145,8 @@ class S3Stage:
         running = loop.run_in_executor(self._thread, self._timed, [job.pcm for job in batch])
         running.add_done_callback(lambda done: self._deliver(batch, done))
 
-    def _looks(self) -> list[_Job]:
-        """The looks to do now: as many as fit into the time that one may take, none before the last ones have rested."""
+    def _partial_batch(self) -> list[_Job]:
+        """The partial passes to do now: as many as fit into the time that one may take, none before the last ones have rested."""
         loop, chosen = asyncio.get_running_loop(), list[_Job]()
         if self._rested is not None:
             self._rested.cancel()
@@ -174,8 +174,8 @@ class S3Stage:
         now_s = asyncio.get_running_loop().time()
         if not all(isinstance(outcome, Exception) for outcome in outcomes):
             longest_s = max(_LEAST_SAMPLES, *(job.pcm.size for job in batch)) / SAMPLE_RATE
-            self._budget.spent(busy_s, len(batch) * longest_s, now_s, looks=batch[0].look)
-        elif batch[0].look:
+            self._budget.spent(busy_s, len(batch) * longest_s, now_s, partial=batch[0].partial)
+        elif batch[0].partial:
             self._budget.rest(busy_s, now_s)
         for job, outcome in zip(batch, outcomes, strict=True):
             if job.codes.done():

@@ -37,7 +37,7 @@ def test_nothing_is_looked_at_unless_it_is_asked_for(tmp_path: Path) -> None:
 async def test_counts_are_shown_where_there_are_any() -> None:
     async with serving() as front:
         assert "cslm_early" not in (await front.client.get("/metrics")).text
-    counts = EarlyCounts(looks=7, refused=2, committed=40, committed_wrong=3, watched=5, wrong_of_late=0.25)
+    counts = EarlyCounts(partial_passes=7, refused=2, committed=40, committed_wrong=3, watched=5, wrong_of_late=0.25)
     async with serving(fake_model(early=counts)) as front:
         await front.client.get("/metrics")
         for labels, value in (
@@ -48,5 +48,5 @@ async def test_counts_are_shown_where_there_are_any() -> None:
             assert front.count("cslm_early_frames_total", **labels) == value
         assert front.count("cslm_early_looks_total", outcome="refused") == 2
         assert front.count("cslm_early_wrong_share") == 0.25
-        counts.looks += 1
+        counts.partial_passes += 1
         assert front.count("cslm_early_looks_total", outcome="done") == 8

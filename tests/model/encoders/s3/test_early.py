@@ -179,7 +179,7 @@ async def test_never_two_looks_of_one_speech_and_finished_speeches_first(
             come.put_nowait(sound(EAGER.every_s))
             await asyncio.sleep(0.002)
         finished = stage.submit(sound(0.5))
-        waiting = stage._look(sound(0.4))
+        waiting = stage._submit_partial(sound(0.4))
         go.set()
         await finished
         assert waiting is not None
@@ -216,10 +216,10 @@ async def test_a_look_that_fails_costs_nothing(stage: S3Stage, monkeypatch: pyte
 def test_the_budget_refuses_what_takes_too_long_and_learns_from_every_batch() -> None:
     budget = Budget(share=0.2)
     assert budget.affords(30.0), "nothing is known yet"
-    budget.spent(0.5, 1.0, 0.0, looks=False)
+    budget.spent(0.5, 1.0, 0.0, partial=False)
     assert not budget.affords(0.1), "it may be a fixed cost"
     for _ in range(60):  # finished speeches are encoded anyway: their pace brings the looks back
-        budget.spent(0.001, 1.0, 0.0, looks=False)
+        budget.spent(0.001, 1.0, 0.0, partial=False)
     assert budget.affords(10.0)
     assert budget.rest_s(0.0) == 0.0
 
@@ -227,7 +227,7 @@ def test_the_budget_refuses_what_takes_too_long_and_learns_from_every_batch() ->
 def test_the_budget_knows_a_fixed_cost_from_one_that_grows() -> None:
     budget = Budget(share=0.2)
     for sound_s in (0.6, 10.0) * 20:
-        budget.spent(0.02 + 0.001 * sound_s, sound_s, 0.0, looks=False)
+        budget.spent(0.02 + 0.001 * sound_s, sound_s, 0.0, partial=False)
     assert budget.foreseen_s(0.6) == pytest.approx(0.0206)
     assert budget.foreseen_s(30.0) == pytest.approx(0.05)
 
@@ -237,9 +237,9 @@ async def test_looks_that_fail_rest_as_others_do(monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("out of memory")
 
     stage = S3Stage(NETWORK, early=COMMIT)
-    stage._budget.spent(0.001, 1.0, 0.0, looks=False)
+    stage._budget.spent(0.001, 1.0, 0.0, partial=False)
     monkeypatch.setattr(S3Stage, "_codes", fails)
-    look = stage._look(sound(1.0))
+    look = stage._submit_partial(sound(1.0))
     assert look is not None
     with pytest.raises(RuntimeError):
         await look
@@ -260,16 +260,16 @@ async def test_what_waits_when_the_stage_is_closed_fails_by_name() -> None:
 
 def test_looks_rest_until_they_have_had_no_more_than_their_share() -> None:
     budget = Budget(share=0.25)
-    budget.spent(0.1, 5.0, 100.0, looks=True)
+    budget.spent(0.1, 5.0, 100.0, partial=True)
     assert budget.rest_s(100.0) == pytest.approx(0.3)
     assert budget.rest_s(100.3) == pytest.approx(0.0)
 
 
 async def test_an_encoder_that_is_too_slow_is_not_asked() -> None:
     stage = S3Stage(NETWORK, early=COMMIT)
-    stage._budget.spent(10.0, 1.0, 0.0, looks=False)
+    stage._budget.spent(10.0, 1.0, 0.0, partial=False)
     pcm = sound(1.0)
     assert await told(stage, pcm) == [merged(await stage.submit(pcm))]
     assert stage.early_counts.refused > 0
-    assert stage.early_counts.looks == 0
+    assert stage.early_counts.partial_passes == 0
     stage.close()
