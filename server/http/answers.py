@@ -16,7 +16,7 @@ from server.http.response_stream import ClientStalled, ResponseStream, run_until
 from server.http.turns import TurnRequest, TurnRunner
 from server.media.encode import AudioWriter, encode_piece, encode_rest
 from streaming.errors import SpeechServerError
-from streaming.turn import AudioDelta, TurnEvent, TurnReport
+from streaming.turn import AudioDelta, Emit, TurnEvent, TurnReport
 
 log = logging.getLogger("cslm.turn")
 
@@ -27,9 +27,13 @@ Work = Callable[[ResponseStream], Coroutine[Any, Any, None]]
 
 
 class Sink(Protocol):
-    """Writes one answer, which may break off. `media_type`: of the answer."""
+    """Writes the events of turns as the bytes of one answer, which may break off. `media_type`: of the answer."""
 
     media_type: str
+
+    async def write(self, event: TurnEvent) -> bytes:
+        """Bytes that `event` adds; may be none."""
+        ...
 
     def fail(self, error: SpeechServerError) -> bytes:
         """The last bytes of an answer that broke off; none where nothing more can be said in it."""
@@ -37,11 +41,7 @@ class Sink(Protocol):
 
 
 class AnswerSink(Sink, Protocol):
-    """Writes the events of one turn as the bytes of one answer."""
-
-    async def write(self, event: TurnEvent) -> bytes:
-        """Bytes that `event` adds; may be none."""
-        ...
+    """Writes an answer that is one turn."""
 
     async def finish(self, report: TurnReport) -> bytes:
         """The last bytes, once the turn is complete."""
@@ -104,12 +104,17 @@ def answer_one_turn(
 
 async def send_turn(runner: TurnRunner, request: TurnRequest, sink: AnswerSink, stream: ResponseStream) -> None:
     """Run one turn and send what `sink` makes of it, to the answer's end."""
+    report = await runner.run(request, emitter(sink, stream))
+    await stream.send(await sink.finish(report), last=True)
+
+
+def emitter(sink: Sink, stream: ResponseStream) -> Emit:
+    """Where a turn's events go: through `sink` onto `stream`."""
 
     async def emit(event: TurnEvent) -> None:
         await stream.send(await sink.write(event))
 
-    report = await runner.run(request, emit)
-    await stream.send(await sink.finish(report), last=True)
+    return emit
 
 
 def audio_headers(audio_format: str, writer: AudioWriter) -> dict[str, str]:

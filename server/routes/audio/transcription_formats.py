@@ -58,11 +58,7 @@ def joined(texts: Sequence[str]) -> str:
 
 
 class TranscriptSink(Sink, Protocol):
-    """Writes the turns of a recording, one an utterance, as the bytes of one answer."""
-
-    async def write(self, event: TurnEvent) -> bytes:
-        """Bytes that `event` adds; may be none."""
-        ...
+    """Writes an answer that is one turn for each utterance of a recording."""
 
     def begin_utterance(self) -> None:
         """What follows is of another utterance."""

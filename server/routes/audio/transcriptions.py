@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.responses import Response
 
 from server.http import openapi
-from server.http.answers import AnswerResponse
+from server.http.answers import AnswerResponse, emitter
 from server.http.dependencies import AdmittedDep, AppState, resolve_model
 from server.http.response_stream import ResponseStream
 from server.http.turns import TurnRequest, TurnRunner
@@ -35,7 +35,7 @@ from server.state.loading import ServedModel
 from streaming.audio import MODEL_RATE_HZ
 from streaming.endpointing import EndpointerConfig
 from streaming.errors import InvalidRequest
-from streaming.turn import TurnEvent, TurnOptions, TurnReport
+from streaming.turn import TurnOptions, TurnReport
 
 router = APIRouter(prefix="/v1/audio")
 
@@ -175,7 +175,7 @@ async def transcriptions(request: Request, state: AdmittedDep) -> Response:
     options = validated(TranscriptionOptions, refuse_unsupported(upload.fields, _NEUTRAL, _WHY))
     model = resolve_model(state, options.model)
     _check(options, model)
-    return await _written(state, model, upload, options, "transcribe", stream=options.stream)
+    return await _written(state, model, upload, options, "transcribe", as_events=options.stream)
 
 
 @router.post(
@@ -191,7 +191,7 @@ async def translations(request: Request, state: AdmittedDep) -> Response:
     model.stages.prompts.speech_prompt(
         _turn_options(options, "translate"), ()
     )  # refuses before a long recording is read
-    return await _written(state, model, upload, options, "translate", stream=False)
+    return await _written(state, model, upload, options, "translate", as_events=False)
 
 
 def _check(options: TranscriptionOptions, model: ServedModel) -> None:
@@ -209,7 +209,7 @@ def _check(options: TranscriptionOptions, model: ServedModel) -> None:
 
 
 async def _written(
-    state: AppState, model: ServedModel, upload: Upload, options: TranslationOptions, kind: Kind, *, stream: bool
+    state: AppState, model: ServedModel, upload: Upload, options: TranslationOptions, kind: Kind, *, as_events: bool
 ) -> Response:
     if upload.audio is None:
         raise InvalidRequest("send a recording as `file`", code="missing_required_parameter", param="file")
@@ -219,16 +219,14 @@ async def _written(
     runner = TurnRunner(state, model, received_s)
     sink: TranscriptSink = (
         TranscriptEvents()
-        if stream
+        if as_events
         else TranscriptDocument(
             options.response_format, task=kind, duration_s=duration_s, temperature=options.temperature
         )
     )
 
     async def work(stream: ResponseStream) -> None:
-        async def emit(event: TurnEvent) -> None:
-            await stream.send(await sink.write(event))
-
+        emit = emitter(sink, stream)
         segments, reports = list[Segment](), list[TurnReport]()
         for utterance in heard:
             sink.begin_utterance()
