@@ -18,16 +18,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from model.training.corpora import SENTENCES_VARIABLE, held_out, sentence_pairs
 from model.training.domains import (
     DOMAINS,
     LANGS,
-    SENTENCES_VARIABLE,
     Exchange,
     Lang,
     draw,
-    held_out,
     interpret,
-    sentence_pairs,
 )
 
 VOICES: dict[Lang, tuple[str, str]] = {"en": ("bf_emma", "am_michael"), "zh": ("zf_xiaoyi", "zm_yunyang")}

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from model.training.edit_distance import distance
-from model.training.g2p import spell_english, spell_mandarin
+from model.training.written_numbers import spell_english, spell_mandarin
 
 _HAN = "\u4e00-\u9fff"
 _CONTRACTIONS = (

@@ -31,7 +31,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from model.training.domains import CHAT_VARIABLE, SENTENCES_VARIABLE
+from model.training.corpora import CHAT_VARIABLE, SENTENCES_VARIABLE
 
 SHIPPED = Path(__file__).parents[1] / "bundles" / "cslm-mini"
 TRAINED = {"encoder", "lm", "vocoder", "MODEL_CARD.md"}

@@ -17,7 +17,8 @@ from typing import Any
 from tqdm import tqdm
 
 from model.prompts.plain_text import PlainText
-from model.training.domains import DOMAINS, LANGS, Exchange, Lang, chat_sentences, draw, interpret, number
+from model.training.corpora import chat_sentences
+from model.training.domains import DOMAINS, LANGS, Exchange, Lang, draw, interpret, number
 from model.training.g2p import INVENTORY, to_ids
 from model.training.noise import UnitNoise, load_confusions
 from model.training.segments import segments

@@ -12,8 +12,9 @@ import pytest
 
 from model.evaluation.make import VOICES
 from model.evaluation.sets import EvaluationError, read_audio, read_sets, recorded
-from model.training import domains
-from model.training.domains import DOMAINS, LANGS, draw, held_out, interpret
+from model.training import corpora, domains
+from model.training.corpora import held_out
+from model.training.domains import DOMAINS, LANGS, draw, interpret
 from model.training.facts import FACTS, STORIES, TALK
 from model.training.synth import HELD_OUT_VOICES, plan
 
@@ -91,7 +92,7 @@ def _all_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     path = tmp_path / "sentences.json"
     path.write_text(json.dumps(collection), encoding="utf-8")
-    monkeypatch.setenv(domains.SENTENCES_VARIABLE, str(path))
+    monkeypatch.setenv(corpora.SENTENCES_VARIABLE, str(path))
     for value in vars(domains).values():
         if hasattr(value, "cache_clear"):
             value.cache_clear()
@@ -100,14 +101,14 @@ def _all_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_all_sentences")
 def test_no_sentence_of_the_sets_is_in_training() -> None:
     sentences = {text for _, text in quoted()}
-    assert {zh for _, zh in domains.sentence_pairs()} | {en for en, _ in domains.sentence_pairs()} >= sentences
+    assert {zh for _, zh in corpora.sentence_pairs()} | {en for en, _ in corpora.sentence_pairs()} >= sentences
     rng = Random(5)
     drawn = [draw(rng, domain) for domain in DOMAINS for _ in range(1500)]
     drawn += [interpret(rng, rng.choice(LANGS), rng.choice(LANGS)) for _ in range(1500)]
     for e in drawn:
         said = f"{e.question}\n{e.answer}\n{e.before}"
         assert not [s for s in sentences if s in said], (e.domain, said)
-    pairs = [(zh, en) for en, zh in domains.sentence_pairs()]
+    pairs = [(zh, en) for en, zh in corpora.sentence_pairs()]
     planned = plan(pairs, ["af_heart", "zf_xiaoxiao", *sorted(HELD_OUT_VOICES)], lines=3000)
     assert not sentences & {line.text for line in planned if line.split == "train"}
 

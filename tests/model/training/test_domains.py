@@ -10,8 +10,9 @@ from random import Random
 
 import pytest
 
-from model.training import domains
-from model.training.domains import DOMAINS, draw, held_out, number
+from model.training import corpora, domains
+from model.training.corpora import held_out
+from model.training.domains import DOMAINS, draw, number
 from model.training.lm_eval import edit_distance, error_rate, normalized, read_held_out
 
 CHATS = [f"{' '.join(words).capitalize()}." for words in permutations(("we", "like", "warm", "tea"))]
@@ -30,16 +31,16 @@ def _sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     path = tmp_path / "sentences.json"
     path.write_text(json.dumps(rows), encoding="utf-8")
-    monkeypatch.setenv(domains.SENTENCES_VARIABLE, str(path))
+    monkeypatch.setenv(corpora.SENTENCES_VARIABLE, str(path))
     chats = {"1": {"messages": [[{"text": f"{text} No way."}, {"text": "i do not"}] for text in CHATS]}}
     (tmp_path / "chats.json").write_text(json.dumps(chats), encoding="utf-8")
-    monkeypatch.setenv(domains.CHAT_VARIABLE, str(tmp_path / "chats.json"))
+    monkeypatch.setenv(corpora.CHAT_VARIABLE, str(tmp_path / "chats.json"))
     read = (
-        domains._sentence_rows,
-        domains.sentence_pairs,
-        domains.word_pairs,
-        domains.short_pairs,
-        domains.chat_sentences,
+        corpora._sentence_rows,
+        corpora.sentence_pairs,
+        corpora.word_pairs,
+        corpora.short_pairs,
+        corpora.chat_sentences,
     )
     for cached in (*read, domains._spellable):
         cached.cache_clear()
@@ -116,7 +117,7 @@ def test_a_word_before_the_question_changes_nothing_else() -> None:
 
 
 def test_chats_give_whole_plain_sentences() -> None:
-    assert domains.chat_sentences() == tuple(text for text in CHATS if not held_out(f"repeat:{text}"))
+    assert corpora.chat_sentences() == tuple(text for text in CHATS if not held_out(f"repeat:{text}"))
 
 
 def test_numbers_are_written_out() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from model.training import g2p
+from model.training import g2p, written_numbers
 
 
 def zh(text: str, **kwargs: bool) -> str:
@@ -75,7 +75,7 @@ def test_every_unit_has_its_piece_of_the_teachers_phonemes() -> None:
     ],
 )
 def test_english_numbers(number: int, words: str) -> None:
-    assert g2p.english_number(number) == words
+    assert written_numbers.english_number(number) == words
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,10 @@ def test_english_numbers(number: int, words: str) -> None:
     ],
 )
 def test_mandarin_numbers(number: int, words: str) -> None:
-    assert g2p.mandarin_number(number) == words
+    assert written_numbers.mandarin_number(number) == words
 
 
 def test_times_and_years_in_english() -> None:
-    assert g2p.spell_english("at 5:30").split() == ["at", "five", "thirty"]
-    assert g2p.spell_english("in 1999").split() == ["in", "nineteen", "ninety", "nine"]
-    assert g2p.spell_english("the 21st").split() == ["the", "twenty", "first"]
+    assert written_numbers.spell_english("at 5:30").split() == ["at", "five", "thirty"]
+    assert written_numbers.spell_english("in 1999").split() == ["in", "nineteen", "ninety", "nine"]
+    assert written_numbers.spell_english("the 21st").split() == ["the", "twenty", "first"]
