@@ -65,12 +65,12 @@ class UnitNoise:
     def hear(self, rng: Random, ids: list[int]) -> list[int]:
         """Unit ids as an encoder might give them for the clean `ids`; repeats merged."""
         rate = 0.0 if rng.random() < self.clean_share else self.max_rate * rng.random() ** 2
-        heard: list[int] = [UNIT_ID[SIL]] if rng.random() < self.edge_pause_share else []
-        for unit in ids:
-            heard += self._one(rng, unit, rate)
-        if rng.random() < self.edge_pause_share:
-            heard.append(UNIT_ID[SIL])
-        return merge(heard)
+        before, after = ([UNIT_ID[SIL]] if rng.random() < self.edge_pause_share else [] for _ in range(2))
+        return merge([*before, *self.at_rate(rng, ids, rate), *after])
+
+    def at_rate(self, rng: Random, ids: list[int], rate: float) -> list[int]:
+        """`ids` with about `rate` of them wrong; repeats merged."""
+        return merge(heard for unit in ids for heard in self._one(rng, unit, rate))
 
     def _one(self, rng: Random, unit: int, rate: float) -> list[int]:
         if rng.random() < self.pause_rate:
