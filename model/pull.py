@@ -62,6 +62,7 @@ def pull(name: str, target: Path, options: PullOptions, say: Say, *, bundles: Pa
         else:
             _pull_all(sources, target, lock, options, say)
         _convert(target, say)
+        _assemble(target, lock, say)
         say(lock.verify(target, contents=False))
     return target
 
@@ -111,7 +112,10 @@ def _copy_embedded(embedded: Path, sources: Sources, target: Path, say: Say) -> 
 
 
 def _take(repository: Repository, origin: Path, target: Path, lock: Lock, say: Say) -> None:
-    """From a directory: a clone of each repository under its own name, or all files side by side."""
+    """From a directory: a clone of each repository under its own name, or all files side by side; or the one file that is all."""
+    if origin.is_file() and len(repository.files) == 1 and repository.files[0].sha256:
+        _take_file(origin, repository, target, lock, say)
+        return
     own = origin / repository.repo.split("/")[-1]
     folder = own if own.is_dir() else origin
     if not folder.is_dir():
@@ -122,21 +126,34 @@ def _take(repository: Repository, origin: Path, target: Path, lock: Lock, say: S
         raise BundleError(f"{folder}: {error.message}", code=error.code, param=error.param) from None
     _need_room(target, sum((folder / path).stat().st_size for path in chosen))
     for path, file in chosen.items():
-        to = target / file.to / path
-        if not (to.is_file() and to.samefile(folder / path)):
-            to.parent.mkdir(parents=True, exist_ok=True)
-            part = to.with_name(f"{to.name}.part")
-            part.unlink(missing_ok=True)
-            with _disk(to):
-                try:
-                    os.link((folder / path).resolve(), part)
-                except OSError:
-                    shutil.copyfile(folder / path, part)
-            _accept(part, to, file, target, lock)
-        else:
-            _accept(to, to, file, target, lock)
+        _take_one(folder / path, target / file.to / path, file, target, lock)
         say(f"  {file.to}/{path}")
     lock.commits.setdefault(repository.repo, None)
+
+
+def _take_file(origin: Path, repository: Repository, target: Path, lock: Lock, say: Say) -> None:
+    """Whatever its name: its checksum says what it is."""
+    (file,) = repository.files
+    _need_room(target, origin.stat().st_size)
+    _take_one(origin, target / file.to / file.path, file, target, lock)
+    lock.commits.setdefault(repository.repo, None)
+    say(f"  {file.to}/{file.path}")
+
+
+def _take_one(origin: Path, to: Path, file: SourceFile, target: Path, lock: Lock) -> None:
+    """Linked where that can be, else copied."""
+    if to.is_file() and to.samefile(origin):
+        _accept(to, to, file, target, lock)
+        return
+    to.parent.mkdir(parents=True, exist_ok=True)
+    part = to.with_name(f"{to.name}.part")
+    part.unlink(missing_ok=True)
+    with _disk(to):
+        try:
+            os.link(origin.resolve(), part)
+        except OSError:
+            shutil.copyfile(origin, part)
+    _accept(part, to, file, target, lock)
 
 
 def _fetch(repository: Repository, target: Path, lock: Lock, options: PullOptions, say: Say) -> None:
@@ -238,6 +255,15 @@ def _convert(target: Path, say: Say) -> None:
             convert(source, made)
     if made.is_file():
         describe(made.parent)
+
+
+def _assemble(target: Path, lock: Lock, say: Say) -> None:
+    """A language model that is a text model of others and what was learned on top of it."""
+    from model.backbone.assemble import FILE, assemble
+
+    if (target / FILE).is_file():
+        with _disk(target / "lm"):
+            assemble(target, lock, say)
 
 
 def _need_room(target: Path, size: int) -> None:

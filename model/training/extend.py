@@ -11,14 +11,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from model.backbone.vocabulary import added_tokens
 from model.profile import Profile, load_profile
-
-
-def added_tokens(profile: Profile) -> list[str]:
-    """Units in order, then the markers, none of them special: as the released CSLM has them."""
-    names = profile.tokens
-    units = [names.unit.format(index=index) for index in range(profile.n_units)]
-    return [*units, names.speech_start, names.speech_end, names.question, names.answer]
 
 
 def extend_tokenizer(tokenizer: Any, profile: Profile) -> int:

@@ -1,0 +1,65 @@
+"""The language model of a pulled bundle, made once from its base and the difference that the bundle carries."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from model.backbone.vocabulary import added_tokens
+from model.profile import load_profile
+from model.sources import Lock, sha256_of
+from streaming.errors import BundleError
+
+FILE = "difference.safetensors"
+NEEDED_BYTES, WRITTEN_BYTES = 3 << 30, 1 << 30
+"""Memory for a base of half a billion weights in float32 beside what is made of it; disk for the result."""
+
+
+def assemble(directory: Path, lock: Lock, say: Callable[[str], None]) -> None:
+    """Writes `lm/` in W8A8 and adds it to `lock`; nothing to do where it was made of this very difference.
+
+    Raises BundleError: `memory_short`, `no_space`, `wrong_difference`, `wrong_base`.
+    """
+    path, profile = directory / FILE, load_profile(directory)
+    made_of = sha256_of(path)
+    if lock.files.get(FILE, ("",))[0] == made_of and lock.has("lm/model.safetensors", directory):
+        return
+    _need_room(directory)
+    from model.backbone.base import load_base
+    from model.backbone.difference import Difference, write_model  # torch and transformers: not before there is room
+
+    difference = Difference.load(path)
+    (base,) = (directory / "base").iterdir()
+    say(f"  {base.name} and {FILE} become lm/, which takes a minute or two")
+    model = difference.applied(load_base(str(base)), added_tokens(profile))
+    write_model(model, directory / "lm", stop=profile.stop_tokens, int8=True)
+    lock.files[FILE] = (made_of, path.stat().st_size)
+    for made in sorted((directory / "lm").iterdir()):
+        lock.files[f"lm/{made.name}"] = (sha256_of(made), made.stat().st_size)
+    lock.save(directory)
+
+
+def _need_room(directory: Path) -> None:
+    free = _available_bytes()
+    if free is not None and free < NEEDED_BYTES:
+        raise BundleError(
+            f"making the language model needs {NEEDED_BYTES / 1e9:.1f} GB of free memory; there are {free / 1e9:.1f}",
+            code="memory_short",
+        )
+    room = shutil.disk_usage(directory).free
+    if room < WRITTEN_BYTES:
+        raise BundleError(
+            f"the language model takes {WRITTEN_BYTES / 1e9:.1f} GB in {directory}; {room / 1e9:.1f} are free",
+            code="no_space",
+        )
+
+
+def _available_bytes() -> int | None:
+    """Memory that could be had without swapping; None where the system does not tell."""
+    try:
+        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"))
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
