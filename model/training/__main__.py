@@ -9,6 +9,7 @@
 
 and for your own data or a larger model (docs/training.md):
 
+    backbone    a text model of others learns to hear and to speak
     extend      units and markers into the vocabulary of a text model
     prepare     manifests → documents of a bundle
     finetune    documents → a trained model, on one core or with accelerate on many GPUs
@@ -44,6 +45,7 @@ STAGES = {
     "lm": "model.training.lm",
 }
 TOOLS = {
+    "backbone": "model.training.backbone.__main__",
     "extend": "model.training.extend",
     "prepare": "model.training.prepare",
     "finetune": "model.training.finetune",

@@ -1,0 +1,144 @@
+"""Documents of a bundle that continues a text model, composed as they are needed, in the very prompts that serve it.
+
+Speech is never needed: what is heard are the units of a text through the noise model, what is said its clean units. Pairs of units and text
+come bare, without a chat around them: most of what there is to learn, for the fewest tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+
+from model.profile import Profile
+from model.prompts.interleaved import Prompts
+from model.prompts.plain_text import PlainText
+from model.training.backbone.texts import Spoken, Texts
+from model.training.domains import LANGS, Lang, draw, interpret
+from model.training.lm_data import TEXT_WEIGHT, UNIT_WEIGHT, answer_units, spoken_units
+from model.training.noise import UnitNoise
+from model.training.segments import segments
+from model.training.shards import Document
+from streaming.turn import Exchange, TurnOptions
+
+Mixture = Mapping[str, float]
+"""Share of each kind of document: `hear` (units, then text), `say` (text, then units), `answer` (a spoken question), `understand` (the
+same up to where the answer is spoken), `type` (a typed question), `interpret`."""
+
+KINDS = ("hear", "say", "answer", "understand", "type", "interpret")
+DOMAIN_SHARES: Mixture = {
+    "talk": 0.18, "facts": 0.14, "stories": 0.03, "sums": 0.14, "counting": 0.06, "comparing": 0.04, "calendar": 0.04, "capitals": 0.08, "colours": 0.03,
+    "opposites": 0.04, "times": 0.08, "spelling": 0.02, "follow_up": 0.06, "repeat": 0.06,
+}  # fmt: skip
+"""Of the exchanges that are composed; `unknown` is not there: this model answers anything."""
+
+
+class Composer:
+    """Draws texts and writes them as documents. `composed`: share of questions that come from `domains` where there are exchanges too."""
+
+    def __init__(
+        self, profile: Profile, lm_directory: Path, texts: Texts, noise: UnitNoise, composed: float = 0.4
+    ) -> None:
+        self.texts, self.noise, self.composed = texts, noise, composed
+        self._prompts = Prompts(profile, lm_directory)
+        self._text = PlainText.load(lm_directory)
+        self._unit_of = {token: unit for unit, token in enumerate(self._prompts.unit_ids(range(profile.n_units)))}
+        names = profile.tokens
+        self.question, self.answer = (self._text.token(str(name)) for name in (names.question, names.answer))
+        self.speech_start, self.speech_end = self._text.token(names.speech_start), self._text.token(names.speech_end)
+        self.bos, self.end_of_turn = self._text.token(names.bos), self._text.token(profile.stop_tokens[0])
+
+    def document(self, rng: Random, mixture: Mixture, *, candidates: int = 1) -> Document:
+        """One document; of sentences to hear the shortest of `candidates`, so that learning can begin with easy ones."""
+        kind = rng.choices(list(mixture), list(mixture.values()))[0]
+        lang = rng.choice(LANGS)
+        if kind in ("hear", "say"):
+            sentence = min((self._sentence(rng, lang) for _ in range(candidates)), key=len)
+            return self.heard(sentence, rng) if kind == "hear" else self.said(sentence)
+        if kind == "interpret":
+            return self._interpreted(rng, lang)
+        document = self.turn(self._exchange(rng, lang), rng, typed=kind == "type")
+        return document.until(self.speech_start) if kind == "understand" else document
+
+    def heard_prompt(self, units: list[int]) -> list[int]:
+        """Ids in front of a transcript that nothing else was asked for."""
+        head, tail = self._prompts.speech_prompt(TurnOptions(task="transcribe"), ())
+        return [*head, *self._prompts.unit_ids(units), *tail]
+
+    def said_prompt(self, sentence: str) -> list[int]:
+        """Ids in front of the units of `sentence`."""
+        return self._prompts.text_prompt(sentence, TurnOptions(task="read"), ())
+
+    @property
+    def first_unit(self) -> int:
+        """The token of unit 0; all below are the base's."""
+        return min(self._unit_of)
+
+    def text_of(self, ids: list[int]) -> str:
+        """What is written in `ids`, without control tokens and the marks around a transcript."""
+        text = self._text.decode([token for token in ids if token < self._text.size])
+        return text.removeprefix(":").removesuffix("; ").strip()
+
+    def units_of(self, ids: list[int]) -> list[int]:
+        """Units among `ids`."""
+        return [self._unit_of[token] for token in ids if token in self._unit_of]
+
+    def heard(self, sentence: str, rng: Random) -> Document:
+        """Noisy units, then text."""
+        document = Document()
+        document.add(self.heard_prompt(self.noise.hear(rng, list(spoken_units(sentence)))), 0)
+        document.add([self.question, *self._text.encode(f": {sentence}; "), self.answer], TEXT_WEIGHT)
+        return document
+
+    def said(self, sentence: str) -> Document:
+        """Text, then its units."""
+        document = Document()
+        document.add(self.said_prompt(sentence), 0)
+        document.add([*self._prompts.unit_ids(spoken_units(sentence)), self.speech_end, self.end_of_turn], UNIT_WEIGHT)
+        return document
+
+    def turn(self, spoken: Spoken, rng: Random, *, typed: bool = False, task: str = "answer") -> Document:
+        """A question, and its answer piece by piece in text and speech."""
+        options = TurnOptions(task=task, reply_language=spoken.reply_language, instructions=spoken.instructions)  # type: ignore[arg-type]
+        history = [Exchange(asked, told) for asked, told in spoken.before]
+        document = Document()
+        if typed:
+            document.add(self._prompts.text_prompt(spoken.question, options, history), 0)
+        else:
+            head, tail = self._prompts.speech_prompt(options, history)
+            heard = self.noise.hear(rng, list(spoken_units(spoken.question)))
+            document.add([*head, *self._prompts.unit_ids(heard), *tail], 0)
+        document.add([self.question, *self._text.encode(f": {spoken.question}; "), self.answer], TEXT_WEIGHT)
+        pieces = segments(spoken.answer)
+        for at, piece in enumerate(pieces):
+            document.add([*self._text.encode((": " if at == 0 else "") + piece), self.speech_start], TEXT_WEIGHT)
+            units = answer_units(piece, last=at == len(pieces) - 1)
+            document.add([*self._prompts.unit_ids(units), self.speech_end], UNIT_WEIGHT)
+        document.add([self.end_of_turn], TEXT_WEIGHT)
+        return document
+
+    def _sentence(self, rng: Random, lang: Lang) -> str:
+        known = self.texts.sentences[lang]
+        return (
+            self._composed(rng, lang).question if not known or rng.random() < self.composed / 2 else rng.choice(known)
+        )
+
+    def _exchange(self, rng: Random, lang: Lang) -> Spoken:
+        known = self.texts.exchanges[lang]
+        return self._composed(rng, lang) if not known or rng.random() < self.composed else rng.choice(known)
+
+    def _composed(self, rng: Random, lang: Lang) -> Spoken:
+        while True:
+            exchange = draw(rng, rng.choices(list(DOMAIN_SHARES), list(DOMAIN_SHARES.values()))[0])
+            if exchange.question_lang == lang:
+                break
+        same = exchange.question_lang == exchange.answer_lang
+        free = exchange.names_language or same
+        wanted = "auto" if free and rng.random() < 0.8 else exchange.answer_lang
+        before = () if exchange.before is None else (exchange.before,)
+        return Spoken(exchange.question, exchange.answer, before, reply_language=wanted)
+
+    def _interpreted(self, rng: Random, lang: Lang) -> Document:
+        exchange = interpret(rng, lang, "zh" if lang == "en" else "en")
+        spoken = Spoken(exchange.question, exchange.answer, reply_language=exchange.answer_lang)
+        return self.turn(spoken, rng, task="translate").until(self.speech_start)

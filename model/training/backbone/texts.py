@@ -1,0 +1,70 @@
+"""Text to train on, from a directory of files: sentences to hear and say, exchanges to answer. What is held out never leaves this module.
+
+`sentences*.txt` holds a sentence a line; `exchanges*.jsonl` an object a line: `question`, `answer`, and where there are any
+`before` (turns, each a question and its answer) and `instructions`. The language is told by the script.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model.training.domains import LANGS, Lang, held_out
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A question, typed or spoken, and its answer; the turns before it, and what the answer obeys."""
+
+    question: str
+    answer: str
+    before: tuple[tuple[str, str], ...] = ()
+    instructions: str = ""
+    reply_language: str = "auto"
+
+
+@dataclass
+class Texts:
+    """Sentences by language, and exchanges by the language of the question."""
+
+    sentences: dict[Lang, list[str]] = field(default_factory=lambda: {lang: [] for lang in LANGS})
+    exchanges: dict[Lang, list[Spoken]] = field(default_factory=lambda: {lang: [] for lang in LANGS})
+
+
+def language_of(text: str) -> Lang:
+    """Mandarin where there is a Chinese character."""
+    return "zh" if re.search("[\u4e00-\u9fff]", text) else "en"
+
+
+def is_held_out(text: str) -> bool:
+    """Whether a sentence, or one that differs in marks and case alone, is for evaluation; those that `domains` holds out are, too."""
+    return held_out("sentence:" + re.sub(r"[\W_]+", "", text).lower()) or held_out(f"repeat:{text}")
+
+
+def load_texts(directory: Path, *, held: bool = False) -> Texts:
+    """What may be trained on, or what is held out. Raises ValueError naming the file and line of what cannot be read."""
+    texts = Texts()
+    for path in sorted(directory.glob("sentences*.txt")):
+        for line in dict.fromkeys(path.read_text(encoding="utf-8").splitlines()):
+            if line.strip() and is_held_out(line) == held:
+                texts.sentences[language_of(line)].append(line.strip())
+    for path in sorted(directory.glob("exchanges*.jsonl")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            try:
+                spoken = _exchange(json.loads(line))
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(f"{path}:{number}: no exchange with question and answer: {error}") from error
+            if is_held_out(spoken.question) == held:
+                texts.exchanges[language_of(spoken.question)].append(spoken)
+    return texts
+
+
+def _exchange(row: dict[str, object]) -> Spoken:
+    known = {"question", "answer", "before", "instructions", "reply_language"}
+    if unknown := sorted(set(row) - known):
+        raise ValueError(f"unknown: {', '.join(unknown)}")
+    before = tuple((str(asked), str(said)) for asked, said in row.get("before", ()))  # type: ignore[attr-defined]
+    texts = {name: str(row[name]) for name in ("instructions", "reply_language") if name in row}
+    return Spoken(str(row["question"]), str(row["answer"]), before, **texts)

@@ -1,0 +1,283 @@
+"""Train the adapters of a text model on units and text: packed rows, AdamW, a budget in tokens, checkpoints and a log on the way.
+
+    python -m model.training backbone train model/training/configs/backbone-cpu.json --start data/small --texts data/texts --work data/run
+
+The rate is constant and falls to zero in the last part of the budget; an average of what is learned over the last steps is what is scored and
+exported. A run that was stopped goes on from its checkpoint, with texts and a budget that may have grown. While the file
+`WORK/pause` exists it waits and leaves the machine to others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import AutoModelForCausalLM
+
+from model.backbone.assemble import FILE
+from model.backbone.difference import Difference
+from model.profile import load_profile
+from model.training.backbone.adapters import adapt, learned, put
+from model.training.backbone.documents import Composer
+from model.training.backbone.score import Score
+from model.training.backbone.start import START
+from model.training.backbone.texts import load_texts
+from model.training.lm import batch_tensors
+from model.training.noise import UnitNoise, load_confusions
+from model.training.shards import Document, PackedRow, pack, pack_row
+
+LOG_EVERY = 10
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A configuration file. Tokens are counted with padding.
+
+    mixtures: shares of the kinds of document, each until so many tokens; ease_tokens: until then sentences are short and little is misheard.
+    """
+
+    rank: int = 32
+    row_tokens: int = 256
+    rows: int = 4
+    lr: float = 1.2e-3
+    up_lr_factor: float = 1.0
+    new_rows_lr: float = 4e-3
+    warmup_steps: int = 30
+    tokens: int = 2_000_000
+    decay_share: float = 0.3
+    average: float = 0.99
+    ease_tokens: int = 150_000
+    composed: float = 0.4
+    bfloat16: bool = True
+    seed: int = 0
+    mixtures: tuple[tuple[int, dict[str, float]], ...] = field(default=((0, {"hear": 1.0}),))
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """From JSON. Raises TypeError naming an unknown field."""
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw["mixtures"] = tuple((int(until), dict(shares)) for until, shares in raw["mixtures"])
+        return cls(**raw)
+
+    def mixture(self, tokens: int) -> dict[str, float]:
+        """Shares after `tokens`."""
+        return next((shares for until, shares in self.mixtures if tokens < until), self.mixtures[-1][1])
+
+    def rate(self, step: int, tokens: int) -> float:
+        """Multiplier of the learning rates."""
+        left = 1.0 - tokens / self.tokens
+        return min(1.0, (step + 1) / self.warmup_steps) * min(1.0, max(0.0, left) / self.decay_share)
+
+
+class Trainer:
+    """One run: model, optimizer, averaged adapters and counters, with checkpoint and resume."""
+
+    def __init__(
+        self, recipe: Recipe, start: Path, texts: Path, work: Path, confusions: Path | None = None, device: str = "cpu"
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.work, self.texts, self.device = recipe, work, texts, torch.device(device)
+        self.step, self.tokens, self.seconds = 0, 0, 0.0
+        dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
+        model: Any = AutoModelForCausalLM.from_pretrained(start / "lm", dtype=dtype).to(self.device)
+        self.noise = UnitNoise(load_confusions(confusions))
+        self.composer = Composer(load_profile(start), start / "lm", load_texts(texts), self.noise, recipe.composed)
+        self.before = Difference.load(start / START)
+        self.model = adapt(model, recipe.rank, model.config.vocab_size - self.composer.first_unit).train()
+        self.parameters = learned(self.model)
+        put(self.model, self.before)
+        self.averaged = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.95), weight_decay=0.0)
+        self.score = Score(self.composer, load_texts(texts, held=True).sentences, bfloat16=recipe.bfloat16)
+        if (work / "checkpoint.pt").exists():
+            self._resume(work / "checkpoint.pt")
+        self._rows = self._packed()
+
+    def _groups(self) -> list[dict[str, Any]]:
+        r, groups = self.recipe, dict[float, list[Tensor]]()
+        for name, p in self.parameters.items():
+            rate = r.new_rows_lr if name.endswith(".new") else r.lr * (r.up_lr_factor if name.endswith(".up") else 1.0)
+            groups.setdefault(rate, []).append(p)
+        return [{"params": members, "lr": rate, "full_rate": rate} for rate, members in groups.items()]
+
+    def _documents(self) -> Iterator[Document]:
+        rng = Random(f"{self.recipe.seed}-{self.step}")
+        while True:
+            candidates = 3 if self.tokens < self.recipe.ease_tokens else 1
+            yield self.composer.document(rng, self.recipe.mixture(self.tokens), candidates=candidates)
+
+    def _packed(self) -> Iterator[PackedRow]:
+        length = self.recipe.row_tokens
+        documents = ((torch.tensor(d.ids).numpy(), torch.tensor(d.weights).numpy()) for d in self._documents())
+        for row in pack(documents, length=2 * length, short=length):
+            used = sum(len(ids) for ids, _ in row)
+            yield pack_row(row, length if used <= length else 2 * length)
+
+    def train_step(self) -> dict[str, float]:
+        """One update; returns the loss of texts and of units."""
+        started, batches = time.monotonic(), self._batches()
+        factor = self.recipe.rate(self.step, self.tokens)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["full_rate"] * factor
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
+            losses, targets, weights = self._losses(batches)
+        ((losses * weights).sum() / weights.sum()).backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._average(factor)
+        self.step += 1
+        self.tokens += sum(batch["ids"].numel() for batch in batches)
+        self.seconds += time.monotonic() - started
+        units = targets >= self.composer.first_unit
+        return {
+            "text": losses[~units].mean().item(),
+            "unit": losses[units].mean().item() if units.any() else float("nan"),
+        }
+
+    def _batches(self) -> list[dict[str, Tensor]]:
+        """The next `rows` of `row_tokens`, or half as many of twice the length, or some of both."""
+        rows, wanted = list[PackedRow](), self.recipe.rows * self.recipe.row_tokens
+        begun = min(1.0, self.tokens / self.recipe.ease_tokens)
+        self.composer.noise = replace(self.noise, max_rate=self.noise.max_rate * (0.25 + 0.75 * begun))
+        while sum(len(row.ids) for row in rows) < wanted:
+            rows.append(next(self._rows))
+        return [{name: part.to(self.device) for name, part in batch.items()} for batch in batch_tensors(rows)]
+
+    def _losses(self, batches: list[dict[str, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+        hidden, targets, weights = [], [], []
+        for batch in batches:
+            states = self.model.get_decoder()(
+                input_ids=batch["ids"], position_ids=batch["positions"], attention_mask=batch["mask"], use_cache=False
+            )
+            learn = batch["weights"] > 0
+            hidden.append(states.last_hidden_state[learn])
+            targets.append(batch["targets"][learn])
+            weights.append(batch["weights"][learn])
+        target, logits = torch.cat(targets), self.model.lm_head(torch.cat(hidden)).float()
+        return F.cross_entropy(logits, target, reduction="none"), target, torch.cat(weights)
+
+    @torch.no_grad()
+    def _average(self, factor: float) -> None:
+        """At the constant rate the average smooths; in the decay it must follow."""
+        keep = min(self.recipe.average if factor >= 1 else 0.9, 1 - 4 / (self.step + 5))
+        for name, p in self.parameters.items():
+            self.averaged[name].lerp_(p, 1 - keep)
+
+    def evaluate(self, limit: int, rates: tuple[float, ...]) -> dict[str, Any]:
+        """Scores of the averaged adapters, and a few transcripts."""
+        own = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self._put(self.averaged)
+        found: dict[str, Any] = self.score(self.model, limit=limit, rates=rates)
+        found["heard"] = [pair for lang in ("en", "zh") for pair in self.score.hear(self.model, lang, 3, 0.08)]
+        self._put(own)
+        return found
+
+    @torch.no_grad()
+    def _put(self, values: dict[str, Tensor]) -> None:
+        for name, p in self.parameters.items():
+            p.copy_(values[name])
+
+    def export(self, path: Path) -> None:
+        """The averaged adapters as a difference to the base."""
+        rows = next(p for name, p in self.averaged.items() if name.endswith(".new"))[: len(self.before.rows)]
+        names = [name.removesuffix(".down") for name in self.averaged if name.endswith(".down")]
+        changes = {name: (self.averaged[f"{name}.down"], self.averaged[f"{name}.up"]) for name in names}
+        about = self.before.about | {"tokens": str(int(self.before.about.get("tokens", 0)) + self.tokens)}
+        Difference(self.before.kept, rows, changes, about).save(path)
+
+    def save(self) -> None:
+        """Writes the checkpoint; the previous one stays until the new one is complete."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        state = {
+            "recipe": asdict(self.recipe),
+            "learned": {name: p.detach() for name, p in self.parameters.items()},
+            "averaged": self.averaged,
+            "optimizer": self.optimizer.state_dict(),
+            "counters": (self.step, self.tokens, self.seconds),
+        }
+        torch.save(state, self.work / "checkpoint.part")
+        (self.work / "checkpoint.part").rename(self.work / "checkpoint.pt")
+        self.export(self.work / FILE)
+
+    def _resume(self, path: Path) -> None:
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        self._put(state["learned"])
+        self.averaged = state["averaged"]
+        rates = [group["full_rate"] for group in self.optimizer.param_groups]
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["full_rate"] = rate
+        self.step, self.tokens, self.seconds = state["counters"]
+
+
+def run(trainer: Trainer, *, pause: Path, evaluate_minutes: float, save_minutes: float) -> None:
+    """Trains to the end of the budget; waits while there is a file `pause`."""
+    losses = list[dict[str, float]]()
+    saved = evaluated = trainer.seconds
+    while trainer.tokens < trainer.recipe.tokens:
+        while pause.exists():
+            time.sleep(2)
+        losses.append(trainer.train_step())
+        if trainer.step % LOG_EVERY == 0:
+            mean = {name: float(torch.tensor([row[name] for row in losses]).nanmean()) for name in losses[0]}
+            row = {"step": trainer.step, "tokens": trainer.tokens, "minutes": trainer.seconds / 60, **mean}
+            log(trainer.work, row)
+            losses.clear()
+        done = trainer.tokens >= trainer.recipe.tokens
+        if done or trainer.seconds - saved > save_minutes * 60:
+            saved = trainer.seconds
+            trainer.save()
+        if done or trainer.seconds - evaluated > evaluate_minutes * 60:
+            evaluated = trainer.seconds
+            found = trainer.evaluate(100 if done else 20, (0.0, 0.08, 0.15) if done else (0.08,))
+            log(
+                trainer.work,
+                {"step": trainer.step, "tokens": trainer.tokens, "minutes": trainer.seconds / 60, "heldout": found},
+            )
+
+
+def log(work: Path, row: dict[str, Any]) -> None:
+    """Adds a line to `log.jsonl` and prints it."""
+    work.mkdir(parents=True, exist_ok=True)
+    line = json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, ensure_ascii=False)
+    with (work / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    print(line, flush=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train, or go on with, the adapters of a bundle's language model."""
+    parser = argparse.ArgumentParser(prog="python -m model.training backbone train", description=main.__doc__)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--start", type=Path, required=True, help="what `backbone start` wrote")
+    parser.add_argument("--texts", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="checkpoint and log")
+    parser.add_argument("--confusions", type=Path, help="measured unit confusions (JSON) instead of the default ones")
+    parser.add_argument("--pause", type=Path, help="while this file exists, wait; default: `pause` in --work")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--evaluate-minutes", type=float, default=15.0)
+    parser.add_argument("--save-minutes", type=float, default=4.0)
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    trainer = Trainer(Recipe.load(args.recipe), args.start, args.texts, args.work, args.confusions, args.device)
+    run(
+        trainer,
+        pause=args.pause or args.work / "pause",
+        evaluate_minutes=args.evaluate_minutes,
+        save_minutes=args.save_minutes,
+    )
+
+
+if __name__ == "__main__":
+    main()

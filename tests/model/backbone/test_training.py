@@ -1,0 +1,204 @@
+"""Training a tiny text model on units: documents as they are served, runs that go on, scores, and what is exported."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+for _needed in ("torch", "transformers", "phonemizer", "pypinyin", "jieba"):
+    pytest.importorskip(_needed)
+
+import torch
+
+from model.backbone.assemble import FILE
+from model.backbone.base import load_base
+from model.backbone.difference import Difference
+from model.backbone.vocabulary import added_tokens
+from model.profile import load_profile
+from model.prompts.interleaved import Prompts
+from model.training.backbone import export
+from model.training.backbone.choose import spelled
+from model.training.backbone.documents import KINDS, Composer
+from model.training.backbone.start import START, fresh, start
+from model.training.backbone.texts import is_held_out, load_texts
+from model.training.backbone.train import Recipe, Trainer, run
+from model.training.backbone.write import lines_of, speakable
+from model.training.g2p import INVENTORY
+from model.training.noise import UnitNoise
+from streaming.turn import TurnOptions
+
+RECIPE = Recipe(
+    rank=2, row_tokens=128, rows=2, lr=1e-2, tokens=10_000, warmup_steps=1, ease_tokens=1000, composed=0.0, bfloat16=False,
+    mixtures=((1000, {"hear": 0.5, "say": 0.5}), (0, {"hear": 0.4, "say": 0.2, "answer": 0.2, "understand": 0.1, "type": 0.1})),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def begun(text_model: Path, profile_directory: Path, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's beginning: pruned, extended, nothing learned."""
+    out, base = tmp_path_factory.mktemp("begun"), load_base(str(text_model))
+    start(base, profile_directory, fresh(base, load_profile(profile_directory), texts, {"base": "tiny"}), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def composer(begun: Path, texts: Path) -> Composer:
+    return Composer(load_profile(begun), begun / "lm", load_texts(texts), UnitNoise(), composed=0.0)
+
+
+def test_what_is_held_out_is_never_trained_on(texts: Path) -> None:
+    trained, held = load_texts(texts), load_texts(texts, held=True)
+    for lang in ("en", "zh"):
+        assert trained.sentences[lang]
+        assert held.sentences[lang]
+        assert not {s.lower().strip(".!?。！？") for s in trained.sentences[lang]} & {
+            s.lower().strip(".!?。！？") for s in held.sentences[lang]
+        }
+    some = held.sentences["en"][0]
+    assert is_held_out(some.upper().rstrip(".") + "!")
+
+
+def test_a_line_that_is_no_exchange_is_named(tmp_path: Path) -> None:
+    (tmp_path / "exchanges.jsonl").write_text(
+        '{"question": "Yes?", "answer": "No.", "mood": "sad"}\n', encoding="utf-8"
+    )
+    with pytest.raises(ValueError, match=r"exchanges.jsonl:1: .*unknown: mood"):
+        load_texts(tmp_path)
+
+
+def test_documents_begin_as_they_are_served(composer: Composer, begun: Path) -> None:
+    """A prompt that training and server write differently would undo the training."""
+    prompts, rng = Prompts(load_profile(begun), begun / "lm"), Random(0)
+    for spoken in (s for exchanges in composer.texts.exchanges.values() for s in exchanges):
+        document = composer.turn(spoken, rng)
+        learned = document.weights.index(2)
+        head, tail = prompts.speech_prompt(
+            TurnOptions(reply_language=spoken.reply_language, instructions=spoken.instructions), ()
+        )
+        if not spoken.before:
+            assert document.ids[: len(head)] == head
+        assert document.ids[:learned][-len(tail) :] == tail
+        assert document.ids[learned] == composer.question
+        assert document.ids[-1] == composer.end_of_turn
+
+
+def test_an_answer_reads_back_as_it_was_written(composer: Composer, begun: Path) -> None:
+    from streaming.interleave import TextDelta, TranscriptDelta, UnitsDelta
+
+    spoken = next(s for s in composer.texts.exchanges["en"] if s.answer.startswith("Yes"))
+    document = composer.turn(spoken, Random(0))
+    parser = Prompts(load_profile(begun), begun / "lm").parser()
+    events = [*parser.feed(document.ids[document.weights.index(2) :]), *parser.finish()]
+    assert "".join(e.text for e in events if isinstance(e, TranscriptDelta)) == spoken.question
+    assert "".join(e.text for e in events if isinstance(e, TextDelta)) == spoken.answer
+    assert sum(len(e.units) for e in events if isinstance(e, UnitsDelta)) > 10
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "interpret"])
+def test_every_kind_has_something_to_learn(composer: Composer, kind: str) -> None:
+    document = composer.document(Random(3), {kind: 1.0})
+    assert len(document.ids) == len(document.weights)
+    assert 0 < sum(weight > 0 for weight in document.weights) < len(document.ids)
+
+
+def test_a_run_learns_and_goes_on_where_it_stopped(begun: Path, texts: Path, tmp_path: Path) -> None:
+    trainer = Trainer(RECIPE, begun, texts, tmp_path)
+    first = trainer.train_step()
+    for _ in range(11):
+        last = trainer.train_step()
+    assert last["text"] < first["text"]
+    assert last["unit"] < first["unit"]
+    trainer.save()
+    resumed = Trainer(RECIPE, begun, texts, tmp_path)
+    assert (resumed.step, resumed.tokens) == (trainer.step, trainer.tokens)
+    for name, p in trainer.parameters.items():
+        assert torch.equal(p, resumed.parameters[name]), name
+    assert trainer.optimizer.state_dict()["state"].keys() == resumed.optimizer.state_dict()["state"].keys()
+
+
+def test_only_adapters_and_new_rows_change(begun: Path, texts: Path, tmp_path: Path) -> None:
+    trainer = Trainer(RECIPE, begun, texts, tmp_path)
+    frozen = {
+        name: value.clone() for name, value in trainer.model.state_dict().items() if name not in trainer.parameters
+    }
+    trainer.train_step()
+    now = trainer.model.state_dict()
+    assert all(torch.equal(value, now[name]) for name, value in frozen.items())
+    assert {name.rpartition(".")[2] for name in trainer.parameters} == {"up", "down", "new"}
+
+
+def test_the_budget_ends_a_run_with_scores_and_a_difference_that_serves(
+    text_model: Path, begun: Path, profile_directory: Path, texts: Path, tmp_path: Path
+) -> None:
+    trainer = Trainer(replace(RECIPE, tokens=2000), begun, texts, tmp_path / "run")
+    run(trainer, pause=tmp_path / "pause", evaluate_minutes=60, save_minutes=60)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {"hear_en_0", "hear_en_8", "hear_zh_15", "syllables_zh_8", "say_en", "say_zh"} <= rows[-1]["heldout"].keys()
+    difference = Difference.load(tmp_path / "run" / FILE)
+    assert difference.about["base"] == "tiny"
+    assert int(difference.about["tokens"]) >= 2000
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "profile.json").write_bytes((profile_directory / "profile.json").read_bytes())
+    export.main(
+        ["--base", str(text_model), "--difference", str(tmp_path / "run" / FILE), "--bundle", str(bundle), "--bfloat16"]
+    )
+    served = _logits(bundle)
+    trainer._put(trainer.averaged)
+    trainer.model.eval()
+    with torch.no_grad():
+        want = trainer.model(input_ids=torch.tensor([_IDS])).logits
+    tokens = len(difference.kept) + len(difference.rows)  # behind them is padding
+    torch.testing.assert_close(served[..., :tokens], want[..., :tokens].float(), atol=0.05, rtol=0.05)
+
+
+_IDS = [5, 60, 7, 100]
+
+
+def _logits(bundle: Path) -> torch.Tensor:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(bundle / "lm", dtype=torch.float32)
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([_IDS])).logits
+
+
+def test_a_later_run_begins_with_what_was_learned(
+    text_model: Path, profile_directory: Path, begun: Path, texts: Path, tmp_path: Path
+) -> None:
+    trainer = Trainer(RECIPE, begun, texts, tmp_path / "first")
+    trainer.train_step()
+    trainer.save()
+    learned = Difference.load(tmp_path / "first" / FILE)
+    start(load_base(str(text_model)), profile_directory, learned, tmp_path / "again")
+    later = Trainer(RECIPE, tmp_path / "again", texts, tmp_path / "second")
+    for name, p in later.parameters.items():
+        torch.testing.assert_close(p, trainer.averaged[name], atol=1e-2, rtol=1e-2)
+    with pytest.raises(ValueError, match="down of"):
+        Trainer(replace(RECIPE, rank=4), tmp_path / "again", texts, tmp_path / "third")
+
+
+def test_every_unit_is_spelled_and_starts_apart(begun: Path) -> None:
+    assert all(spelled(unit) for unit in INVENTORY)
+    assert spelled("zh_") + spelled("ang1") == "zhāng"
+    assert spelled("iou3") == "iǒu"
+    rows = Difference.load(begun / START).rows.float()
+    assert len({tuple(row) for row in rows.tolist()}) == len(added_tokens(load_profile(begun)))
+
+
+def test_written_answers_are_cut_to_what_can_be_spoken() -> None:
+    assert (
+        speakable("Tea is warm. It has leaves; you can drink it.", "en")
+        == "Tea is warm. It has leaves; you can drink it."
+    )
+    assert speakable("Here is a list: 1. a\n2. b", "en") == ""
+    assert speakable("As an AI language model, I drink nothing.", "en") == ""
+    assert speakable("茶很好喝。", "en") == ""
+    assert speakable("我很好很好很好很好很好很好很好很好很好很好。", "zh") == ""
+    assert speakable("茶很好喝。" + "我喜欢喝茶也喜欢喝水" * 6 + "。", "zh") == "茶很好喝。"
+    assert speakable("You get a cozy house with a cozy kitchen and a cozy bed.", "en") == ""
+    assert lines_of("1. What is tea made of?\n2. 茶？\n- Why?", "en") == ["What is tea made of?"]
