@@ -12,6 +12,15 @@ from numpy.typing import NDArray
 from streaming.errors import InvalidRequest
 from streaming.stages import Pcm
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AudioFrame:
+    """Mono audio with its rate: `pcm` is float32 [T] in [-1, 1]."""
+
+    pcm: Pcm
+    rate_hz: int
+
+
 WireType = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 
 MODEL_RATE_HZ = 16_000
@@ -24,10 +33,6 @@ class WireFormat:
 
     type: WireType = "audio/pcm"
     rate_hz: int = 24_000
-
-    @property
-    def bytes_per_sample(self) -> int:
-        return 2 if self.type == "audio/pcm" else 1
 
     def decode(self, data: bytes) -> Pcm:
         """Wire bytes to float32 [T] in [-1, 1]. Raises InvalidRequest for half a sample."""
@@ -66,14 +71,32 @@ class Resampler:
     """Streaming rate conversion. Any split of the input gives the same output, sample for sample (soxr)."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
-        self._stream = None if from_hz == to_hz else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
+        self.from_hz, self.to_hz = from_hz, to_hz
+        self._stream = self._opened()
 
-    def push(self, pcm: Pcm, *, final: bool = False) -> Pcm:
-        """Output that `pcm` completes; `final` flushes the filter's tail."""
+    def push(self, pcm: Pcm) -> Pcm:
+        """Output that `pcm` completes."""
         if self._stream is None:
             return pcm
-        converted: Pcm = self._stream.resample_chunk(pcm, last=final)
+        converted: Pcm = self._stream.resample_chunk(pcm)
         return converted
+
+    def flush(self) -> Pcm:
+        """The filter's tail, where the audio ends; what is pushed next begins anew."""
+        if self._stream is None:
+            return np.zeros(0, np.float32)
+        tail: Pcm = self._stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        self._stream = self._opened()
+        return tail
+
+    def _opened(self) -> soxr.ResampleStream | None:
+        return None if self.from_hz == self.to_hz else soxr.ResampleStream(self.from_hz, self.to_hz, 1, dtype="float32")
+
+
+def resampled(audio: AudioFrame, to_hz: int) -> Pcm:
+    """All of `audio` at another rate."""
+    resampler = Resampler(audio.rate_hz, to_hz)
+    return np.concatenate([resampler.push(audio.pcm), resampler.flush()])
 
 
 def _ulaw_to_linear() -> NDArray[np.int16]:

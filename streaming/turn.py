@@ -36,7 +36,6 @@ from streaming.stages import (
     VoiceActivity,
 )
 
-ReplyLanguage = Literal["auto", "en", "zh"]
 Schedule = Literal["interleaved", "full_chain"]
 Task = Literal["answer", "transcribe", "translate", "read"]
 
@@ -46,12 +45,13 @@ class TurnOptions:
     """What the asker may choose. `speak=False` gives text alone; `full_chain` writes the whole answer before speaking it.
 
     `task`: answer what was said, write it down (only the transcript comes), say it in `reply_language`, or read a text aloud.
-    `question_language`: what the question is spoken in, where the asker knows it.
+    `question_language`: what the question is spoken in, where the asker knows it. Which languages there are the bundle says;
+    "auto" leaves it to the model.
     """
 
     task: Task = "answer"
-    question_language: ReplyLanguage = "auto"
-    reply_language: ReplyLanguage = "auto"
+    question_language: str = "auto"
+    reply_language: str = "auto"
     instructions: str = ""
     schedule: Schedule = "interleaved"
     speak: bool = True

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 
 from model.bundle import Bundle
 from model.evaluation.judge import Judge
 from model.evaluation.sets import Item, Pcm, read_audio
-from streaming.turn import ReplyLanguage, Stages, TurnOptions
+from streaming.turn import Stages, TurnOptions
 
 Row = dict[str, Any]
 """Result of one case. A pair [errors, total] is a count to add up."""
@@ -35,7 +35,7 @@ class Bench:
 
     def options(self, item: Item, **more: Any) -> TurnOptions:
         """To be answered in the item's language, with the bundle's own sampling."""
-        return TurnOptions(reply_language=cast(ReplyLanguage, item.reply_language), **more)
+        return TurnOptions(reply_language=item.reply_language, **more)
 
     def listen(self, pcm: Pcm, language: str) -> tuple[str, str]:
         """What the judge understood, and in which language. Only where there is a judge."""

@@ -178,13 +178,13 @@ def decode(data: bytes, source: Source, *, max_s: float) -> Pcm:
         if duration_s > max_s:
             raise InvalidRequest(f"the recording is longer than {max_s:g} s", code="audio_too_long", param="file")
         if frame_hz != rate_hz:
-            pieces.append(resampler.push(np.zeros(0, np.float32), final=True))
+            pieces.append(resampler.flush())
             resampler, rate_hz = Resampler(frame_hz, MODEL_RATE_HZ), frame_hz
         pieces.append(resampler.push(np.clip(pcm, -1.0, 1.0)))
     if duration_s < MIN_QUESTION_S:
         code = "audio_too_short" if duration_s else "audio_empty"
         raise InvalidRequest(f"the recording is shorter than {MIN_QUESTION_S:g} s", code=code, param="file")
-    pieces.append(resampler.push(np.zeros(0, np.float32), final=True))
+    pieces.append(resampler.flush())
     return np.clip(np.concatenate(pieces), -1.0, 1.0)
 
 

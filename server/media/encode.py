@@ -73,7 +73,7 @@ class PcmWriter:
         return float_to_pcm16(self._resampler.push(pcm))
 
     def finish(self) -> bytes:
-        return float_to_pcm16(self._resampler.push(np.zeros(0, np.float32), final=True))
+        return float_to_pcm16(self._resampler.flush())
 
 
 UNKNOWN_SIZE = 0xFFFFFFFF
@@ -158,7 +158,7 @@ class CodecWriter:
         return self._outlet.take()
 
     def finish(self) -> bytes:
-        self._encode(self._resampler.push(np.zeros(0, np.float32), final=True))
+        self._encode(self._resampler.flush())
         self._container.start_encoding()
         for packet in self._stream.encode(None):
             self._container.mux(packet)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from server.settings import Settings
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics, Transport
 from streaming.realtime.config import AnyConfig
+from streaming.realtime.conversation import new_id
+from streaming.realtime.effects import Machine
+from streaming.realtime.ga import session_object
 from streaming.realtime.limits import Observer, Outcome, SessionLimits, SessionModel
-from streaming.realtime.outbox import Event
-from streaming.realtime.session import RealtimeSession
-from streaming.realtime.translation import TranslationConfig, TranslationSession
+from streaming.realtime.session import Session
+from streaming.realtime.settings import initial_settings, settings_shape
+from streaming.realtime.translation import TranslationConfig, translated_into, translation_shape
 from streaming.turn import TurnReport
 
 
@@ -36,19 +40,27 @@ def session_observer(metrics: Metrics, transport: Transport = "realtime") -> Obs
     return Observer(turn=turn, error=lambda error: metrics.error(error.code))
 
 
+def realtime_session(
+    settings: Settings, metrics: Metrics, model: ServedModel, machine: Machine, transport: Transport = "realtime"
+) -> Session:
+    """The session of `machine`, on the served model."""
+    limits, observer = session_limits(settings, model), session_observer(metrics, transport)
+    return Session(machine, model.stages, limits, observer)
+
+
 def described_session(settings: Settings, model: ServedModel, config: AnyConfig) -> dict[str, Any]:
     """What a session that begins with `config` would say of itself. Raises InvalidRequest where it cannot be."""
-    limits = session_limits(settings, model)
-    return RealtimeSession(session_model(model), _nowhere, limits=limits, observer=Observer(), config=config).public()
+    served = session_model(model)
+    config = initial_settings(served, config)
+    return session_object(settings_shape(served, config, new_id("sess"), _expires_at(settings)))
 
 
 def described_translation(settings: Settings, model: ServedModel, config: TranslationConfig) -> dict[str, Any]:
     """The same of a translation session."""
-    limits = session_limits(settings, model)
-    return TranslationSession(
-        session_model(model), _nowhere, limits=limits, observer=Observer(), config=config
-    ).public()
+    served = session_model(model)
+    language = translated_into(served, config.audio)
+    return session_object(translation_shape(served, config.audio, language, new_id("sess"), _expires_at(settings)))
 
 
-async def _nowhere(event: Event) -> None:
-    """Where the events of a session go that is only described."""
+def _expires_at(settings: Settings) -> int:
+    return int(time.time() + settings.max_session_s)

@@ -7,27 +7,36 @@ conversation to the rest, without the client's help.
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
 
 from server.webrtc.tracks import PLAYOUT_HZ, AnswerTrack, heard
-from streaming.audio import Resampler, WireFormat
+from streaming.audio import Resampler
 from streaming.errors import InvalidRequest
 from streaming.playout import Playout, Progress
 from streaming.realtime.conversation import new_id
-from streaming.realtime.messages import json_object
-from streaming.realtime.outbox import Event
-from streaming.realtime.session import RealtimeSession
-from streaming.realtime.shapes import ClientEventError
-from streaming.stages import Pcm
+from streaming.realtime.effects import Machine, Unreadable
+from streaming.realtime.events import (
+    InputSpeechStarted,
+    OutputAudioDelta,
+    OutputAudioDone,
+    OutputCleared,
+    OutputStarted,
+    OutputStopped,
+    ResponseCreated,
+    ResponseDone,
+    ServerEvent,
+    SessionCreated,
+    SessionUpdated,
+)
+from streaming.realtime.ga import Ga
+from streaming.realtime.messages import Append, ClientMessage, ItemTruncate, OutputClear
+from streaming.realtime.session import Session
 
 log = logging.getLogger("cslm.calls")
 
@@ -51,13 +60,13 @@ class Call:
         self.id = new_id("rtc")
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=ice_servers))
         self._playout = Playout(PLAYOUT_HZ)
-        self._inbox: asyncio.Queue[str | bytes | Pcm] = asyncio.Queue(_QUEUED)
+        self._inbox: asyncio.Queue[str | bytes | ClientMessage] = asyncio.Queue(_QUEUED)
         self._channel: RTCDataChannel | None = None
-        self._unopened: deque[Event] = deque(maxlen=_UNOPENED)
+        self._unopened: deque[str] = deque(maxlen=_UNOPENED)
         self._microphone: asyncio.Future[MediaStreamTrack] = asyncio.get_running_loop().create_future()
         self._connected, self._over = asyncio.Event(), asyncio.Event()
-        self._wire_in = WireFormat()
-        self._spoken: dict[str, tuple[WireFormat, Resampler]] = {}  # by response under way: the format is its own
+        self._ga = Ga()
+        self._speech: dict[str, Resampler] = {}  # by response under way
         self._apart: deque[str] = deque(maxlen=_APART)  # responses whose items are not in the conversation
         self._interrupts = False
         self._peer.add_listener("track", self._on_track)
@@ -83,13 +92,13 @@ class Call:
         await self._peer.setLocalDescription(answer)
         return str(self._peer.localDescription.sdp)
 
-    async def run(self, session: RealtimeSession) -> None:
+    async def run(self, session: Session) -> None:
         """Hold the session until either side hangs up."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._until_over(), name="call")
                 tasks.create_task(self._listen(), name="microphone")
-                await session.run(self._received())
+                await session.run(self._received(session.machine), self.send)
                 raise PeerGone
         except* PeerGone:
             pass
@@ -130,11 +139,11 @@ class Call:
         if self._channel is not None:
             return
         self._channel = channel
-        channel.add_listener("message", self._on_message)
+        channel.add_listener("message", self._put)
         while self._unopened:
-            self._tell(self._unopened.popleft())
+            self._write(self._unopened.popleft())
 
-    def _on_message(self, message: str | bytes) -> None:
+    def _put(self, message: str | bytes | ClientMessage) -> None:
         try:
             self._inbox.put_nowait(message)
         except asyncio.QueueFull:
@@ -143,109 +152,70 @@ class Call:
 
     async def _listen(self) -> None:
         """The microphone. What comes while the session is far behind is lost, as it would be on the way."""
-        async with aclosing(heard(await self._microphone, PLAYOUT_HZ)) as pieces:
-            async for pcm in pieces:
-                if pcm.size and self._inbox.qsize() < _QUEUED // 2:
-                    self._inbox.put_nowait(pcm)
+        async with aclosing(heard(await self._microphone)) as frames:
+            async for audio in frames:
+                if audio.pcm.size and self._inbox.qsize() < _QUEUED // 2:
+                    self._inbox.put_nowait(Append(audio=audio))
 
-    async def _received(self) -> AsyncIterator[str | bytes]:
-        """What the session gets: the client's events, and the microphone as the events that a socket's client would send."""
-        resampler, rate_hz = Resampler(PLAYOUT_HZ, PLAYOUT_HZ), PLAYOUT_HZ
+    async def _received(self, machine: Machine) -> AsyncGenerator[ClientMessage | Unreadable]:
+        """What the session gets: the client's events and the microphone. What is to be cleared is the call's business."""
         while True:
             message = await self._inbox.get()
-            if isinstance(message, str | bytes):
-                if not self._is_clear(message):
-                    yield message
-                continue
-            if self._wire_in.rate_hz != rate_hz:
-                rate_hz = self._wire_in.rate_hz
-                resampler = Resampler(PLAYOUT_HZ, rate_hz)
-            audio = base64.b64encode(self._wire_in.encode(resampler.push(message))).decode()
-            if audio:
-                yield json.dumps({"type": "input_audio_buffer.append", "audio": audio})
-
-    def _is_clear(self, message: str | bytes) -> bool:
-        """`output_audio_buffer.clear` is for the call, not for the session."""
-        if isinstance(message, bytes) or "output_audio_buffer.clear" not in message:
-            return False
-        try:
-            event = json_object(message)
-        except ClientEventError:  # which the session says to the client
-            return False
-        if event.get("type") != "output_audio_buffer.clear":
-            return False
-        self._clear()
-        return True
+            event = self._ga.decode(message, machine.audio_in) if isinstance(message, str | bytes) else message
+            if isinstance(event, OutputClear):
+                self._clear()
+            else:
+                yield event
 
     # What goes out
 
-    async def send(self, event: Event) -> None:
+    async def send(self, event: ServerEvent) -> None:
         """An event of the session: audio to the track, all else to the data channel."""
-        kind = event["type"]
-        if kind == "response.output_audio.delta":
+        if isinstance(event, OutputAudioDelta):
             await self._play(event)
             return
         self._tell(event)
-        match kind:
-            case "session.created" | "session.updated":
-                self._follow(event["session"])
-            case "response.created":
-                self._begin(event["response"])
-            case "input_audio_buffer.speech_started" if self._interrupts:
+        match event:
+            case SessionCreated(session) | SessionUpdated(session):
+                detection = session.settings["audio"]["input"]["turn_detection"]
+                self._interrupts = bool(detection and detection["interrupt_response"])
+            case ResponseCreated(response) if response.conversation_id is None:
+                self._apart.append(response.id)
+            case InputSpeechStarted() if self._interrupts:
                 self._clear()
-            case "response.done":
-                self._spoken.pop(event["response"]["id"], None)
-                self._playout.complete(event["response"]["id"])
+            case OutputAudioDone(response_id=response_id, item_id=item_id) if response_id in self._speech:
+                self._playout.push(response_id, item_id, self._speech.pop(response_id).flush())
+            case ResponseDone(response):
+                self._playout.complete(response.id)
 
-    def _begin(self, response: dict[str, Any]) -> None:
-        wire = _wire(response["audio"]["output"]["format"])
-        self._spoken[response["id"]] = wire, Resampler(wire.rate_hz, PLAYOUT_HZ)
-        if response["conversation_id"] is None:
-            self._apart.append(response["id"])
-
-    async def _play(self, event: Event) -> None:
-        wire, resampler = self._spoken[event["response_id"]]
-        pcm = resampler.push(wire.decode(base64.b64decode(event["delta"])))
-        self._playout.push(event["response_id"], event["item_id"], pcm)
+    async def _play(self, event: OutputAudioDelta) -> None:
+        audio = event.audio
+        resampler = self._speech.setdefault(event.response_id, Resampler(audio.rate_hz, PLAYOUT_HZ))
+        self._playout.push(event.response_id, event.item_id, resampler.push(audio.pcm))
         await asyncio.sleep(max(0.0, self._playout.waiting_s - _WAITING_S))
-
-    def _follow(self, session: dict[str, Any]) -> None:
-        """Know what the session hears and does when it is interrupted."""
-        self._wire_in = _wire(session["audio"]["input"]["format"])
-        detection = session["audio"]["input"]["turn_detection"]
-        self._interrupts = bool(detection and detection["interrupt_response"])
 
     def _clear(self) -> None:
         """Play nothing more; the conversation keeps what was played."""
         for cleared in self._playout.clear():
-            self._tell_of_output("cleared", cleared.response_id)
-            if cleared.response_id in self._apart:
-                continue
-            truncate = {
-                "type": "conversation.item.truncate",
-                "item_id": cleared.item_id,
-                "content_index": 0,
-                "audio_end_ms": cleared.played_ms,
-            }
-            self._on_message(json.dumps(truncate))
+            self._tell(OutputCleared(cleared.response_id))
+            if cleared.response_id not in self._apart:
+                self._put(ItemTruncate(item_id=cleared.item_id, content_index=0, audio_end_ms=cleared.played_ms))
 
     def _on_progress(self, progress: Progress) -> None:
-        self._tell_of_output(progress.kind, progress.response_id)
+        kind = OutputStarted if progress.kind == "started" else OutputStopped
+        self._tell(kind(progress.response_id))
 
-    def _tell_of_output(self, what: str, response_id: str) -> None:
-        self._tell({"event_id": new_id("event"), "type": f"output_audio_buffer.{what}", "response_id": response_id})
+    def _tell(self, event: ServerEvent) -> None:
+        for message in self._ga.encode(event):
+            self._write(message)
 
-    def _tell(self, event: Event) -> None:
+    def _write(self, message: str) -> None:
         channel = self._channel
         if channel is None:
-            self._unopened.append(event)
+            self._unopened.append(message)
         elif channel.readyState == "open":
             if channel.bufferedAmount > _UNREAD_BYTES:
                 log.warning("%s: the peer does not read its events", self.id)
                 self.hang_up()
                 return
-            channel.send(json.dumps(event, ensure_ascii=False))
-
-
-def _wire(shape: dict[str, Any]) -> WireFormat:
-    return WireFormat(shape["type"], 24_000 if shape["type"] == "audio/pcm" else 8_000)
+            channel.send(message)

@@ -15,11 +15,11 @@ from server.settings import Settings
 from server.state.admission import Admission
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics
-from server.state.sessions import session_limits, session_model, session_observer
+from server.state.sessions import realtime_session, session_limits, session_model
 from server.webrtc.call import Call
 from streaming.errors import NotFound
 from streaming.realtime.config import AnyConfig
-from streaming.realtime.session import RealtimeSession
+from streaming.realtime.machine import RealtimeMachine
 
 log = logging.getLogger("cslm.calls")
 
@@ -76,13 +76,8 @@ class CallRegistry:
     ) -> None:
         try:
             async with self._admission.slot("webrtc"):
-                session = RealtimeSession(
-                    session_model(model),
-                    call.send,
-                    limits=session_limits(self._settings, model),
-                    observer=session_observer(self._metrics, "webrtc"),
-                    config=config,
-                )
+                machine = RealtimeMachine(session_model(model), session_limits(self._settings, model), config)
+                session = realtime_session(self._settings, self._metrics, model, machine, "webrtc")
                 answered.set_result(await call.answer(offer))
                 await call.run(session)
         except Exception as failure:

@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator, Callable
 from fractions import Fraction
 from typing import cast
 
+import av
 import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from av.audio.frame import AudioFrame
 
-from streaming.audio import Resampler, float_to_pcm16
+from streaming.audio import AudioFrame, float_to_pcm16
 from streaming.playout import Arrivals, Playout, Progress
 from streaming.stages import Pcm
 
@@ -35,7 +35,7 @@ class AnswerTrack(MediaStreamTrack):
         self._due_s: float | None = None
         self._frames = 0
 
-    async def recv(self) -> AudioFrame:
+    async def recv(self) -> av.AudioFrame:
         """The next frame when it is due. After a stall the clock goes on from now, without catching up in a burst."""
         if self.readyState != "live":
             raise MediaStreamError
@@ -47,7 +47,7 @@ class AnswerTrack(MediaStreamTrack):
         pcm, progress = self._playout.take(_FRAME)
         for each in progress:
             self._on_progress(each)
-        frame = AudioFrame.from_ndarray(
+        frame = av.AudioFrame.from_ndarray(
             np.frombuffer(float_to_pcm16(pcm), "<i2").reshape(1, -1), format="s16", layout="mono"
         )
         frame.sample_rate, frame.pts, frame.time_base = PLAYOUT_HZ, self._frames * _FRAME, Fraction(1, PLAYOUT_HZ)
@@ -55,38 +55,38 @@ class AnswerTrack(MediaStreamTrack):
         return frame
 
 
-async def heard(track: MediaStreamTrack, rate_hz: int) -> AsyncGenerator[Pcm]:
-    """The microphone, float32 mono at `rate_hz`, until the track ends. Losses and delays become silence."""
+async def heard(track: MediaStreamTrack) -> AsyncGenerator[AudioFrame]:
+    """The microphone at the rate of the track, until that ends. Losses and delays become silence."""
     try:
-        frame = cast(AudioFrame, await track.recv())
+        frame = cast(av.AudioFrame, await track.recv())
         source_hz = frame.sample_rate
-        arrivals, resampler = Arrivals(source_hz), Resampler(source_hz, rate_hz)
+        arrivals = Arrivals(source_hz)
         while True:
-            yield resampler.push(arrivals.arrived(_number(frame), _mono(frame)))
+            yield AudioFrame(arrivals.arrived(_number(frame), _mono(frame)), source_hz)
             while (late := await _next(track)) is None:
-                yield resampler.push(arrivals.late(round(_LATE_S * source_hz)))
+                yield AudioFrame(arrivals.late(round(_LATE_S * source_hz)), source_hz)
             frame = late
     except MediaStreamError:
         return
 
 
-async def _next(track: MediaStreamTrack) -> AudioFrame | None:
+async def _next(track: MediaStreamTrack) -> av.AudioFrame | None:
     """The next frame, or None if it is late."""
     try:
         async with asyncio.timeout(_LATE_S):
-            return cast(AudioFrame, await track.recv())
+            return cast(av.AudioFrame, await track.recv())
     except TimeoutError:
         return None
 
 
-def _number(frame: AudioFrame) -> int:
+def _number(frame: av.AudioFrame) -> int:
     """Number of the frame's first sample on its sender's clock."""
     assert frame.pts is not None
     assert frame.time_base is not None
     return round(frame.pts * frame.time_base * frame.sample_rate)
 
 
-def _mono(frame: AudioFrame) -> Pcm:
+def _mono(frame: av.AudioFrame) -> Pcm:
     channels = frame.layout.nb_channels
     samples = frame.to_ndarray().reshape(-1, channels).astype(np.float32) / np.float32(32768)
     mono: Pcm = samples.mean(axis=1, dtype=np.float32)

@@ -7,11 +7,13 @@ left as it is, so that it is refused by its own name.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
-from streaming.realtime.messages import json_object
-from streaming.realtime.outbox import Event
+from streaming.audio import WireFormat
+from streaming.realtime.effects import Unreadable
+from streaming.realtime.events import ServerEvent
+from streaming.realtime.ga import Ga
+from streaming.realtime.messages import ClientMessage, json_object
 from streaming.realtime.shapes import ClientEventError
 
 _FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
@@ -44,15 +46,31 @@ _RENAMED = {
 _UNKNOWN = ("conversation.item.done", "input_audio_buffer.timeout_triggered")
 
 
-async def received(messages: AsyncIterator[str | bytes]) -> AsyncIterator[str | bytes]:
-    """Messages of a beta client, as the session takes them."""
-    async for message in messages:
+class Beta:
+    """One connection's dialect."""
+
+    def __init__(self) -> None:
+        self._ga = Ga()
+
+    def decode(self, message: str | bytes, audio: WireFormat) -> ClientMessage | Unreadable:
+        """See `Dialect`."""
         try:
-            translated = json.dumps(from_client(json_object(message)))
-        except (ClientEventError, AttributeError, TypeError):
-            yield message  # the session says what is wrong with it
-        else:
-            yield translated
+            data = json_object(message)
+            return self._ga.event(_translated(data), audio)
+        except ClientEventError as error:
+            return Unreadable(error)
+
+    def encode(self, event: ServerEvent) -> list[str]:
+        """See `Dialect`; none for what the beta did not have."""
+        told = [each for data in self._ga.data(event) for each in to_client(data)]
+        return [json.dumps(data, ensure_ascii=False) for data in told]
+
+
+def _translated(data: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return from_client(data)
+    except (AttributeError, TypeError):
+        return data  # which will be refused by its own names
 
 
 def from_client(event: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +90,7 @@ def from_client(event: dict[str, Any]) -> dict[str, Any]:
     return event
 
 
-def to_client(event: Event) -> list[Event]:
+def to_client(event: dict[str, Any]) -> list[dict[str, Any]]:
     """A server event of today as the beta told it, if it did."""
     kind = event["type"]
     if kind in _UNKNOWN:

@@ -11,7 +11,6 @@ from pydantic import Field, field_validator
 
 from streaming.audio import WireFormat
 from streaming.realtime.shapes import Name, Strict, Text, merged
-from streaming.turn import ReplyLanguage
 
 Modality = Literal["text", "audio"]
 Modalities = Annotated[list[Modality], Field(min_length=1, max_length=1)]
@@ -140,7 +139,7 @@ class SessionConfig(Strict):
     output_modalities: Modalities = Field(default=["audio"])
     audio: Audio = Audio()
     max_output_tokens: MaxTokens = "inf"
-    reply_language: ReplyLanguage = "auto"
+    reply_language: Name = "auto"
     temperature: Temperature | None = None
     tools: NoTools = Field(default_factory=list)
     tool_choice: Literal["auto", "none"] = "auto"

@@ -6,11 +6,12 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from streaming.errors import NotFound
-from streaming.realtime.hearing import Hearing
+from streaming.realtime.server_shapes import AudioPart, ItemShape, Status, TextPart
 from streaming.realtime.shapes import ClientEventError
+from streaming.realtime.utterance import UtteranceEncoding
 from streaming.turn import ChunkMark, Exchange
 
 Role = Literal["user", "assistant", "system"]
@@ -26,19 +27,19 @@ class Item:
     """One message.
 
     `text`: what an assistant or system message says, or what was heard of a user's recording. `typed`: parts of a user's
-    message in order, None where its recording stands. `hearing`: units of the recording; `transcribed`: its transcript is
-    complete; `told`: what of it the client was sent. `audio_ms`: length of a spoken answer, or less where the listener
+    message in order, None where its recording stands. `encoding`: units of the recording; `transcribed`: its transcript is
+    complete; `reported`: what of it the client was sent. `audio_ms`: length of a spoken answer, or less where the listener
     interrupted it; `marks`: ends of its chunks.
     """
 
     role: Role
     text: str = ""
     typed: tuple[str | None, ...] = ()
-    hearing: Hearing | None = None
+    encoding: UtteranceEncoding | None = None
     spoken: bool = False
     transcribed: bool = False
-    told: str = ""
-    status: Literal["completed", "incomplete", "in_progress"] = "completed"
+    reported: str = ""
+    status: Status = "completed"
     audio_ms: int = 0
     marks: Sequence[ChunkMark] = ()
     id: str = field(default_factory=lambda: new_id("item"))
@@ -58,27 +59,19 @@ class Item:
         """`content_index` of the recording."""
         return self.typed.index(None) if None in self.typed else 0
 
-    def public(self) -> dict[str, Any]:
-        """The item as the protocol shows it: audio itself is never repeated."""
-        return {
-            "id": self.id,
-            "object": "realtime.item",
-            "type": "message",
-            "status": self.status,
-            "role": self.role,
-            "content": self._content(),
-        }
+    def shape(self) -> ItemShape:
+        """The item as the protocol shows it now."""
+        return ItemShape(self.id, self.status, self.role, tuple(self._content()))
 
-    def _content(self) -> list[dict[str, Any]]:
+    def _content(self) -> list[TextPart | AudioPart]:
         if self.role == "assistant":
             if self.status == "in_progress" and not self.text:
                 return []
-            part = {"type": "output_audio", "transcript": self.text}
-            return [part if self.spoken else {"type": "output_text", "text": self.text}]
+            return [AudioPart("output_audio", self.text) if self.spoken else TextPart("output_text", self.text)]
         if self.role == "system":
-            return [{"type": "input_text", "text": self.text}]
-        recording = {"type": "input_audio", "transcript": self.text or None}
-        return [recording if part is None else {"type": "input_text", "text": part} for part in self.typed]
+            return [TextPart("input_text", self.text)]
+        recording = AudioPart("input_audio", self.text or None)
+        return [recording if part is None else TextPart("input_text", part) for part in self.typed]
 
     def truncate(self, audio_end_ms: int) -> int:
         """Keep what was heard until `audio_end_ms`; a later end than the audio has is clamped. Returns the end kept."""
@@ -187,7 +180,7 @@ class Conversation:
         for item in self._items[: self._items.index(question) + 1]:
             if item.role == "assistant":
                 typed.clear()
-            elif item.role == "user" and (item is question or item.hearing is None):
+            elif item.role == "user" and (item is question or item.encoding is None):
                 typed.append(item.written)
         return "\n".join(part for part in typed if part)
 
@@ -196,10 +189,10 @@ class Conversation:
         exchanges: list[Exchange] = []
         question, wordless = list[str](), None
         for item in self._items[: self._items.index(until)]:
-            if item.role == "user" and item.hearing is None:
+            if item.role == "user" and item.encoding is None:
                 question = [*question, item.said]
-            elif item.role == "user" and item.hearing is not None:
-                question, wordless = [item.said], None if item.text else item.hearing
+            elif item.role == "user" and item.encoding is not None:
+                question, wordless = [item.said], None if item.text else item.encoding
             elif item.role == "assistant" and (any(question) or wordless) and item.text:
                 asked = "\n".join(filter(None, question))
                 if wordless is None or wordless.ended:

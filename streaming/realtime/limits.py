@@ -52,12 +52,18 @@ class SessionModel:
         accepted = ", ".join(self.voices)
         raise InvalidRequest(f"{self.name} has no voice {wanted[:60]!r}; accepted: {accepted}", param=param)
 
+    def check_question_language(self, wanted: str, param: str) -> None:
+        """Raises InvalidRequest for a language that the model does not understand."""
+        if wanted != "auto" and wanted not in self.languages:
+            accepted = ", ".join(("auto", *self.languages))
+            raise InvalidRequest(f"{self.name} does not understand {wanted[:60]!r}; accepted: {accepted}", param=param)
+
     def check_reply_language(self, wanted: str, param: str) -> None:
         """Raises InvalidRequest for a language that the model cannot be told to answer in."""
         if wanted not in self.reply_languages:
             accepted = ", ".join(self.reply_languages)
             raise InvalidRequest(
-                f"{self.name} cannot be told to answer in {wanted!r}; accepted: {accepted}", param=param
+                f"{self.name} cannot be told to answer in {wanted[:60]!r}; accepted: {accepted}", param=param
             )
 
 

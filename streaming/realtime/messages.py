@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError
-from pydantic_core import from_json
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError, from_json
 
+from streaming.audio import AudioFrame, WireFormat
+from streaming.errors import InvalidRequest
 from streaming.realtime.config import AnyConfig, AudioOutput, MaxTokens, Modalities, NoTools, Temperature
 from streaming.realtime.shapes import ClientEventError, Name, Strict, Text, described, shown
-from streaming.turn import ReplyLanguage
 
 
 class ClientMessage(Strict):
@@ -22,14 +32,33 @@ class ClientMessage(Strict):
 E = TypeVar("E", bound=ClientMessage)
 
 
+def _sound(value: object, info: ValidationInfo) -> AudioFrame:
+    """Base64 text in the wire format of the context, 24 kHz PCM16 unless it says; a transport of its own gives audio as it is."""
+    if isinstance(value, AudioFrame):
+        return value
+    if not isinstance(value, str):
+        raise PydanticCustomError("string_type", "Input should be a valid string")
+    wire = info.context if isinstance(info.context, WireFormat) else WireFormat()
+    try:
+        return AudioFrame(wire.decode(base64.b64decode(value, validate=True)), wire.rate_hz)
+    except ValueError:
+        raise PydanticCustomError("invalid_audio", "the audio is not valid base64") from None
+    except InvalidRequest as error:
+        raise PydanticCustomError("half_a_sample", "{why}", {"why": error.message}) from None
+
+
+Sound = Annotated[AudioFrame, PlainValidator(_sound)]
+"""Audio: base64 on the wire, PCM with its rate inside."""
+
+
 class SessionUpdate(ClientMessage):
     type: Literal["session.update"]
     session: AnyConfig
 
 
 class Append(ClientMessage):
-    type: Literal["input_audio_buffer.append"]
-    audio: str
+    type: Literal["input_audio_buffer.append"] = "input_audio_buffer.append"
+    audio: Sound
 
 
 class Commit(ClientMessage):
@@ -47,7 +76,7 @@ class InputText(Strict):
 
 class InputAudio(Strict):
     type: Literal["input_audio"]
-    audio: str
+    audio: Sound
     transcript: Text | None = None
 
 
@@ -140,7 +169,7 @@ class ItemRetrieve(ClientMessage):
 
 
 class ItemTruncate(ClientMessage):
-    type: Literal["conversation.item.truncate"]
+    type: Literal["conversation.item.truncate"] = "conversation.item.truncate"
     item_id: Name
     content_index: Literal[0]
     audio_end_ms: Annotated[int, Field(ge=0)]
@@ -163,7 +192,7 @@ class ResponseParams(Strict):
     audio: ResponseAudio | None = None
     max_output_tokens: MaxTokens | None = None
     metadata: Annotated[dict[Annotated[str, Field(max_length=64)], Name], Field(max_length=16)] | None = None
-    reply_language: ReplyLanguage | None = None
+    reply_language: Name | None = None
     temperature: Temperature | None = None
     tools: NoTools = Field(default_factory=list)
     tool_choice: Literal["auto", "none"] = "auto"
@@ -202,26 +231,29 @@ ClientEvent = (
     | OutputClear
 )
 
-_BY_TYPE: dict[str, type[ClientEvent]] = {
-    get_args(cls.model_fields["type"].annotation)[0]: cls for cls in get_args(ClientEvent)
-}
+
+def by_type(*shapes: type[E]) -> dict[str, type[E]]:
+    """Client events by their `type`."""
+    return {get_args(shape.model_fields["type"].annotation)[0]: shape for shape in shapes}
+
+
+CLIENT_EVENTS: dict[str, type[ClientEvent]] = by_type(*get_args(ClientEvent))
 
 
 def parse(message: str | bytes) -> ClientEvent:
     """One message. Raises ClientEventError naming what was wrong, what is accepted and the client's `event_id`."""
-    return parse_as(_BY_TYPE, message)
+    return validated(CLIENT_EVENTS, json_object(message))
 
 
-def parse_as(by_type: Mapping[str, type[E]], message: str | bytes) -> E:
-    """One message as one of the events in `by_type`. Raises ClientEventError, as `parse`."""
-    data = json_object(message)
+def validated(known: Mapping[str, type[E]], data: dict[str, object], audio: WireFormat | None = None) -> E:
+    """`data` as one of the events in `known`, its audio in the format `audio`. Raises ClientEventError, as `parse`."""
     event_id = data.get("event_id")
     if not isinstance(event_id, str) or len(event_id) > 512:
         event_id = None
     kind = data.get("type")
-    model = by_type.get(kind) if isinstance(kind, str) else None
+    model = known.get(kind) if isinstance(kind, str) else None
     if model is None:
-        accepted = ", ".join(sorted(by_type))
+        accepted = ", ".join(sorted(known))
         raise ClientEventError(
             f"unknown event type {shown(kind)}; accepted: {accepted}",
             code="unknown_event_type",
@@ -229,7 +261,7 @@ def parse_as(by_type: Mapping[str, type[E]], message: str | bytes) -> E:
             event_id=event_id,
         )
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context=audio)
     except ValidationError as error:
         raise described(error, data, event_id) from None
 

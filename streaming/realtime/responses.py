@@ -1,9 +1,7 @@
-"""Responses under way: at most one of the conversation, and a few apart from it, each a turn in a task of its own."""
+"""Responses under way: at most one of the conversation, and a few apart from it, each a turn."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,17 +9,18 @@ from streaming.errors import InvalidRequest, SpeechServerError
 from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
 from streaming.realtime.config import AudioOutput, MaxTokens, wire_of
 from streaming.realtime.conversation import Item
-from streaming.realtime.limits import Observer, SessionLimits, SessionModel
-from streaming.realtime.outbox import Event, Outbox
-from streaming.realtime.response import Reason, ResponseWriter
+from streaming.realtime.effects import CancelTurn, Output, StartTurn, TurnClosed, TurnProgress
+from streaming.realtime.events import ServerEvent
+from streaming.realtime.limits import SessionLimits
+from streaming.realtime.response_events import Reason, ResponseEvents
+from streaming.realtime.server_shapes import RateLimit
+from streaming.realtime.steps import Handler
 from streaming.realtime.transcripts import heard_all, heard_so_far
-from streaming.turn import AudioDelta, Question, Turn, TurnEvent, TurnOptions, TurnReport
-
-log = logging.getLogger(__name__)
+from streaming.turn import AudioDelta, Question, TurnOptions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Request:
+class ResponseRequest:
     """A response to be made. `asked`: the item that is answered, if it is one; `answer`: the item that will hold the answer.
 
     `conversation_id`: None for a response apart from the conversation. `transcribe`: tell what was heard of `asked`.
@@ -42,44 +41,35 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class _Active:
-    """A response under way."""
+    """A response under way. `transcript`: what was heard of the question; `stopping`: why its stages are being closed."""
 
-    writer: ResponseWriter
-    turn: Turn
-    task: asyncio.Task[None]
+    request: ResponseRequest
+    events: ResponseEvents
+    transcript: str = ""
+    stopping: Reason | SpeechServerError | None = None
 
 
 class Responses:
-    """Starts, stops and finishes responses. Each that was created is done exactly once, whatever happens.
+    """Starts, stops and finishes responses. Each that was created is done exactly once, when all its stages are closed.
 
-    `ended` is called with the writer and report of each that ends by itself.
+    `emit` takes what is to be told and done.
     """
 
-    def __init__(
-        self,
-        model: SessionModel,
-        outbox: Outbox,
-        observer: Observer,
-        limits: SessionLimits,
-        ended: Callable[[ResponseWriter, TurnReport], None],
-    ) -> None:
-        self._model = model
-        self._outbox = outbox
-        self._observer = observer
+    def __init__(self, decoder_rate_hz: int, limits: SessionLimits, emit: Callable[[Output], None]) -> None:
+        self._decoder_rate_hz = decoder_rate_hz
         self._limits = limits
-        self._ended = ended
+        self._emit = emit
         self._active: dict[str, _Active] = {}
-        self.tasks: asyncio.TaskGroup | None = None
 
     @property
     def of_conversation(self) -> str | None:
         """Id of the conversation's response under way."""
-        inside = (id_ for id_, active in self._active.items() if active.writer.conversation_id is not None)
+        inside = (id_ for id_, active in self._active.items() if active.events.conversation_id is not None)
         return next(inside, None)
 
     def answering(self, item: Item) -> str | None:
         """Id of the response that is writing `item`."""
-        return next((id_ for id_, active in self._active.items() if active.writer.item is item), None)
+        return next((id_ for id_, active in self._active.items() if active.events.item is item), None)
 
     def check_room(self, *, apart: bool) -> None:
         """Raises InvalidRequest where one more cannot be started."""
@@ -95,36 +85,24 @@ class Responses:
                 code="too_many_responses",
             )
 
-    async def start(self, request: Request) -> None:
-        """Begin `request`: everything before its first delta is sent when this returns."""
-        assert self.tasks is not None, "the session is not running"
-        writer = ResponseWriter(
+    def start(self, request: ResponseRequest) -> None:
+        """Begin `request`."""
+        events = ResponseEvents(
             item=request.answer,
             conversation_id=request.conversation_id,
             previous_item_id=request.previous_item_id,
             wire=wire_of(request.output.format),
             voice=request.voice,
-            decoder_rate_hz=self._model.stages.decoder.sample_rate,
+            decoder_rate_hz=self._decoder_rate_hz,
             max_output_tokens=request.max_output_tokens,
             metadata=request.metadata,
         )
+        self._active[events.id] = _Active(request, events)
+        limit = RateLimit(self._limits.max_responses, self._limits.max_responses - len(self._active))
+        self._tell(events.start(limit))
+        self._emit(StartTurn(events.id, request.question, request.options))
 
-        async def emit(event: TurnEvent) -> None:
-            await self._outbox.send_made(lambda: _wire_events(writer, request, turn.report, event))
-
-        turn = Turn(self._model.stages, request.question, request.options, emit)
-        request.answer.marks = turn.report.marks
-        limit = {
-            "name": "requests",
-            "limit": self._limits.max_responses,
-            "remaining": self._limits.max_responses - len(self._active) - 1,
-            "reset_seconds": 0.0,
-        }
-        await self._outbox.send(*writer.start([limit]))
-        task = self.tasks.create_task(self._run(writer, turn), name="response")
-        self._active[writer.id] = _Active(writer, turn, task)
-
-    async def cancel(self, response_id: str | None) -> None:
+    def cancel(self, response_id: str | None) -> Handler:
         """Stop the response named, or the conversation's. Raises InvalidRequest if there is none."""
         wanted = response_id or self.of_conversation
         if wanted is None or wanted not in self._active:
@@ -132,65 +110,61 @@ class Responses:
             raise InvalidRequest(
                 "Cancellation failed: no such response is under way", code="response_cancel_not_active"
             )
-        await self.stop(wanted, "client_cancelled")
+        yield from self.stop(wanted, "client_cancelled")
 
-    async def stop(self, response_id: str | None, reason: Reason) -> None:
-        """Cancel a response, free its stages, then close it towards the client."""
+    def stop(self, response_id: str | None, why: Reason | SpeechServerError) -> Handler:
+        """Cancel a response, and wait until its stages are closed and it is done towards the client."""
         active = self._active.get(response_id or "")
-        if active is not None and await self._halt(active):
-            await self._outbox.send_made(lambda: active.writer.cancelled(reason, active.turn.report))
+        if active is None:
+            return
+        if active.stopping is None:
+            active.stopping = why
+            self._emit(CancelTurn(active.events.id))
+        while active.events.id in self._active:
+            yield
 
-    async def fail_all(self, error: SpeechServerError) -> None:
+    def fail_all(self, error: SpeechServerError) -> Handler:
         """End every response under way with `error`."""
-        for active in list(self._active.values()):
-            if await self._halt(active):
-                failed = active.writer.failed(error, active.turn.report)
-                await self._outbox.send(*failed)
+        for response_id in list(self._active):
+            yield from self.stop(response_id, error)
 
-    async def _halt(self, active: _Active) -> bool:
-        """Cancel its task. False if it came to its end by itself."""
-        if active.writer.id not in self._active:
-            return False
-        active.task.cancel()
-        await asyncio.wait([active.task])
-        return self._active.pop(active.writer.id, None) is not None
+    def progress(self, progress: TurnProgress) -> None:
+        """A turn says something."""
+        active = self._active[progress.turn_id]
+        match progress.event:
+            case TextDelta() as delta:
+                self._tell(active.events.text(delta))
+            case AudioDelta() as delta:
+                self._tell(active.events.audio(delta))
+            case TranscriptDelta(text):
+                active.transcript += text
+                self._heard(active, complete=False)
+            case TranscriptDone():
+                self._heard(active, complete=True)
 
-    async def _run(self, writer: ResponseWriter, turn: Turn) -> None:
-        failure: SpeechServerError | None = None
-        try:
-            await turn.run(self._limits.max_turn_s)
-        except SpeechServerError as error:
-            failure = error
-        except asyncio.CancelledError:
-            self._observer.turn(turn.report, "cancelled")
-            raise
-        except Exception:
-            log.exception("turn failed")
-            failure = SpeechServerError("the turn failed inside the server")
-        del self._active[writer.id]
-        if failure is None:
-            self._observer.turn(turn.report, "completed")
-            await self._outbox.send_made(lambda: writer.completed(turn.report))
-            self._ended(writer, turn.report)
+    def closed(self, closed: TurnClosed) -> bool:
+        """A turn is over: its response is done. True if it is a completed one of the conversation."""
+        active = self._active.pop(closed.turn_id)
+        active.events.item.marks = closed.report.marks
+        failure = closed.failure
+        if closed.cancelled and isinstance(active.stopping, SpeechServerError):
+            failure = active.stopping
+        if failure is not None:
+            self._tell(active.events.failed(failure, closed.report))
+        elif closed.cancelled:
+            reason = active.stopping if isinstance(active.stopping, str) else "client_cancelled"
+            self._tell(active.events.cancelled(reason, closed.report))
         else:
-            self._observer.error(failure)
-            self._observer.turn(turn.report, "failed")
-            await self._outbox.send_made(lambda: writer.failed(failure, turn.report))
+            self._tell(active.events.completed(closed.report))
+            return active.events.conversation_id is not None
+        return False
 
+    def _heard(self, active: _Active, *, complete: bool) -> None:
+        item = active.request.asked
+        if item is not None and item.encoding is not None and not item.transcribed:
+            tell = heard_all if complete else heard_so_far
+            self._tell(tell(item, active.transcript, shown=active.request.transcribe))
 
-def _wire_events(writer: ResponseWriter, request: Request, report: TurnReport, event: TurnEvent) -> Sequence[Event]:
-    match event:
-        case TextDelta():
-            return writer.text(event)
-        case AudioDelta():
-            return writer.audio(event)
-        case TranscriptDelta() | TranscriptDone():
-            return _heard(request, report, complete=isinstance(event, TranscriptDone))
-
-
-def _heard(request: Request, report: TurnReport, *, complete: bool) -> Sequence[Event]:
-    item = request.asked
-    if item is None or item.hearing is None or item.transcribed:
-        return ()
-    tell = heard_all if complete else heard_so_far
-    return tell(item, report.transcript, shown=request.transcribe)
+    def _tell(self, events: Sequence[ServerEvent]) -> None:
+        for event in events:
+            self._emit(event)

@@ -67,6 +67,7 @@ class ClientEventError(InvalidRequest):
 
 _CODES = {
     "extra_forbidden": "unknown_parameter",
+    "invalid_audio": "invalid_audio",
     "missing": "missing_required_parameter",
     "none_required": "unsupported_parameter",
     "string_too_long": "string_above_max_length",

@@ -2,167 +2,118 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import re
-from collections.abc import AsyncIterator, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from streaming.audio import MODEL_RATE_HZ
 from streaming.errors import SpeechServerError
 from streaming.realtime.config import Transcription
 from streaming.realtime.conversation import Item
-from streaming.realtime.hearing import Hearing
-from streaming.realtime.limits import Observer, Outcome
-from streaming.realtime.outbox import Event, Outbox
-from streaming.turn import Question, Stages, Turn, TurnEvent, TurnOptions
-
-log = logging.getLogger(__name__)
-
-_KIND = "conversation.item.input_audio_transcription"
+from streaming.realtime.effects import Captioned, Follow, Output, Unfollow
+from streaming.realtime.events import HeardCompleted, HeardDelta, HeardFailed, ServerEvent
+from streaming.realtime.steps import Handler
+from streaming.realtime.utterance import UtteranceEncoding
 
 
-def heard_so_far(item: Item, text: str, *, shown: bool) -> list[Event]:
+def heard_so_far(item: Item, text: str, *, shown: bool) -> list[ServerEvent]:
     """`text` was heard of the recording in `item` until now. What was told before is not told again."""
     item.text = text
-    if not shown or len(text) <= len(item.told) or not text.startswith(item.told):
+    if not shown or len(text) <= len(item.reported) or not text.startswith(item.reported):
         return []
-    delta, item.told = text[len(item.told) :], text
-    return [{"type": f"{_KIND}.delta", **_at(item), "delta": delta}]
+    delta, item.reported = text[len(item.reported) :], text
+    return [HeardDelta(item.id, item.recording_at, delta)]
 
 
-def heard_all(item: Item, text: str, *, shown: bool) -> list[Event]:
+def heard_all(item: Item, text: str, *, shown: bool) -> list[ServerEvent]:
     """`text` is all that was heard of the recording in `item`."""
     events = heard_so_far(item, text, shown=shown)
     item.transcribed = True
-    if not shown or item.hearing is None:
+    if not shown or item.encoding is None:
         return []
-    usage = {"type": "duration", "seconds": round(item.hearing.samples / MODEL_RATE_HZ, 3)}
-    return [*events, {"type": f"{_KIND}.completed", **_at(item), "transcript": text, "usage": usage}]
+    seconds = round(item.encoding.samples / MODEL_RATE_HZ, 3)
+    return [*events, HeardCompleted(item.id, item.recording_at, text, seconds)]
 
 
-def not_heard(item: Item, error: SpeechServerError) -> list[Event]:
+def not_heard(item: Item, error: SpeechServerError) -> list[ServerEvent]:
     """The recording in `item` could not be transcribed."""
-    return [{"type": f"{_KIND}.failed", **_at(item), "error": error.body()}]
+    return [HeardFailed(item.id, item.recording_at, error)]
 
 
-def _at(item: Item) -> dict[str, Any]:
-    return {"item_id": item.id, "content_index": item.recording_at}
-
-
-_UNITS_PER_LOOK = {"minimal": 4, "low": 8, "medium": 12, "high": 24, "xhigh": 0}
-"""New units after which live captions look again, by `delay`; about twelve units are a second. 0: only at the end."""
-
-
-_LOOKS_AT_ONCE = 2  # one for what is being said, one for what was said before
 _MOST_FOLLOWED = 4
 
 
+@dataclass(slots=True, eq=False)
+class _Caption:
+    item: Item
+    shown: bool
+    committed: bool = False
+    outcome: Captioned | None = None
+
+
 class Captions:
-    """Transcribes recordings with the language model alone, while they are spoken.
-
-    Until a recording is complete its beginning is transcribed again and again, and what two looks in a row agree on is told
-    (LocalAgreement, Liu et al. 2020, arXiv 2005.11185). What was told is never taken back: `completed` has the last word.
-
-    Two looks run at a time. Whoever sends speech faster than it can be written down waits in `catch_up`.
+    """Recordings that are written down while they are spoken: what was understood is told as it comes, the end once the client
+    knows the item. `emit` takes what is to be told and done.
     """
 
-    def __init__(self, stages: Stages, outbox: Outbox, observer: Observer, *, max_turn_s: float) -> None:
-        self._stages = stages
-        self._max_turn_s = max_turn_s
-        self._outbox = outbox
-        self._observer = observer
-        self._looks = asyncio.Semaphore(_LOOKS_AT_ONCE)
-        self._following: set[asyncio.Task[None]] = set()
-        self.tasks: asyncio.TaskGroup | None = None
+    def __init__(self, emit: Callable[[Output], None]) -> None:
+        self._emit = emit
+        self._followed: dict[str, _Caption] = {}
+        self._live: _Caption | None = None
 
-    def follow(self, item: Item, config: Transcription | None, committed: asyncio.Event) -> asyncio.Task[None]:
-        """Caption `item` until its recording has ended, then, once the client knows the item, tell how it went."""
-        assert self.tasks is not None, "the session is not running"
-        task = self.tasks.create_task(self._follow(item, config, committed), name="captions")
-        self._following.add(task)
-        task.add_done_callback(self._following.discard)
-        return task
+    def follow(self, item_id: str, encoding: UtteranceEncoding, config: Transcription | None) -> None:
+        """Write down what is being said, unless that is done already."""
+        if self._live is None or self._live.item.encoding is not encoding:
+            self._live = self._followed[item_id] = _Caption(recorded(item_id, encoding), shown=config is not None)
+            self._emit(Follow(item_id, encoding, config))
 
-    async def catch_up(self) -> None:
-        """Wait while too many recordings are not yet written down."""
-        while len(self._following) >= _MOST_FOLLOWED:
-            await asyncio.wait(self._following, return_when=asyncio.FIRST_COMPLETED)
+    def forget(self) -> None:
+        """What is being said is of no interest any more."""
+        if self._live is not None:
+            self._emit(Unfollow(self._live.item.id))
+            del self._followed[self._live.item.id]
+            self._live = None
 
-    async def _follow(self, item: Item, config: Transcription | None, committed: asyncio.Event) -> None:
-        text, failure = "", None
-        try:
-            text = await self._transcribed(item, config)
-        except SpeechServerError as error:
-            failure = error
-        except Exception:
-            log.exception("transcription failed")
-            failure = SpeechServerError("the transcription failed inside the server")
-        await committed.wait()
-        if failure is None:
-            await self._outbox.send_made(partial(heard_all, item, text, shown=config is not None))
+    def committed(self) -> Item | None:
+        """What was being said is complete, and a message; None where it is not written down."""
+        live, self._live = self._live, None
+        if live is None:
+            return None
+        live.committed = True
+        return live.item
+
+    def catch_up(self) -> Handler:
+        """Tell what is known of those that were committed, and wait while too many are not yet written down."""
+        for caption in list(self._followed.values()):
+            self._tell_end(caption)
+        while len(self._followed) >= _MOST_FOLLOWED:
+            yield
+
+    def captioned(self, news: Captioned) -> None:
+        """More was understood."""
+        caption = self._followed.get(news.item_id)
+        if caption is None:
+            return
+        if news.complete:
+            caption.outcome = news
+            self._tell_end(caption)
         else:
-            self._observer.error(failure)
-            await self._outbox.send(*not_heard(item, failure))
+            self._tell(heard_so_far(caption.item, news.text, shown=caption.shown))
 
-    async def _transcribed(self, item: Item, config: Transcription | None) -> str:
-        hearing = item.hearing
-        assert hearing is not None
-        step = _UNITS_PER_LOOK[(config and config.delay) or "low"]
-        if step:
-            await self._live(item, hearing, step, shown=config is not None)
-        await hearing.complete()
-        return await self._look(hearing.units(), final=True)
+    def _tell_end(self, caption: _Caption) -> None:
+        outcome = caption.outcome
+        if outcome is None or not caption.committed:
+            return
+        del self._followed[caption.item.id]
+        if outcome.failure is not None:
+            self._tell(not_heard(caption.item, outcome.failure))
+        else:
+            self._tell(heard_all(caption.item, outcome.text, shown=caption.shown))
 
-    async def _live(self, item: Item, hearing: Hearing, step: int, *, shown: bool) -> None:
-        before, seen = "", 0
-        while True:
-            units, ended = await hearing.at_least(seen + step)
-            if ended:
-                return
-            seen = len(units)
-            now = await self._look(_once(units))
-            await self._outbox.send_made(partial(heard_so_far, item, _agreed(before, now), shown=shown))
-            before = now
-
-    async def _look(self, units: AsyncIterator[list[int]], *, final: bool = False) -> str:
-        async with self._looks:
-            return await self._transcript(units, final=final)
-
-    async def _transcript(self, units: AsyncIterator[list[int]], *, final: bool) -> str:
-        options = TurnOptions(task="transcribe", speak=False, temperature=0.0)
-        turn = Turn(self._stages, Question(units=units), options, _ignore)
-        outcome: Outcome = "failed"
-        try:
-            report = await turn.run(self._max_turn_s)
-            outcome = "completed"
-        except asyncio.CancelledError:
-            outcome = "cancelled"
-            raise
-        finally:
-            if final:
-                self._observer.turn(turn.report, outcome)
-        return report.transcript or report.text
+    def _tell(self, events: list[ServerEvent]) -> None:
+        for event in events:
+            self._emit(event)
 
 
-async def _ignore(event: TurnEvent) -> None:
-    """Nothing is told before two looks agree."""
-
-
-async def _once(units: Sequence[int]) -> AsyncIterator[list[int]]:
-    yield list(units)
-
-
-_WORD = re.compile(r"\s*(?:[\u3040-\u9fff]|[^\s\u3040-\u9fff]+)")
-
-
-def _agreed(before: str, now: str) -> str:
-    """The words with which both begin, without the last one of either, which may still grow."""
-    agreed = 0
-    old, new = list(_WORD.finditer(before))[:-1], list(_WORD.finditer(now))[:-1]
-    for left, right in zip(old, new, strict=False):
-        if left.group() != right.group():
-            break
-        agreed = right.end()
-    return now[:agreed]
+def recorded(item_id: str, encoding: UtteranceEncoding) -> Item:
+    """A message of the user that was spoken."""
+    return Item("user", typed=(None,), encoding=encoding, spoken=True, id=item_id)

@@ -6,38 +6,38 @@ is being heard; a speaker who is too fast is held back by the transport.
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing
-from typing import Any, Literal, get_args
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from streaming.audio import MODEL_RATE_HZ, Resampler, WireFormat
+from streaming.audio import MODEL_RATE_HZ, AudioFrame, WireFormat
 from streaming.endpointing import SpeechStopped
 from streaming.errors import InvalidRequest, SpeechServerError
 from streaming.interleave import TextDelta, TranscriptDelta
+from streaming.realtime import effects as do
+from streaming.realtime import events as out
 from streaming.realtime.config import AudioInput, ServerVad
 from streaming.realtime.conversation import new_id
-from streaming.realtime.hearing import Hearing
-from streaming.realtime.input_buffer import InputBuffer
-from streaming.realtime.items import from_base64
-from streaming.realtime.limits import Observer, Outcome, SessionLimits, SessionModel
-from streaming.realtime.messages import ClientMessage, parse_as
-from streaming.realtime.outbox import Event, Outbox, Send
-from streaming.realtime.session import SessionExpired
-from streaming.realtime.shapes import ClientEventError, Name, Strict, merged
-from streaming.turn import AudioDelta, Question, ReplyLanguage, Turn, TurnEvent, TurnOptions
+from streaming.realtime.input_buffer import Breath, InputBuffer
+from streaming.realtime.limits import SessionLimits, SessionModel
+from streaming.realtime.machine import FAREWELL_S, SessionExpired
+from streaming.realtime.messages import ClientMessage, Sound, by_type
+from streaming.realtime.server_shapes import SessionShape
+from streaming.realtime.shapes import Name, Strict, merged
+from streaming.realtime.steps import Handler, Steps
+from streaming.realtime.utterance import UtteranceEncoding
+from streaming.stages import Pcm
+from streaming.turn import AudioDelta, Question, TurnOptions
 
 log = logging.getLogger(__name__)
 
 _PHRASE = ServerVad(type="server_vad", silence_duration_ms=300)
 _MAX_PHRASE_S = 12.0
 _QUEUED_PHRASES = 4
-_WIRE = WireFormat()
 _FRAME_MS = 200  # `elapsed_ms` advances in steps of this length
 
 
@@ -80,173 +80,175 @@ class Update(ClientMessage):
 
 class Append(ClientMessage):
     type: Literal["session.input_audio_buffer.append"]
-    audio: str
+    audio: Sound
 
 
 class Close(ClientMessage):
     type: Literal["session.close"]
 
 
-_BY_TYPE: dict[str, type[Update | Append | Close]] = {
-    get_args(shape.model_fields["type"].annotation)[0]: shape for shape in (Update, Append, Close)
-}
+CLIENT_EVENTS: dict[str, type[ClientMessage]] = by_type(Update, Append, Close)
 
 
-class _Closed(Exception):
-    """The client closed the session, has gone, or its time is over."""
+@dataclass(frozen=True, slots=True)
+class _Speaking:
+    """The phrase that is being translated: where it ended, and whether what was said is told, too."""
+
+    elapsed_ms: int
+    source_shown: bool
 
 
-class TranslationSession:
+def translated_into(model: SessionModel, audio: TranslationAudio, before: str | None = None) -> str:
+    """The language to speak. Raises InvalidRequest where the model does not speak it, or cannot translate."""
+    language = audio.output.language or before or model.languages[0]
+    if language not in model.languages:
+        accepted = ", ".join(model.languages)
+        raise InvalidRequest(
+            f"{model.name} does not speak {language!r}; accepted: {accepted}", param="session.audio.output.language"
+        )
+    options = TurnOptions(task="translate", reply_language=language)
+    model.stages.prompts.speech_prompt(options, ())  # raises where there is no wording for it
+    return language
+
+
+def translation_shape(
+    model: SessionModel, audio: TranslationAudio, language: str, session_id: str, expires_at: int
+) -> SessionShape:
+    """The session as the protocol shows it."""
+    settings = audio.model_dump()
+    settings["output"]["language"] = language
+    shown = {"type": "translation", "model": model.name, "audio": settings}
+    return SessionShape(session_id, expires_at, "translation", shown)
+
+
+class TranslationMachine:
     """One connection that is interpreted. Raises InvalidRequest (`unsupported_task`) where the model cannot translate."""
 
-    def __init__(
-        self,
-        model: SessionModel,
-        send: Send,
-        *,
-        limits: SessionLimits,
-        observer: Observer,
-        config: TranslationConfig | None = None,
-    ) -> None:
+    def __init__(self, model: SessionModel, limits: SessionLimits, config: TranslationConfig | None = None) -> None:
         self._model = model
-        self._observer = observer
         self._limits = limits
         self.id = new_id("sess")
         self.expires_at = int(time.time() + limits.max_session_s)
-        self._outbox = Outbox(send)
-        self._audio = TranslationAudio()
+        self.audio_in = WireFormat()
+        self._outputs: list[do.Output] = []
+        self._steps = Steps()
+        self._audio = config.audio if config else TranslationAudio()
+        self._language = translated_into(model, self._audio)
         phrases = SessionLimits(max_question_s=min(_MAX_PHRASE_S, limits.max_question_s))
-        self._input = InputBuffer(model.stages, phrases, AudioInput(turn_detection=_PHRASE))
-        self._resampler = Resampler(model.stages.decoder.sample_rate, _WIRE.rate_hz)
-        self._phrases: asyncio.Queue[tuple[Hearing, int] | None] = asyncio.Queue(_QUEUED_PHRASES)
-        self._language: ReplyLanguage = model.languages[0]  # type: ignore[assignment]
-        self._configure(config.audio if config else TranslationAudio())
+        self._input = InputBuffer(model.stages, phrases, AudioInput(turn_detection=_PHRASE), self._emit)
+        self._phrases: deque[tuple[UtteranceEncoding, int]] = deque()
+        self._speaking: _Speaking | None = None
 
-    async def run(self, received: AsyncIterator[str | bytes]) -> None:
-        """Until `received` ends, the client closes the session, or its time is over."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                self._input.tasks = tasks
-                tasks.create_task(self._expire(), name="expiry")
-                await self._outbox.send({"type": "session.created", "session": self.public()})
-                interpreter = tasks.create_task(self._interpret(), name="interpreter")
-                async for message in received:
-                    if await self._handle(message):
-                        await self._finish(interpreter)
-                        break
-                raise _Closed
-        except* _Closed:
-            pass
+    @property
+    def waiting(self) -> bool:
+        """See `Machine`."""
+        return self._steps.waiting
 
-    def public(self) -> dict[str, Any]:
+    def shape(self) -> SessionShape:
         """The session as the protocol shows it."""
-        audio = self._audio.model_dump()
-        audio["output"]["language"] = self._language
-        head = {"id": self.id, "type": "translation", "model": self._model.name, "expires_at": self.expires_at}
-        return {**head, "audio": audio}
+        return translation_shape(self._model, self._audio, self._language, self.id, self.expires_at)
 
-    async def _expire(self) -> None:
-        await asyncio.sleep(self._limits.max_session_s)
-        await self._refuse(SessionExpired.after(self._limits.max_session_s), None)
-        raise _Closed
+    def receive(self, input_: do.Input) -> list[do.Output]:
+        """See `Machine`."""
+        match input_:
+            case do.TurnProgress():
+                self._progress(input_)
+            case do.TurnClosed():
+                self._closed(input_)
+            case do.TimerDue("expiry"):
+                self._emit(do.StartTimer("farewell", FAREWELL_S))
+                self._emit(out.Failed(SessionExpired.after(self._limits.max_session_s)))
+                self._emit(do.HangUp())
+            case do.Opened():
+                self._emit(out.SessionCreated(self.shape()))
+                self._emit(do.StartTimer("expiry", self._limits.max_session_s))
+            case do.Unreadable(error):
+                self._emit(out.Failed(error, getattr(error, "event_id", None)))
+            case ClientMessage():
+                self._steps.add(self._handle(input_))
+        self._steps.advance()
+        outputs, self._outputs = self._outputs, []
+        return outputs
 
-    async def _handle(self, message: str | bytes) -> bool:
-        """One message; True if it closes the session."""
-        event_id: str | None = None
+    def _emit(self, output: do.Output) -> None:
+        self._outputs.append(output)
+
+    def _handle(self, event: ClientMessage) -> Handler:
         try:
-            event = parse_as(_BY_TYPE, message)
-            event_id = event.event_id
-            if isinstance(event, Close):
-                return True
-            if isinstance(event, Update):
-                patch = event.session.audio.model_dump(exclude_unset=True)
-                self._configure(TranslationAudio.model_validate(merged(self._audio.model_dump(), patch)))
-                await self._outbox.send({"type": "session.updated", "session": self.public()})
-            else:
-                await self._append(event)
+            match event:
+                case Append():
+                    yield from self._append(event)
+                case Update():
+                    self._configure(event.session.audio)
+                case Close():
+                    yield from self._close()
         except SpeechServerError as error:
-            about = error.event_id if isinstance(error, ClientEventError) and error.event_id else event_id
-            await self._refuse(error, about)
+            self._emit(out.Failed(error, event.event_id))
         except Exception:
             log.exception("client event failed")
-            await self._refuse(SpeechServerError("the event failed inside the server"), event_id)
-        return False
+            self._emit(out.Failed(SpeechServerError("the event failed inside the server"), event.event_id))
 
-    async def _refuse(self, error: SpeechServerError, event_id: str | None) -> None:
-        self._observer.error(error)
-        await self._outbox.send({"type": "error", "error": {**error.body(), "event_id": event_id}})
+    def _configure(self, patch: TranslationAudio) -> None:
+        old, new = self._audio.model_dump(), patch.model_dump(exclude_unset=True)
+        audio = TranslationAudio.model_validate(merged(old, new))
+        self._language = translated_into(self._model, audio, self._language)
+        self._audio = audio
+        self._emit(out.SessionUpdated(self.shape()))
 
-    def _configure(self, audio: TranslationAudio) -> None:
-        language = audio.output.language or self._language
-        if language not in self._model.languages:
-            accepted = ", ".join(self._model.languages)
-            raise InvalidRequest(
-                f"{self._model.name} does not speak {language!r}; accepted: {accepted}",
-                param="session.audio.output.language",
-            )
-        options = TurnOptions(task="translate", reply_language=language)  # type: ignore[arg-type]
-        self._model.stages.prompts.speech_prompt(options, ())  # raises where there is no wording for it
-        self._language, self._audio = options.reply_language, audio
+    def _append(self, event: Append) -> Handler:
+        for heard in self._input.feed(event.audio):
+            match heard:
+                case SpeechStopped(at_sample):
+                    yield from self._take(at_sample * 1000 // MODEL_RATE_HZ)
+                case Breath():
+                    self._emit(do.Rest())
+                    yield
 
-    async def _append(self, event: Append) -> None:
-        async with aclosing(self._input.feed(from_base64(event.audio, "audio"))) as turns:
-            async for turn in turns:
-                if isinstance(turn, SpeechStopped):
-                    await self._take(turn.at_sample * 1000 // MODEL_RATE_HZ)
-
-    async def _take(self, end_ms: int) -> None:
-        heard = await self._input.take()
+    def _take(self, end_ms: int) -> Handler:
+        """A phrase was said; it waits for those before it."""
+        heard = self._input.take()
         if heard is not None:
-            await self._phrases.put((heard.hearing, end_ms - end_ms % _FRAME_MS))
+            while len(self._phrases) >= _QUEUED_PHRASES:
+                yield
+            self._phrases.append((heard.encoding, end_ms - end_ms % _FRAME_MS))
+            self._next()
 
-    async def _finish(self, interpreter: asyncio.Task[None]) -> None:
+    def _close(self) -> Handler:
         """Translate what is left, then say goodbye."""
-        await self._take(self._input.clock_ms)
-        await self._phrases.put(None)
-        await interpreter
-        await self._outbox.send({"type": "session.closed"})
+        yield from self._take(self._input.clock_ms)
+        while self._speaking is not None:
+            yield
+        self._emit(out.SessionClosed())
+        self._emit(do.HangUp())
 
-    async def _interpret(self) -> None:
-        while (phrase := await self._phrases.get()) is not None:
-            hearing, elapsed_ms = phrase
-            outcome: Outcome = "failed"
-            turn = self._turn(hearing, elapsed_ms)
-            try:
-                await turn.run(self._limits.max_turn_s)
-                outcome = "completed"
-            except SpeechServerError as error:
-                await self._refuse(error, None)
-            except asyncio.CancelledError:
-                outcome = "cancelled"
-                raise
-            except Exception:
-                log.exception("translation failed")
-                await self._refuse(SpeechServerError("the translation failed inside the server"), None)
-            finally:
-                self._observer.turn(turn.report, outcome)
-
-    def _turn(self, hearing: Hearing, elapsed_ms: int) -> Turn:
-        shown = self._audio.input.transcription is not None
-
-        async def emit(event: TurnEvent) -> None:
-            match event:
-                case TextDelta():
-                    await self._tell("output_transcript", event.text, elapsed_ms)
-                case TranscriptDelta() if shown:
-                    await self._tell("input_transcript", event.text, elapsed_ms)
-                case AudioDelta():
-                    await self._tell_audio(self._resampler.push(event.pcm), elapsed_ms)
-
-        options = TurnOptions(task="translate", reply_language=self._language)
-        return Turn(self._model.stages, Question(units=hearing.units()), options, emit)
-
-    async def _tell(self, what: str, delta: str, elapsed_ms: int) -> None:
-        event: Event = {"type": f"session.{what}.delta", "delta": delta, "elapsed_ms": elapsed_ms}
-        await self._outbox.send(event)
-
-    async def _tell_audio(self, pcm: np.ndarray[Any, Any], elapsed_ms: int) -> None:
-        if not pcm.size:
+    def _next(self) -> None:
+        """Translate the next phrase, if there is one and it is its turn."""
+        if self._speaking is not None or not self._phrases:
             return
-        about = {"format": "pcm16", "sample_rate": _WIRE.rate_hz, "channels": 1, "elapsed_ms": elapsed_ms}
-        delta = base64.b64encode(_WIRE.encode(pcm)).decode()
-        await self._outbox.send({"type": "session.output_audio.delta", "delta": delta, **about})
+        encoding, elapsed_ms = self._phrases.popleft()
+        self._speaking = _Speaking(elapsed_ms, self._audio.input.transcription is not None)
+        options = TurnOptions(task="translate", reply_language=self._language)
+        self._emit(do.StartTurn(new_id("turn"), Question(units=encoding.units()), options))
+
+    def _progress(self, progress: do.TurnProgress) -> None:
+        assert self._speaking is not None
+        elapsed_ms = self._speaking.elapsed_ms
+        match progress.event:
+            case TextDelta(text):
+                self._emit(out.TranslatedText(text, elapsed_ms))
+            case TranscriptDelta(text) if self._speaking.source_shown:
+                self._emit(out.SourceText(text, elapsed_ms))
+            case AudioDelta(pcm):
+                self._emit(self._spoken(pcm, elapsed_ms))
+
+    def _closed(self, closed: do.TurnClosed) -> None:
+        assert self._speaking is not None
+        if closed.failure is not None:
+            self._emit(out.Failed(closed.failure))
+        if closed.report.audio_s:
+            self._emit(self._spoken(np.zeros(0, np.float32), self._speaking.elapsed_ms, last=True))
+        self._speaking = None
+        self._next()
+
+    def _spoken(self, pcm: Pcm, elapsed_ms: int, *, last: bool = False) -> out.TranslatedAudio:
+        return out.TranslatedAudio(AudioFrame(pcm, self._model.stages.decoder.sample_rate), elapsed_ms, last)

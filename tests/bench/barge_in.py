@@ -25,6 +25,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from clients.recordings import FRAME_BYTES, FRAME_S, read_recording, speech_end
 from model.bundle import find_bundle
 from model.turn_detection.vad import load_voice_activity
+from streaming.audio import AudioFrame, WireFormat
 from streaming.endpointing import SpeechStarted
 from streaming.realtime.config import AudioInput
 from streaming.realtime.input_buffer import InputBuffer
@@ -64,7 +65,7 @@ def main() -> None:
     with connect_http(options.url) as client:
         record: dict[str, Any] = {"origin": origin(), "served": served(client), "turns": options.turns}
     trials = asyncio.run(interrupt_all(options.url.replace("http", "ws", 1), options.turns))
-    record |= asyncio.run(measured(trials))
+    record |= measured(trials)
     write(options.out, "barge_in", record, report(record))
 
 
@@ -130,13 +131,13 @@ async def speak(socket: ClientConnection, trial: Trial, speech: list[bytes], hea
         await asyncio.sleep(max(0.0, due_s - time.monotonic()))
 
 
-async def measured(trials: list[Trial]) -> dict[str, Any]:
+def measured(trials: list[Trial]) -> dict[str, Any]:
     """The times of the trials that were interrupted in time."""
     activity = load_voice_activity(find_bundle("cslm-mini").voice_activity)
     stages = Stages(NoUnits(), None, None, None, activity)  # type: ignore[arg-type]
     noticed, silent, closed, whole = [], [], [], []
     for trial in trials:
-        frame = await noticed_with(stages, trial)
+        frame = noticed_with(stages, trial)
         if trial.status != "cancelled" or trial.began is None or frame is None:
             continue
         began_s, frame_s = trial.sent[trial.began][1], trial.sent[frame][1]
@@ -155,19 +156,14 @@ async def measured(trials: list[Trial]) -> dict[str, Any]:
     }
 
 
-async def noticed_with(stages: Stages, trial: Trial) -> int | None:
+def noticed_with(stages: Stages, trial: Trial) -> int | None:
     """Index of the frame with which turn detection notices speech."""
-    async with asyncio.TaskGroup() as tasks:
-        buffer = InputBuffer(stages, SessionLimits(), AudioInput())
-        buffer.tasks = tasks
-        found = None
-        for at, (frame, _) in enumerate(trial.sent):
-            events = [event async for event in buffer.feed(frame)]
-            if any(isinstance(event, SpeechStarted) for event in events):
-                found = at
-                break
-        buffer.clear()
-    return found
+    buffer, wire = InputBuffer(stages, SessionLimits(), AudioInput(), emit=lambda output: None), WireFormat()
+    for at, (frame, _) in enumerate(trial.sent):
+        events = buffer.feed(AudioFrame(wire.decode(frame), wire.rate_hz))
+        if any(isinstance(event, SpeechStarted) for event in events):
+            return at
+    return None
 
 
 def report(record: dict[str, Any]) -> str:

@@ -21,8 +21,8 @@ from clients.recordings import read_recording, speech_end
 from model.bundle import find_bundle
 from model.turn_detection.smart_turn import SmartTurn
 from model.turn_detection.vad import load_voice_activity
-from streaming.audio import MODEL_RATE_HZ, float_to_pcm16, pcm16_to_float
-from streaming.endpointing import SpeechStopped
+from streaming.audio import MODEL_RATE_HZ, AudioFrame, float_to_pcm16, pcm16_to_float
+from streaming.endpointing import Paused, SpeechStopped
 from streaming.realtime.config import AudioInput, SemanticVad, ServerVad
 from streaming.realtime.input_buffer import InputBuffer
 from streaming.realtime.limits import SessionLimits
@@ -135,19 +135,14 @@ async def measure(
 async def turn_end_s(stages: Stages, detection: ServerVad | SemanticVad, spoken: Spoken) -> float:
     """When the first turn ends."""
     config = AudioInput(turn_detection=detection)
-    async with asyncio.TaskGroup() as tasks:
-        buffer = InputBuffer(stages, SessionLimits(), config)
-        buffer.tasks = tasks
-        end_s = float("inf")
-        for start in range(0, spoken.pcm.size, _WIRE_HZ // 50):
-            async for event in buffer.feed(float_to_pcm16(spoken.pcm[start : start + _WIRE_HZ // 50])):
-                if isinstance(event, SpeechStopped):
-                    end_s = min(end_s, event.at_sample / MODEL_RATE_HZ)
-                    await buffer.take()
-            if end_s < float("inf"):
-                break
-        buffer.clear()
-    return end_s
+    buffer = InputBuffer(stages, SessionLimits(), config, emit=lambda output: None)
+    for start in range(0, spoken.pcm.size, _WIRE_HZ // 50):
+        for event in buffer.feed(AudioFrame(spoken.pcm[start : start + _WIRE_HZ // 50], _WIRE_HZ)):
+            if isinstance(event, Paused) and stages.end_of_turn is not None:
+                buffer.judged(await stages.end_of_turn.finished(buffer.to_judge()))
+            elif isinstance(event, SpeechStopped):
+                return event.at_sample / MODEL_RATE_HZ
+    return float("inf")
 
 
 def report(record: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ from model.encoders.s3.windows import merged
 from model.encoders.whisper_ctc import FRAME_SAMPLES, EncoderConfig, WhisperCtc
 from model.mel import LogMel
 from model.training.edit_distance import distance
-from streaming.audio import MODEL_RATE_HZ, Resampler
+from streaming.audio import MODEL_RATE_HZ, AudioFrame, resampled
 from streaming.stability import CommittedPrefix, StabilityRule
 from streaming.stages import Pcm
 from tests.bench.questions import manifest
@@ -72,7 +72,7 @@ def encoders(s3: Path | None) -> Iterator[tuple[str, Encode, int]]:
 def heard(path: Path) -> Pcm:
     """A recording at 16 kHz, at most 30 s of it."""
     pcm, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    return Resampler(rate_hz, MODEL_RATE_HZ).push(pcm.mean(axis=1), final=True)[: MOST_S * MODEL_RATE_HZ]
+    return resampled(AudioFrame(pcm.mean(axis=1), rate_hz), MODEL_RATE_HZ)[: MOST_S * MODEL_RATE_HZ]
 
 
 def encoded(speeches: Sequence[Pcm], every_s: float) -> float:

@@ -23,7 +23,7 @@ import pytest
 import soundfile
 from websockets.sync.client import connect
 
-from streaming.audio import Resampler, float_to_pcm16
+from streaming.audio import AudioFrame, float_to_pcm16, resampled
 from tests.live_server import ROOT, free_port, running_server
 from tests.released.bundle import SPOKEN, TEXT, TRANSCRIPT
 
@@ -62,7 +62,7 @@ def test_check_finds_all_of_it_sound_and_says_what_it_found(small_cslm8b: Path) 
 def spoken_turn(url: str, session: dict[str, Any]) -> list[dict[str, Any]]:
     """All events of one turn by hand: no voice activity, the recording, commit, answer."""
     pcm, rate_hz = soundfile.read(QUESTION, dtype="float32")
-    wire = float_to_pcm16(Resampler(rate_hz, 24_000).push(pcm, final=True))
+    wire = float_to_pcm16(resampled(AudioFrame(pcm, rate_hz), 24_000))
     events: list[dict[str, Any]] = []
     with connect(url.replace("http", "ws") + "/v1/realtime?model=cslm-8b", max_size=None) as socket:
 
@@ -144,7 +144,7 @@ def count(url: str, name: str) -> float:
 
 def test_units_that_are_committed_early_are_written_down_while_the_user_speaks(committing: str) -> None:
     pcm, rate_hz = soundfile.read(QUESTION, dtype="float32")
-    wire = float_to_pcm16(Resampler(rate_hz, 24_000).push(pcm, final=True))
+    wire = float_to_pcm16(resampled(AudioFrame(pcm, rate_hz), 24_000))
     transcription = {"model": "cslm-8b", "delay": "minimal"}
     session = {
         "type": "transcription",

@@ -19,7 +19,7 @@ import soundfile
 from websockets.sync.client import ClientConnection, connect
 
 from model.check import check
-from streaming.audio import Resampler, float_to_pcm16
+from streaming.audio import AudioFrame, float_to_pcm16, resampled
 from tests.live_server import ROOT, free_port, running_server
 from tests.released.glm import SPOKEN, TEXT
 
@@ -63,7 +63,7 @@ def audio_of(events: list[dict[str, Any]]) -> np.ndarray:
 
 def test_two_spoken_questions_are_answered_and_the_first_is_remembered(server: str) -> None:
     pcm, rate_hz = soundfile.read(QUESTION, dtype="float32")
-    wire = float_to_pcm16(Resampler(rate_hz, 24_000).push(pcm, final=True))
+    wire = float_to_pcm16(resampled(AudioFrame(pcm, rate_hz), 24_000))
     used = []
     with connect(server.replace("http", "ws") + "/v1/realtime?model=glm-4-voice", max_size=None) as socket:
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.audio import Resampler, WireFormat, WireType, float_to_pcm16, pcm16_to_float
+from streaming.audio import AudioFrame, Resampler, WireFormat, WireType, float_to_pcm16, pcm16_to_float, resampled
 from streaming.errors import InvalidRequest
 
 PCM = WireFormat()
@@ -108,10 +108,10 @@ def test_nothing_is_nothing(kind: WireType) -> None:
 )
 def test_any_split_resamples_to_the_same_samples(rates: tuple[int, int], cuts: list[int]) -> None:
     pcm = np.random.default_rng(7).standard_normal(3000).astype(np.float32)
-    whole = Resampler(*rates).push(pcm, final=True)
+    whole = resampled(AudioFrame(pcm, rates[0]), rates[1])
     split = Resampler(*rates)
     edges = [0, *sorted(cuts), pcm.size]
     pieces = [split.push(pcm[a:b]) for a, b in pairwise(edges)]
-    pieces.append(split.push(pcm[:0], final=True))
+    pieces.append(split.flush())
     assert np.array_equal(np.concatenate(pieces), whole)
     assert abs(whole.size - pcm.size * rates[1] / rates[0]) <= 1

@@ -14,7 +14,6 @@ from server.http.validation import refuse_unsupported
 from server.http.voices import Voice
 from server.media.encode import OutputFormat
 from streaming.errors import InvalidRequest
-from streaming.turn import ReplyLanguage
 
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "tools": ([],),
@@ -166,7 +165,7 @@ class ChatRequest(BaseModel):
     top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
     max_completion_tokens: int | None = Field(None, ge=1, description="text and speech units together")
     max_tokens: int | None = Field(None, ge=1, description="the same, as older clients call it")
-    reply_language: ReplyLanguage = Field("auto", description="language of the answer; an extension of ours")
+    reply_language: str = Field("auto", description="language of the answer; an extension of ours")
 
 
 def without_neutral(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,9 @@ Who may not enter, or asks for what there is not, is told so over HTTP, before t
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from typing import Protocol
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter
@@ -29,13 +27,18 @@ from server.http.dependencies import (
 )
 from server.http.error_responses import error_response
 from server.state.loading import ServedModel
-from server.state.sessions import session_limits, session_model, session_observer
+from server.state.sessions import realtime_session, session_limits, session_model
 from streaming.errors import InvalidRequest, SpeechServerError
-from streaming.realtime import beta
+from streaming.realtime.beta import Beta
 from streaming.realtime.config import AnyConfig, TranscriptionConfig
-from streaming.realtime.outbox import Event, Send
-from streaming.realtime.session import RealtimeSession
-from streaming.realtime.translation import TranslationConfig, TranslationSession
+from streaming.realtime.effects import Machine, Unreadable
+from streaming.realtime.events import ServerEvent
+from streaming.realtime.ga import Dialect, Ga
+from streaming.realtime.limits import SessionLimits, SessionModel
+from streaming.realtime.machine import RealtimeMachine
+from streaming.realtime.messages import ClientMessage
+from streaming.realtime.session import Session
+from streaming.realtime.translation import CLIENT_EVENTS, TranslationConfig, TranslationMachine
 
 log = logging.getLogger("cslm.realtime")
 
@@ -47,48 +50,28 @@ _ANY_CONFIG: TypeAdapter[AnyConfig] = TypeAdapter(AnyConfig)
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 
 
-class Session(Protocol):
-    """One connection's worth of protocol."""
-
-    id: str
-
-    async def run(self, received: AsyncIterator[str | bytes]) -> None:
-        """Until the messages end, or the session does."""
-        ...
-
-
 @router.websocket("/v1/realtime")
 async def realtime(socket: WebSocket) -> None:
     """The OpenAI Realtime protocol (GA event names; those of the beta for clients that ask for it)."""
 
-    def opened(state: AppState, model: ServedModel, settings: SecretSession | None, send: Send) -> Session:
-        return RealtimeSession(
-            session_model(model),
-            send,
-            limits=session_limits(state.settings, model),
-            observer=session_observer(state.metrics),
-            config=_first_settings(settings, socket.query_params.get("intent")),
-        )
+    def opened(model: SessionModel, limits: SessionLimits, settings: SecretSession | None) -> Machine:
+        return RealtimeMachine(model, limits, _first_settings(settings, socket.query_params.get("intent")))
 
-    await _admit(socket, opened, in_beta=speaks_beta(socket))
+    await _admit(socket, opened, Beta() if speaks_beta(socket) else Ga())
 
 
 @router.websocket("/v1/realtime/translations")
 async def translations(socket: WebSocket) -> None:
     """Translation sessions of the OpenAI Realtime protocol; the beta had none, so its dialect is not spoken here."""
 
-    def opened(state: AppState, model: ServedModel, settings: SecretSession | None, send: Send) -> Session:
+    def opened(model: SessionModel, limits: SessionLimits, settings: SecretSession | None) -> Machine:
         if settings is not None and settings["type"] != "translation":
             raise _wrong_secret(settings["type"], "translation")
-        return TranslationSession(
-            session_model(model),
-            send,
-            limits=session_limits(state.settings, model),
-            observer=session_observer(state.metrics),
-            config=None if settings is None else TranslationConfig.model_validate(settings),
+        return TranslationMachine(
+            model, limits, None if settings is None else TranslationConfig.model_validate(settings)
         )
 
-    await _admit(socket, opened)
+    await _admit(socket, opened, Ga(CLIENT_EVENTS))
 
 
 def _first_settings(settings: SecretSession | None, intent: str | None) -> AnyConfig | None:
@@ -104,18 +87,18 @@ def _wrong_secret(have: str, need: str) -> InvalidRequest:
     return InvalidRequest(f"this client secret is for {have} sessions, not for {need}", code="wrong_session_type")
 
 
-Open = Callable[[AppState, ServedModel, SecretSession | None, Send], Session]
+Open = Callable[[SessionModel, SessionLimits, SecretSession | None], Machine]
 
 
-async def _admit(socket: WebSocket, opened: Open, *, in_beta: bool = False) -> None:
+async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
     state = app_state(socket)
     try:
         settings = secret_session(socket)
         model = _session_model(state, socket.query_params.get("model"), socket.query_params.get("call_id"))
         async with state.admission.slot("realtime"):
-            life = asyncio.timeout(None)
-            send = _sender(socket, state.settings.write_timeout_s, life, in_beta=in_beta)
-            await _serve(socket, opened(state, model, settings, send), life, in_beta=in_beta)
+            machine = opened(session_model(model), session_limits(state.settings, model), settings)
+            session = realtime_session(state.settings, state.metrics, model, machine)
+            await _serve(socket, session, dialect, state.settings.write_timeout_s)
     except SpeechServerError as error:
         state.metrics.error(error.code)
         await socket.send_denial_response(error_response(error))
@@ -160,25 +143,30 @@ def _offered(socket: WebSocket) -> list[str]:
     return offered
 
 
-async def _serve(socket: WebSocket, session: Session, life: asyncio.Timeout, *, in_beta: bool) -> None:
-    """Run the session until it or its peer ends, or `life` is over because the peer does not read."""
+async def _serve(socket: WebSocket, session: Session, dialect: Dialect, write_timeout_s: float) -> None:
+    """Run the session until it or its peer ends, or the peer reads nothing for `write_timeout_s`."""
     await socket.accept(subprotocol="realtime" if "realtime" in _offered(socket) else None)
-    messages = _messages(socket)
+    life = asyncio.timeout(None)
+
+    async def send(event: ServerEvent) -> None:
+        for message in dialect.encode(event):
+            await _send(socket, message, write_timeout_s, life)
+
     try:
         async with life:
-            await session.run(beta.received(messages) if in_beta else messages)
+            await session.run(_events(socket, session.machine, dialect), send)
     except Exception:
         if life.expired():
             await _close(socket, 1008, "the client does not read")
             return
-        log.exception("session %s failed", session.id)
+        log.exception("session %s failed", session.machine.id)
         await _close(socket, 1011, "internal error")
     else:
         await _close(socket, 1000, "")
 
 
-async def _messages(socket: WebSocket) -> AsyncIterator[str | bytes]:
-    """Text and binary messages until the peer has gone."""
+async def _events(socket: WebSocket, machine: Machine, dialect: Dialect) -> AsyncGenerator[ClientMessage | Unreadable]:
+    """What the client says, in text or binary messages, until it has gone."""
     while socket.client_state is WebSocketState.CONNECTED:
         try:
             message = await socket.receive()
@@ -187,28 +175,16 @@ async def _messages(socket: WebSocket) -> AsyncIterator[str | bytes]:
         if message["type"] == "websocket.disconnect":
             return
         text = message.get("text")
-        yield text if text is not None else message["bytes"]
+        yield dialect.decode(text if text is not None else message["bytes"], machine.audio_in)
 
 
-def _sender(socket: WebSocket, timeout_s: float, life: asyncio.Timeout, *, in_beta: bool) -> Send:
-    """The way out, in the dialect of the client. A peer that reads nothing for `timeout_s` has its session's `life` ended."""
-    if not in_beta:
-        return lambda event: _send(socket, event, timeout_s, life)
-
-    async def send(event: Event) -> None:
-        for each in beta.to_client(event):
-            await _send(socket, each, timeout_s, life)
-
-    return send
-
-
-async def _send(socket: WebSocket, event: Event, timeout_s: float, life: asyncio.Timeout) -> None:
-    """One event. A peer that has gone ends the session through its receiving side."""
+async def _send(socket: WebSocket, message: str, timeout_s: float, life: asyncio.Timeout) -> None:
+    """One message. A peer that has gone ends the session through its receiving side; of one that does not read, `life` ends."""
     if socket.application_state is not WebSocketState.CONNECTED:
         return
     try:
         async with asyncio.timeout(timeout_s):
-            await socket.send_text(json.dumps(event, ensure_ascii=False))
+            await socket.send_text(message)
     except TimeoutError:
         if not life.expired():
             life.reschedule(asyncio.get_running_loop().time())

@@ -34,6 +34,7 @@ async def speech(request: Request, state: AdmittedDep) -> Response:
     model = resolve_model(state, options.model)
     session = session_model(model)
     voice = session.voice(options.voice, "voice")
+    session.check_question_language(options.question_language, "question_language")
     session.check_reply_language(options.reply_language, "reply_language")
     reply = negotiate(options, request.headers.get("accept"))
     pcm = None

@@ -92,7 +92,8 @@ async def test_recordings_that_are_answered_all_the_same(front: Front, content: 
     ("params", "code", "param", "named"),
     [
         ({"volume": "11"}, "unknown_parameter", "volume", "volume"),
-        ({"reply_language": "fr"}, "invalid_value", "reply_language", "'auto', 'en' or 'zh'"),
+        ({"reply_language": "fr"}, "invalid_value", "reply_language", "auto, en, zh"),
+        ({"question_language": "fr"}, "invalid_value", "question_language", "auto, en, zh"),
         ({"schedule": "later"}, "invalid_value", "schedule", "'interleaved' or 'full_chain'"),
         ({"stream": "yes"}, "invalid_value", "stream", "'audio' or 'events'"),
         ({"temperature": "hot"}, "invalid_value", "temperature", ""),

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from streaming.realtime.session import RealtimeSession, SessionLimits, SessionModel
+from streaming.realtime.limits import SessionLimits, SessionModel
+from streaming.realtime.machine import RealtimeMachine
 from tests.fakes import fake_stages
 from tests.streaming.realtime.peer import Peer
 
@@ -27,11 +28,8 @@ async def connect() -> AsyncGenerator[Connect]:
         **stages: Any,
     ) -> Peer:
         model = SessionModel("fake", ("default", "other"), fake_stages(**stages), reply_languages=reply_languages)
-        peers.append(
-            Peer(
-                lambda send, observer: RealtimeSession(model, send, limits=limits or SessionLimits(), observer=observer)
-            )
-        )
+        limits = limits or SessionLimits()
+        peers.append(Peer(RealtimeMachine(model, limits), model.stages, limits=limits))
         return peers[-1]
 
     yield open_session

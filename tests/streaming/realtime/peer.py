@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -14,10 +14,18 @@ from pydantic import BaseModel
 
 from streaming.audio import WireFormat
 from streaming.errors import SpeechServerError
-from streaming.realtime.outbox import Event
-from streaming.realtime.session import Observer, Outcome
+from streaming.realtime.beta import Beta
+from streaming.realtime.effects import Machine, Unreadable
+from streaming.realtime.events import ServerEvent
+from streaming.realtime.ga import Ga
+from streaming.realtime.limits import Observer, Outcome, SessionLimits
+from streaming.realtime.messages import ClientMessage
+from streaming.realtime.session import Session
 from streaming.stages import Pcm
-from streaming.turn import TurnReport
+from streaming.turn import Stages, TurnReport
+
+Event = dict[str, Any]
+"""A server event as the client reads it."""
 
 EXTENSIONS = {("session", name) for name in ("reply_language", "temperature", "id", "object", "expires_at")}
 """Fields that we send and the SDK's event types do not have: our two, and three that its `RealtimeSessionCreateResponse` has."""
@@ -160,9 +168,15 @@ class Peer:
 
     def __init__(
         self,
-        session_of: Callable[[Callable[[Event], Any], Observer], Any],
+        machine: Machine,
+        stages: Stages,
         check_event: Callable[[Event], None] | None = None,
+        *,
+        limits: SessionLimits | None = None,
+        dialect: Ga | Beta | None = None,
     ) -> None:
+        self.machine = machine
+        self._dialect = dialect or Ga()
         self._check_event = check_event or self._check_realtime
         self.slowness = 1
         self.events: list[Event] = []
@@ -177,16 +191,19 @@ class Peer:
             turn=lambda report, outcome: self.turns.append((report, outcome)),
             error=lambda error: self.errors.append(error),
         )
-        self.session = session_of(self._receive, observer)
-        self.running = asyncio.create_task(self.session.run(self._messages()))
+        session = Session(machine, stages, limits or SessionLimits(), observer)
+        self.running = asyncio.create_task(session.run(self._messages(), self._receive))
         self.running.add_done_callback(lambda _: self._came.set())
 
-    async def _messages(self) -> AsyncIterator[str | bytes]:
+    async def _messages(self) -> AsyncGenerator[ClientMessage | Unreadable]:
         while (message := await self._to_send.get()) is not None:
-            yield message
+            yield self._dialect.decode(message, self.machine.audio_in)
 
-    async def _receive(self, event: Event) -> None:
-        event = json.loads(json.dumps(event))
+    async def _receive(self, said: ServerEvent) -> None:
+        for message in self._dialect.encode(said):
+            await self._read_message(json.loads(message))
+
+    async def _read_message(self, event: Event) -> None:
         for _ in range(self.slowness):  # a socket gives way to others
             await asyncio.sleep(0)
         self.events.append(event)

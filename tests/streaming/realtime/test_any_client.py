@@ -21,7 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from streaming.audio import WireFormat
 from streaming.errors import EngineUnavailable
 from streaming.realtime.config import TranscriptionConfig
-from streaming.realtime.session import RealtimeSession, SessionLimits, SessionModel
+from streaming.realtime.limits import SessionLimits, SessionModel
+from streaming.realtime.machine import RealtimeMachine
 from tests.fakes import FakeDecoder, FakeEncoder, FakeEndOfTurn, FakeLM, fake_stages
 from tests.streaming.realtime.peer import Peer, tone
 
@@ -131,9 +132,7 @@ class AnyClient(RuleBasedStateMachine):
         config = TranscriptionConfig(type="transcription") if transcription else None
 
         async def connected() -> Peer:
-            return Peer(
-                lambda send, observer: RealtimeSession(model, send, limits=LIMITS, observer=observer, config=config)
-            )
+            return Peer(RealtimeMachine(model, LIMITS, config), stages, limits=LIMITS)
 
         self.peer = self.runner.run(connected())
         self.peer.slowness = slowness
@@ -255,7 +254,7 @@ class AnyClient(RuleBasedStateMachine):
         assert not peer.protocol.open, "every response that was created is done"
         assert all(peer.protocol.items.values()), "every item that was added is done"
         told = set(peer.protocol.items)
-        kept = {item.id for item in peer.session._conversation._items}
+        kept = {item.id for item in peer.machine.conversation._items}
         assert kept == told, "the conversation is what the client was told"
         committed = {event["item_id"] for event in peer.all("input_audio_buffer.committed")}
         assert committed <= peer.protocol.added

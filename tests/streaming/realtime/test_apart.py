@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from streaming.realtime.session import SessionLimits
+from streaming.realtime.limits import SessionLimits
 from streaming.turn import Exchange
 from tests.fakes import TEXT, TRANSCRIPT, FakeLM, FakePrompts, FakeVoiceActivity, text_ids
 from tests.streaming.realtime.peer import Peer, tone

@@ -10,11 +10,11 @@ import pytest
 from openai.types.beta.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
-from streaming.realtime import beta
-from streaming.realtime.outbox import Event
-from streaming.realtime.session import RealtimeSession, SessionLimits, SessionModel
+from streaming.realtime.beta import Beta
+from streaming.realtime.limits import SessionLimits, SessionModel
+from streaming.realtime.machine import RealtimeMachine
 from tests.fakes import TEXT, TRANSCRIPT, FakePrompts, fake_stages
-from tests.streaming.realtime.peer import Peer, silence, tone
+from tests.streaming.realtime.peer import Event, Peer, silence, tone
 
 Connect = Callable[..., Peer]
 _ANY: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
@@ -35,16 +35,6 @@ def check(event: Event) -> None:
     assert not (set(parsed.model_extra or ()) - ALLOWED), parsed.model_extra
 
 
-class Old:
-    """A session behind the dialect."""
-
-    def __init__(self, session: RealtimeSession) -> None:
-        self._session = session
-
-    async def run(self, messages: Any) -> None:
-        await self._session.run(beta.received(messages))
-
-
 @pytest.fixture
 async def connect() -> AsyncGenerator[Connect]:
     peers: list[Peer] = []
@@ -52,14 +42,8 @@ async def connect() -> AsyncGenerator[Connect]:
     def opened(**stages: Any) -> Peer:
         model = SessionModel("gpt-4o-realtime-preview", ("default", "other"), fake_stages(**stages))
 
-        def session_of(receive: Any, observer: Any) -> Old:
-            async def send(event: Event) -> None:
-                for each in beta.to_client(event):
-                    await receive(each)
-
-            return Old(RealtimeSession(model, send, limits=SessionLimits(), observer=observer))
-
-        peers.append(Peer(session_of, check))
+        machine = RealtimeMachine(model, SessionLimits())
+        peers.append(Peer(machine, model.stages, check, dialect=Beta()))
         return peers[-1]
 
     yield opened

@@ -40,7 +40,7 @@ ACCEPTED: list[tuple[dict[str, Any], type]] = [
         },
         msg.SessionUpdate,
     ),
-    ({"type": "input_audio_buffer.append", "audio": "AAAA"}, msg.Append),
+    ({"type": "input_audio_buffer.append", "audio": "AAAAAAAA"}, msg.Append),
     ({"type": "input_audio_buffer.commit"}, msg.Commit),
     ({"type": "input_audio_buffer.clear"}, msg.Clear),
     ({"type": "conversation.item.create", "item": USER_ITEM}, msg.ItemCreate),
@@ -62,7 +62,7 @@ ACCEPTED: list[tuple[dict[str, Any], type]] = [
     (
         {
             "type": "conversation.item.create",
-            "item": {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": "AAAA"}]},
+            "item": {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": "AAAAAAAA"}]},
         },
         msg.ItemCreate,
     ),
@@ -137,7 +137,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "invalid_value",
         "audio_end_ms",
     ),
-    (session(reply_language="fr"), "invalid_value", "session.reply_language"),
+    (session(reply_language=7), "invalid_value", "session.reply_language"),
     (session(output_modalities=["audio", "text"]), "invalid_value", "session.output_modalities"),
     (session(output_modalities=["video"]), "invalid_value", "session.output_modalities.0"),
     (session(max_output_tokens=0), "invalid_value", "session.max_output_tokens"),

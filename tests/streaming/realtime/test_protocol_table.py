@@ -16,9 +16,8 @@ from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
 from pydantic import BaseModel
 
 from streaming.audio import WireFormat
-from streaming.realtime.outbox import Event
 from tests.fakes import FakeDecoder, FakeLM
-from tests.streaming.realtime.peer import Peer, silence, tone
+from tests.streaming.realtime.peer import Event, Peer, silence, tone
 
 Connect = Callable[..., Peer]
 Row = list[str]

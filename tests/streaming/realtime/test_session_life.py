@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streaming.realtime.session import SessionLimits
+from streaming.realtime.limits import SessionLimits
 from tests.fakes import TRANSCRIPT, UNITS, FakeDecoder, FakeEncoder, FakeEndOfTurn, FakeLM, answer_ids
 from tests.streaming.realtime.peer import Peer, silence, tone
 
@@ -116,14 +116,36 @@ async def test_an_answer_that_takes_too_long_fails_and_the_session_goes_on(conne
 
 
 async def test_a_session_ends_though_the_encoder_is_stuck(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streaming.realtime.session._FAREWELL_S", 0.1)
+    monkeypatch.setattr("streaming.realtime.machine.FAREWELL_S", 0.1)
     peer = connect(encoder=FakeEncoder(hang=True), limits=SessionLimits(max_session_s=0.5))
     peer.update(audio={"input": {"turn_detection": None}})
     for _ in range(100):  # more pieces than wait for an encoder, so that one of them is being handled at the end
         peer.say(tone(100))
     async with asyncio.timeout(5):
         await peer.running
-    assert not peer.all("error")
+    assert [event["error"]["code"] for event in peer.all("error")] == ["session_expired"]
+
+
+async def test_a_session_ends_though_a_stage_never_closes(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer cannot be done, so nothing more is told; but the session goes."""
+    monkeypatch.setattr("streaming.realtime.machine.FAREWELL_S", 0.1)
+    released = asyncio.Event()
+
+    class Stubborn(FakeLM):
+        async def generate(self, prompt: Any, sampling: Any) -> AsyncGenerator[list[int]]:
+            yield [1000 + ord("a")]
+            while not released.is_set():
+                try:
+                    await released.wait()
+                except asyncio.CancelledError:
+                    asyncio.get_running_loop().call_later(0.3, released.set)
+
+    peer = connect(lm=Stubborn(), limits=SessionLimits(max_session_s=0.2))
+    peer.type_text("Hello?")
+    peer.send("response.create")
+    async with asyncio.timeout(5):
+        await peer.running
+    assert not peer.all("response.done")
 
 
 # Transcription

@@ -16,12 +16,12 @@ from pydantic import TypeAdapter
 
 from streaming.audio import WireFormat
 from streaming.errors import InvalidRequest
-from streaming.realtime.outbox import Event
-from streaming.realtime.session import SessionLimits, SessionModel
-from streaming.realtime.translation import TranslationConfig, TranslationSession
+from streaming.realtime.ga import Ga
+from streaming.realtime.limits import SessionLimits, SessionModel
+from streaming.realtime.translation import CLIENT_EVENTS, TranslationConfig, TranslationMachine
 from streaming.turn import TurnOptions
 from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeLM, FakePrompts, fake_stages
-from tests.streaming.realtime.peer import Peer, silence, tone
+from tests.streaming.realtime.peer import Event, Peer, silence, tone
 
 Connect = Callable[..., Peer]
 _ANY: TypeAdapter[Any] = TypeAdapter(RealtimeTranslationServerEvent)
@@ -33,6 +33,10 @@ def check(event: Event) -> None:
     assert not parsed.model_extra
 
 
+def translating(machine: TranslationMachine, model: SessionModel, limits: SessionLimits) -> Peer:
+    return Peer(machine, model.stages, check, limits=limits, dialect=Ga(CLIENT_EVENTS))
+
+
 @pytest.fixture
 async def connect() -> AsyncGenerator[Connect]:
     peers: list[Peer] = []
@@ -40,12 +44,7 @@ async def connect() -> AsyncGenerator[Connect]:
     def opened(*, limits: SessionLimits | None = None, config: TranslationConfig | None = None, **stages: Any) -> Peer:
         model = SessionModel("fake", ("default",), fake_stages(**stages))
         limits = limits or SessionLimits()
-        peers.append(
-            Peer(
-                lambda send, observer: TranslationSession(model, send, limits=limits, observer=observer, config=config),
-                check,
-            )
-        )
+        peers.append(translating(TranslationMachine(model, limits, config), model, limits))
         return peers[-1]
 
     yield opened
@@ -156,9 +155,7 @@ def test_whatever_comes_the_session_can_be_closed(script: list[Any], fail_after:
     async def run() -> None:
         lm = FakeLM(fail_after=fail_after, per_step=20)
         model = SessionModel("fake", ("default",), fake_stages(lm=lm))
-        peer = Peer(
-            lambda send, observer: TranslationSession(model, send, limits=SessionLimits(), observer=observer), check
-        )
+        peer = translating(TranslationMachine(model, SessionLimits()), model, SessionLimits())
         for message in script:
             if isinstance(message, int):
                 await peer.settled(message)
@@ -181,5 +178,5 @@ async def test_a_model_that_cannot_translate() -> None:
 
     model = SessionModel("fake", ("default",), fake_stages(prompts=Without()))
     with pytest.raises(InvalidRequest) as refused:
-        TranslationSession(model, None, limits=SessionLimits(), observer=None)  # type: ignore[arg-type]
+        TranslationMachine(model, SessionLimits())
     assert refused.value.code == "unsupported_task"

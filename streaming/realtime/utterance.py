@@ -1,4 +1,4 @@
-"""Speech being encoded while it is spoken."""
+"""The units of one utterance, while it is spoken."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ log = logging.getLogger(__name__)
 _QUEUED_PIECES = 64
 
 
-class Hearing:
-    """One question of the user, from its first sample: audio goes in as it comes, units come out as they are final.
+class UtteranceEncoding:
+    """One utterance of the user, from its first sample: audio goes in as it comes, units come out as they are final.
 
-    `run` is the one task behind it. Units are kept, so that a question can be answered more than once.
+    `run` is the one task behind it. Units are kept, so that a question can be answered more than once. `samples`: its length at
+    16 kHz, as far as whoever listens has got.
     """
 
-    def __init__(self, encoder: SpeechEncoder) -> None:
-        self._encoder = encoder
-        self._audio: asyncio.Queue[Pcm | None] = asyncio.Queue(_QUEUED_PIECES)
+    def __init__(self) -> None:
+        self._audio: asyncio.Queue[Pcm | None] = asyncio.Queue()  # bounded by those who wait for `room`
+        self._room = asyncio.Event()
+        self._room.set()
         self._units: list[int] = []
         self._changed = asyncio.Condition()
         self._ended = False
@@ -40,21 +42,26 @@ class Hearing:
         """The units until now."""
         return tuple(self._units)
 
-    async def feed(self, pcm: Pcm) -> None:
-        """Next audio at 16 kHz. Waits while the encoder is behind; after a failure audio is dropped."""
-        self.samples += pcm.size
+    def push(self, pcm: Pcm) -> None:
+        """Next audio at 16 kHz. After a failure it is dropped."""
         if not self._ended:
-            await self._audio.put(pcm)
+            self._audio.put_nowait(pcm)
+            if self._audio.qsize() >= _QUEUED_PIECES:
+                self._room.clear()
 
-    async def close(self) -> None:
-        """The question is complete."""
+    def close(self) -> None:
+        """The utterance is complete."""
         if not self._ended:
-            await self._audio.put(None)
+            self._audio.put_nowait(None)
 
-    async def run(self) -> None:
+    async def room(self) -> None:
+        """Wait while the encoder is behind."""
+        await self._room.wait()
+
+    async def run(self, encoder: SpeechEncoder) -> None:
         """Encode until closed. A failure of the encoder is kept for whoever asks for the units."""
         try:
-            async with aclosing(self._encoder.encode(self._pieces())) as pieces:
+            async with aclosing(encoder.encode(self._pieces())) as pieces:
                 async for units in pieces:
                     await self._publish(units)
         except SpeechServerError as failure:
@@ -64,8 +71,7 @@ class Hearing:
             self._failure = SpeechServerError("the encoder failed inside the server")
         finally:
             self._ended = True
-            while not self._audio.empty():
-                self._audio.get_nowait()
+            self._room.set()
         await self._publish([])
 
     async def units(self) -> AsyncIterator[list[int]]:
@@ -85,7 +91,7 @@ class Hearing:
                 return
 
     async def complete(self) -> None:
-        """Wait for the end of the question, or of the encoder."""
+        """Wait for the end of the utterance, or of the encoder."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._ended)
 
@@ -98,6 +104,8 @@ class Hearing:
 
     async def _pieces(self) -> AsyncIterator[Pcm]:
         while (pcm := await self._audio.get()) is not None:
+            if self._audio.qsize() < _QUEUED_PIECES:
+                self._room.set()
             yield pcm
 
     async def _publish(self, units: list[int]) -> None:

@@ -9,17 +9,17 @@ from streaming.realtime import messages as msg
 from streaming.realtime.config import SessionConfig
 from streaming.realtime.conversation import Conversation, Item
 from streaming.realtime.limits import SessionModel
-from streaming.realtime.responses import Request
-from streaming.turn import Question, ReplyLanguage, TurnOptions
+from streaming.realtime.responses import ResponseRequest
+from streaming.turn import Question, TurnOptions
 
 
-def request_for(
+def response_request(
     params: msg.ResponseParams,
     config: SessionConfig,
     model: SessionModel,
     conversation: Conversation,
     new_item: Callable[[msg.ClientItem, str], Item],
-) -> Request:
+) -> ResponseRequest:
     """The request that `params` make. `new_item(shape, param)` makes the items that come with `input`.
 
     Raises InvalidRequest; the conversation is not changed.
@@ -34,9 +34,9 @@ def request_for(
         )
     voice = model.voice(output.voice, "response.audio.output.voice")
     model.check_reply_language(params.reply_language or config.reply_language, "response.reply_language")
-    options = _options(params, config, context, voice)
+    options = _options(params, config, model, context, voice)
     asked = context.last_question()
-    return Request(
+    return ResponseRequest(
         asked=asked,
         question=_question(asked, context, params.instructions),
         options=options,
@@ -61,16 +61,18 @@ def _question(asked: Item | None, context: Conversation, instructions: str | Non
         return Question(text=instructions)
     history = context.history(until=asked)
     typed = context.typed_with(asked)
-    units = asked.hearing.units() if asked.hearing else None
+    units = asked.encoding.units() if asked.encoding else None
     return Question(units=units, text=typed, history=history)
 
 
-def _options(params: msg.ResponseParams, config: SessionConfig, context: Conversation, voice: str) -> TurnOptions:
+def _options(
+    params: msg.ResponseParams, config: SessionConfig, model: SessionModel, context: Conversation, voice: str
+) -> TurnOptions:
     modalities = params.output_modalities or config.output_modalities
     limit = params.max_output_tokens or config.max_output_tokens
     instructions = config.instructions if params.instructions is None else params.instructions
     return TurnOptions(
-        question_language=_spoken_language(config),
+        question_language=_spoken_language(config, model),
         reply_language=params.reply_language or config.reply_language,
         instructions="\n".join(part for part in (instructions, context.instructions()) if part),
         speak="audio" in modalities,
@@ -80,12 +82,16 @@ def _options(params: msg.ResponseParams, config: SessionConfig, context: Convers
     )
 
 
-def _spoken_language(config: SessionConfig) -> ReplyLanguage:
-    """What the client says that is spoken: `en-GB` is English. A language that no model here has says nothing."""
+_NAMES = {"english": "en", "chinese": "zh"}
+"""Languages by what some clients call them."""
+
+
+def _spoken_language(config: SessionConfig, model: SessionModel) -> str:
+    """What the client says that is spoken: `en-GB` is English. A language that the model does not speak says nothing."""
     transcription = config.audio.input.transcription
-    said = (transcription.language or "") if transcription else ""
-    known: dict[str, ReplyLanguage] = {"en": "en", "zh": "zh", "english": "en", "chinese": "zh"}
-    return known.get(said.lower().split("-")[0], "auto")
+    said = ((transcription.language or "") if transcription else "").lower()
+    language = _NAMES.get(said, said.split("-")[0])
+    return language if language in model.languages else "auto"
 
 
 def _input_item(

@@ -1,0 +1,231 @@
+"""The protocol as OpenAI's API has it today: text of the client to events, server events to text.
+
+Base64, the rates and formats of the line, and JSON are here and nowhere else. Shapes as in `openai.types.realtime`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import singledispatch
+from typing import Any, Protocol
+
+import numpy as np
+
+from streaming.audio import MODEL_RATE_HZ, AudioFrame, Resampler, WireFormat
+from streaming.errors import SpeechServerError
+from streaming.realtime import events as out
+from streaming.realtime.conversation import new_id
+from streaming.realtime.effects import Unreadable
+from streaming.realtime.messages import CLIENT_EVENTS, ClientMessage, json_object, validated
+from streaming.realtime.server_shapes import (
+    ItemShape,
+    ResponseShape,
+    SessionShape,
+    StatusDetails,
+    Usage,
+)
+from streaming.realtime.shapes import ClientEventError
+
+_TRANSLATION = WireFormat()
+
+
+class Dialect(Protocol):
+    """How one client speaks."""
+
+    def decode(self, message: str | bytes, audio: WireFormat) -> ClientMessage | Unreadable:
+        """The event in `message`, whose audio is in the format `audio`; or why there is none."""
+        ...
+
+    def encode(self, event: out.ServerEvent) -> list[str]:
+        """The messages that say `event`: one, or none or two where audio waits for more of it."""
+        ...
+
+
+class Ga:
+    """One connection's dialect. `client_events`: what the client may send, by its type.
+
+    Audio of answers is resampled as a stream, so that it needs one of its own for each connection.
+    """
+
+    def __init__(self, client_events: Mapping[str, type[ClientMessage]] = CLIENT_EVENTS) -> None:
+        self._client_events = client_events
+        self._lines: dict[str, _Line] = {}
+
+    def decode(self, message: str | bytes, audio: WireFormat) -> ClientMessage | Unreadable:
+        """See `Dialect`."""
+        try:
+            return self.event(json_object(message), audio)
+        except ClientEventError as error:
+            return Unreadable(error)
+
+    def event(self, data: dict[str, object], audio: WireFormat) -> ClientMessage:
+        """The event that `data` is. Raises ClientEventError."""
+        return validated(self._client_events, data, audio)
+
+    def encode(self, event: out.ServerEvent) -> list[str]:
+        """See `Dialect`."""
+        return [json.dumps(data, ensure_ascii=False) for data in self.data(event)]
+
+    def data(self, event: out.ServerEvent) -> list[dict[str, Any]]:
+        """What `encode` makes JSON of."""
+        match event:
+            case out.OutputAudioDelta():
+                return _with_audio(event, self._lines[event.response_id].push(event.audio))
+            case out.OutputAudioDone():
+                tail = self._lines[event.response_id].flush()
+                delta = out.OutputAudioDelta(**{name: getattr(event, name) for name in _IN_CONTENT}, audio=_SILENCE)
+                return [*_with_audio(delta, tail), _data(event)]
+            case out.TranslatedAudio():
+                return _with_audio(event, self._translated(event))
+            case out.ResponseCreated():
+                self._lines[event.response.id] = _Line(event.response.format)
+            case out.ResponseDone():
+                self._lines.pop(event.response.id, None)
+        return [_data(event)]
+
+    def _translated(self, event: out.TranslatedAudio) -> bytes:
+        line = self._lines.setdefault("translation", _Line(_TRANSLATION))
+        return line.push(event.audio) + (line.flush() if event.last else b"")
+
+
+class _Line:
+    """Audio on its way to the client, in a format of the wire."""
+
+    def __init__(self, wire: WireFormat) -> None:
+        self._wire = wire
+        self._resampler: Resampler | None = None
+
+    def push(self, audio: AudioFrame) -> bytes:
+        """What `audio` completes."""
+        if self._resampler is None:
+            self._resampler = Resampler(audio.rate_hz, self._wire.rate_hz)
+        return self._wire.encode(self._resampler.push(audio.pcm))
+
+    def flush(self) -> bytes:
+        """What is left, where the audio ends."""
+        return b"" if self._resampler is None else self._wire.encode(self._resampler.flush())
+
+
+_SILENCE = AudioFrame(np.zeros(0, np.float32), MODEL_RATE_HZ)
+_IN_CONTENT = ("response_id", "output_index", "item_id", "content_index")
+_TRANSLATED = {"format": "pcm16", "sample_rate": _TRANSLATION.rate_hz, "channels": 1}
+
+
+def _with_audio(event: out.OutputAudioDelta | out.TranslatedAudio, audio: bytes) -> list[dict[str, Any]]:
+    """The event with `audio`, if there is any."""
+    if not audio:
+        return []
+    delta = base64.b64encode(audio).decode()
+    if isinstance(event, out.TranslatedAudio):
+        return [{**_head(event), "delta": delta, **_TRANSLATED, "elapsed_ms": event.elapsed_ms}]
+    return [{**_head(event), **{name: getattr(event, name) for name in _IN_CONTENT}, "delta": delta}]
+
+
+def _head(event: out.ServerEvent) -> dict[str, Any]:
+    return {"type": event.type, "event_id": new_id("event")}
+
+
+def _data(event: out.ServerEvent) -> dict[str, Any]:
+    match event:
+        case out.Failed(error, event_id):
+            return {**_head(event), "error": {**error.body(), "event_id": event_id}}
+        case out.RateLimitsUpdated(requests):
+            return {**_head(event), "rate_limits": [{"name": "requests", **_plain(requests), "reset_seconds": 0.0}]}
+        case out.HeardCompleted(seconds=seconds):
+            said = {name: getattr(event, name) for name in ("item_id", "content_index", "transcript")}
+            return {**_head(event), **said, "usage": {"type": "duration", "seconds": seconds}}
+        case _:
+            return {**_head(event), **_plain(event)}
+
+
+@singledispatch
+def _plain(value: Any) -> Any:
+    """A value of an event as JSON has it: a class as an object of its fields, where no other way is registered."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return value
+
+
+@_plain.register
+def _(item: ItemShape) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "object": "realtime.item",
+        "type": "message",
+        "status": item.status,
+        "role": item.role,
+        "content": [_plain(part) for part in item.content],
+    }
+
+
+@_plain.register
+def _(error: SpeechServerError) -> dict[str, Any]:
+    return error.body()
+
+
+@_plain.register
+def _(session: SessionShape) -> dict[str, Any]:
+    head = {"id": session.id, "expires_at": session.expires_at}
+    kind = {"realtime": "realtime.session", "transcription": "realtime.transcription_session"}.get(session.kind)
+    return {**({"object": kind} if kind else {}), **head, **session.settings}
+
+
+@_plain.register
+def _(response: ResponseShape) -> dict[str, Any]:
+    details = response.details
+    return {
+        "object": "realtime.response",
+        "id": response.id,
+        "conversation_id": response.conversation_id,
+        "status": "in_progress" if details is None else details.type,
+        "status_details": None if details is None else _plain(details),
+        "output": [_plain(item) for item in response.output],
+        "output_modalities": ["audio" if response.spoken else "text"],
+        "max_output_tokens": response.max_output_tokens,
+        "audio": {"output": {"format": _plain(response.format), "voice": response.voice}},
+        "usage": None if response.usage is None else _plain(response.usage),
+        "metadata": response.metadata,
+    }
+
+
+@_plain.register
+def _(details: StatusDetails) -> dict[str, Any]:
+    told: dict[str, Any] = {"type": details.type}
+    if details.reason is not None:
+        told["reason"] = details.reason
+    if details.error is not None:
+        error = details.error
+        told["error"] = {"type": error.type, "code": error.code, "message": error.message}
+    return told
+
+
+@_plain.register
+def _(wire: WireFormat) -> dict[str, Any]:
+    return {"type": wire.type, "rate": wire.rate_hz} if wire.type == "audio/pcm" else {"type": wire.type}
+
+
+@_plain.register
+def _(usage: Usage) -> dict[str, Any]:
+    text_in, audio_in, text_out, audio_out = usage.text_in, usage.audio_in, usage.text_out, usage.audio_out
+    return {
+        "total_tokens": text_in + audio_in + text_out + audio_out,
+        "input_tokens": text_in + audio_in,
+        "output_tokens": text_out + audio_out,
+        "input_token_details": {
+            "text_tokens": text_in,
+            "audio_tokens": audio_in,
+            "image_tokens": 0,
+            "cached_tokens": 0,
+            "cached_tokens_details": {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0},
+        },
+        "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out},
+    }
+
+
+def session_object(session: SessionShape) -> dict[str, Any]:
+    """The protocol's `session` object."""
+    shown: dict[str, Any] = _plain(session)
+    return shown

@@ -1,0 +1,144 @@
+"""The events of one response, in protocol order: a state machine from turn events to server events."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from streaming.audio import AudioFrame, WireFormat
+from streaming.errors import SpeechServerError
+from streaming.interleave import TextDelta
+from streaming.realtime import events as out
+from streaming.realtime.conversation import Item, new_id
+from streaming.realtime.events import ServerEvent
+from streaming.realtime.server_shapes import (
+    AudioPart,
+    ItemShape,
+    RateLimit,
+    ResponseShape,
+    StatusDetails,
+    TextPart,
+    Usage,
+)
+from streaming.turn import AudioDelta, TurnReport
+
+Reason = Literal["turn_detected", "client_cancelled"]
+
+
+class ResponseEvents:
+    """Tells of one response with one message of one content part. `conversation_id` is None for one apart from the conversation:
+    its item is then told as output alone.
+
+    `start` → any number of `text` and `audio` → exactly one of `completed`, `cancelled`, `failed`.
+    """
+
+    def __init__(
+        self,
+        *,
+        item: Item,
+        conversation_id: str | None,
+        previous_item_id: str | None,
+        wire: WireFormat,
+        voice: str,
+        decoder_rate_hz: int,
+        max_output_tokens: int | str,
+        metadata: dict[str, str] | None,
+    ) -> None:
+        self.id = new_id("resp")
+        self.item = item
+        self.conversation_id = conversation_id
+        self._previous_item_id = previous_item_id
+        self._wire = wire
+        self._voice = voice
+        self._decoder_rate_hz = decoder_rate_hz
+        self._max_output_tokens = max_output_tokens
+        self._metadata = metadata
+        self._samples = 0
+
+    def start(self, rate_limit: RateLimit) -> list[ServerEvent]:
+        """Everything before the first delta."""
+        return [
+            out.ResponseCreated(self._response()),
+            out.RateLimitsUpdated(rate_limit),
+            out.OutputItemAdded(self.id, 0, self.item.shape()),
+            *self._in_conversation(out.ItemAdded),
+            out.ContentPartAdded(*self._at(), self._part()),
+        ]
+
+    def text(self, delta: TextDelta) -> list[ServerEvent]:
+        """Next text of the answer."""
+        self.item.text += delta.text
+        kind = out.OutputTranscriptDelta if self.item.spoken else out.OutputTextDelta
+        return [kind(*self._at(), delta.text)]
+
+    def audio(self, delta: AudioDelta) -> list[ServerEvent]:
+        """Next audio of the answer."""
+        self._samples += delta.pcm.size
+        self.item.audio_ms = self._samples * 1000 // self._decoder_rate_hz
+        return [out.OutputAudioDelta(*self._at(), AudioFrame(delta.pcm, self._decoder_rate_hz))]
+
+    def completed(self, report: TurnReport) -> list[ServerEvent]:
+        """The answer is complete, or as long as it may become."""
+        if report.cut_off:
+            self.item.status = "incomplete"
+            return self._end(StatusDetails("incomplete", "max_output_tokens"), report)
+        self.item.status = "completed"
+        return self._end(StatusDetails("completed"), report)
+
+    def cancelled(self, reason: Reason, report: TurnReport) -> list[ServerEvent]:
+        """Interrupted by the speaker or cancelled by the client."""
+        self.item.status = "incomplete"
+        return self._end(StatusDetails("cancelled", reason), report)
+
+    def failed(self, error: SpeechServerError, report: TurnReport) -> list[ServerEvent]:
+        """A stage failed; the session goes on."""
+        self.item.status = "incomplete"
+        return self._end(StatusDetails("failed", error=error), report)
+
+    def _end(self, details: StatusDetails, report: TurnReport) -> list[ServerEvent]:
+        at, item = self._at(), self.item.shape()
+        closing: list[ServerEvent] = [out.OutputTextDone(*at, self.item.text)]
+        if self.item.spoken:
+            closing = [out.OutputAudioDone(*at), out.OutputTranscriptDone(*at, self.item.text)]
+        return [
+            *closing,
+            out.ContentPartDone(*at, self._part()),
+            *self._in_conversation(out.ItemDone),
+            out.OutputItemDone(self.id, 0, item),
+            out.ResponseDone(self._response(details, usage(report), (item,))),
+        ]
+
+    def _in_conversation(self, kind: type[out.ItemAdded] | type[out.ItemDone]) -> list[ServerEvent]:
+        return [] if self.conversation_id is None else [kind(self._previous_item_id, self.item.shape())]
+
+    def _at(self) -> tuple[str, int, str, int]:
+        """`response_id`, `output_index`, `item_id`, `content_index`."""
+        return self.id, 0, self.item.id, 0
+
+    def _part(self) -> TextPart | AudioPart:
+        return AudioPart("audio", self.item.text) if self.item.spoken else TextPart("text", self.item.text)
+
+    def _response(
+        self, details: StatusDetails | None = None, use: Usage | None = None, output: tuple[ItemShape, ...] = ()
+    ) -> ResponseShape:
+        return ResponseShape(
+            id=self.id,
+            conversation_id=self.conversation_id,
+            spoken=self.item.spoken,
+            max_output_tokens=self._max_output_tokens,
+            format=self._wire,
+            voice=self._voice,
+            metadata=self._metadata,
+            details=details,
+            output=output,
+            usage=use,
+        )
+
+
+def usage(report: TurnReport) -> Usage:
+    """Tokens of the turn."""
+    return Usage(
+        text_in=report.input_tokens - report.input_units,
+        audio_in=report.input_units,
+        text_out=report.output_tokens - report.output_units,
+        audio_out=report.output_units,
+    )

@@ -1,0 +1,90 @@
+"""What server events show: items, responses and sessions as they are at that moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from streaming.audio import WireFormat
+from streaming.errors import SpeechServerError
+
+Status = Literal["completed", "incomplete", "in_progress"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Written content."""
+
+    type: Literal["input_text", "output_text", "text"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPart:
+    """Spoken content: its words. Audio itself is never repeated."""
+
+    type: Literal["input_audio", "output_audio", "audio"]
+    transcript: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemShape:
+    """An item as it is when it is told."""
+
+    id: str
+    status: Status
+    role: Literal["user", "assistant", "system"]
+    content: tuple[TextPart | AudioPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of a turn; speech units count as audio tokens."""
+
+    text_in: int
+    audio_in: int
+    text_out: int
+    audio_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusDetails:
+    """How a response ended."""
+
+    type: Literal["completed", "cancelled", "incomplete", "failed"]
+    reason: str | None = None
+    error: SpeechServerError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseShape:
+    """A response as it is when it is told. `conversation_id`: None for one apart from the conversation."""
+
+    id: str
+    conversation_id: str | None
+    spoken: bool
+    max_output_tokens: int | str
+    format: WireFormat
+    voice: str
+    metadata: dict[str, str] | None
+    details: StatusDetails | None = None
+    output: tuple[ItemShape, ...] = ()
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionShape:
+    """A session as it describes itself; `settings`: what `session.update` may change, as the protocol nests it."""
+
+    id: str
+    expires_at: int
+    kind: Literal["realtime", "transcription", "translation"]
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """How many responses at once there may be, and how many more."""
+
+    limit: int
+    remaining: int

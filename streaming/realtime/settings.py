@@ -1,0 +1,89 @@
+"""What a session is set to, from what its client asks for and what the model can do."""
+
+from __future__ import annotations
+
+from streaming.audio import WireFormat
+from streaming.errors import InvalidRequest
+from streaming.realtime.config import (
+    AnyConfig,
+    Audio,
+    AudioInput,
+    SemanticVad,
+    ServerVad,
+    SessionConfig,
+    Transcription,
+    TranscriptionAudio,
+    TranscriptionConfig,
+    wire_of,
+)
+from streaming.realtime.limits import SessionModel
+from streaming.realtime.server_shapes import SessionShape
+
+
+def initial_settings(model: SessionModel, wanted: AnyConfig | None = None) -> AnyConfig:
+    """Those that a session of `model` begins with. Raises InvalidRequest."""
+    fresh = _defaults(model, wanted)
+    return fresh if wanted is None else changed_settings(model, fresh, wanted, empty=True)
+
+
+def changed_settings(model: SessionModel, config: AnyConfig, patch: AnyConfig, *, empty: bool) -> AnyConfig:
+    """`config` with what `patch` sets. `empty`: nothing was said yet. Raises InvalidRequest: then nothing of it holds."""
+    new = _patched(model, config, patch, empty=empty)
+    if isinstance(new, SessionConfig):
+        if new.model not in (None, model.name):
+            raise InvalidRequest(
+                f"this session talks to {model.name}; connect with ?model= for another", param="session.model"
+            )
+        model.voice(new.audio.output.voice, "session.audio.output.voice")
+        model.check_reply_language(new.reply_language, "session.reply_language")
+    if isinstance(new.audio.input.turn_detection, SemanticVad) and model.stages.end_of_turn is None:
+        raise InvalidRequest(
+            "this model's bundle has no end-of-turn model; use server_vad",
+            code="unsupported_parameter",
+            param="session.audio.input.turn_detection.type",
+        )
+    return new
+
+
+def settings_shape(model: SessionModel, config: AnyConfig, session_id: str, expires_at: int) -> SessionShape:
+    """The session as the protocol shows it."""
+    if isinstance(config, TranscriptionConfig):
+        return SessionShape(session_id, expires_at, "transcription", config.model_dump())
+    shown = config.model_dump(exclude={"model", "prompt", "reasoning", "parallel_tool_calls", "tracing"})
+    shown["audio"]["output"]["voice"] = model.voice(config.audio.output.voice, "")
+    return SessionShape(session_id, expires_at, "realtime", {"model": model.name, **shown})
+
+
+def idle_timeout_ms(config: AnyConfig) -> int:
+    """After how much silence the model is asked to go on; 0: never."""
+    detection = config.audio.input.turn_detection
+    return (detection.idle_timeout_ms or 0) if isinstance(detection, ServerVad) else 0
+
+
+def audio_in(config: AnyConfig) -> WireFormat:
+    """The format of the audio that the client sends."""
+    return wire_of(config.audio.input.format)
+
+
+def _patched(model: SessionModel, config: AnyConfig, patch: AnyConfig, *, empty: bool) -> AnyConfig:
+    if isinstance(config, SessionConfig) and isinstance(patch, SessionConfig):
+        return config.updated(patch)
+    if isinstance(config, TranscriptionConfig) and isinstance(patch, TranscriptionConfig):
+        return config.updated(patch)
+    if not empty:
+        raise wrong_type(f"this is a {config.type} session; it can become another only before anything was said")
+    fresh = _defaults(model, patch)
+    return fresh.updated(patch)  # type: ignore[arg-type]  # of one type, because one was made for the other
+
+
+def _defaults(model: SessionModel, like: AnyConfig | None) -> AnyConfig:
+    """Settings of a session that was told nothing: transcripts come with every answer, they cost nothing."""
+    audio = AudioInput(transcription=Transcription(model=model.name))
+    if isinstance(like, TranscriptionConfig):
+        return TranscriptionConfig(type="transcription", audio=TranscriptionAudio(input=audio))
+    return SessionConfig(type="realtime", audio=Audio(input=audio))
+
+
+def wrong_type(message: str) -> InvalidRequest:
+    """The session is of another type than it would have to be."""
+    return InvalidRequest(message, code="wrong_session_type", param="type")
