@@ -60,14 +60,19 @@ def serve(
 
 
 @app.command()
-def check(bundle: Annotated[str, typer.Argument(help="Name of a bundle, or its directory.")] = "cslm-mini") -> None:
+def check(
+    bundle: Annotated[
+        str | None, typer.Argument(help="Name of a bundle, or its directory. [default: what would be served]")
+    ] = None,
+) -> None:
     """Look whether a bundle is complete and fits together; exit status 1 if not."""
     from model.bundle import find_bundle
     from model.check import check as check_bundle
     from streaming.errors import BundleError
 
+    settings = _settings({})
     try:
-        report = check_bundle(find_bundle(bundle, _settings({}).bundles).directory)
+        report = check_bundle(find_bundle(bundle or settings.bundle, settings.bundles).directory)
     except BundleError as failure:
         _fail(f"{failure.message} ({failure.code})")
     for finding in report.findings:

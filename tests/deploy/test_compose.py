@@ -74,6 +74,7 @@ def test_secrets_are_files_and_none_is_a_file_that_nothing_reads() -> None:
         "hf_token": "${HF_TOKEN_FILE:-/dev/null}",
     }
     assert SERVICES["server"]["environment"]["CSLM_API_KEY_FILE"] == "${CSLM_API_KEY_FILE:+/run/secrets/api_key}"
+    assert SERVICES["pull"]["environment"]["CSLM_API_KEY_FILE"] == ""  # the path in .env is one of the host
     assert SERVICES["pull"]["secrets"] == ["hf_token"] and SERVICES["server"]["secrets"] == ["api_key"]
 
 

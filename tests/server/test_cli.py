@@ -132,6 +132,11 @@ def test_pull_without_a_name_fetches_what_would_be_served(monkeypatch: pytest.Mo
         assert (asked, result.exit_code) == (pulled, exit_code), result.output
 
 
+def test_check_without_a_name_looks_at_what_would_be_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CSLM_BUNDLE", "/of/the/settings")
+    assert "/of/the/settings" in runner.invoke(app, ["check"]).stderr
+
+
 def test_check_of_a_bundle_that_is_not_there() -> None:
     result = runner.invoke(app, ["check", "/nowhere"])
     assert result.exit_code == 2
