@@ -62,7 +62,8 @@ def added_tokens(profile: Profile) -> list[str]:
     """Units in order, then the markers, none of them special: as the released CSLM has them."""
     names = profile.tokens
     units = [names.unit.format(index=index) for index in range(profile.n_units)]
-    return [*units, names.speech_start, names.speech_end, names.question, names.answer]
+    markers = (names.speech_start, names.speech_end, names.question, names.answer)
+    return [*units, *(marker for marker in markers if marker is not None)]
 
 
 def padded_size(tokens: int) -> int:

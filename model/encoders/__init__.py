@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from model.profile import Check, Profile
+from streaming.errors import BundleError
 from streaming.stability import EarlyCounts, StabilityRule
 from streaming.stages import SpeechEncoder
 
@@ -56,3 +57,9 @@ class EncoderKind:
     checks: Mapping[str, Check]
     preflight: Check | None = None
     early: bool = False
+
+
+def check_units(n_units: int, profile: Profile) -> None:
+    """That the encoder and the profile have as many units. Raises BundleError."""
+    if n_units != profile.n_units:
+        raise BundleError(f"the encoder has {n_units} units, the profile {profile.n_units}")

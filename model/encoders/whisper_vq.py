@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.encoders import EncoderKind, EncoderStage
+from model.encoders import EncoderKind, EncoderStage, check_units
 from model.encoders.block_stage import BlockStage
 from model.mel import MEL_HOP, N_FFT, SAMPLE_RATE, mel_filters
 from model.profile import Profile
@@ -284,8 +284,7 @@ def _load(directory: Path, profile: Profile, device: str) -> EncoderStage:
 def _check(directory: Path, profile: Profile) -> str:
     with loading(directory):
         config = describe(directory)
-    if config.n_units != profile.n_units:
-        raise BundleError(f"the encoder has {config.n_units} units, the profile {profile.n_units}")
+    check_units(config.n_units, profile)
     return (
         f"{config.n_units} units of {config.n_mels} mel bands at {50 / config.pooled:g} a second, {config.layers} layers of "
         f"{config.width}, in blocks of {config.block / 50:g} s"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
+from model.weights import opened, read_json
 from streaming.errors import BundleError
 
 _EMBEDDINGS = ("embed_tokens.weight", "word_embeddings.weight")
@@ -49,7 +47,7 @@ class Layout:
 
 def describe(directory: Path) -> Layout:
     """Raises BundleError: `bundle_file_missing`, `bundle_file_truncated`, `bundle_invalid` naming the file or the tensor."""
-    config = _read(directory / "config.json")
+    config = read_json(directory / "config.json")
     shapes, size, unquantized = _tensors(directory)
     parameters = sum(math.prod(shape) for shape in shapes.values())
     embeddings = [shape[0] for name, shape in shapes.items() if name.endswith(_EMBEDDINGS)]
@@ -122,39 +120,23 @@ def _weight_bytes(directory: Path) -> int:
     return sum(path.stat().st_size for path in found)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BundleError(f"{path} is missing", code="bundle_file_missing", param=path.name) from None
-    except ValueError as error:
-        raise BundleError(f"{path} is not JSON: {error}", param=path.name) from None
-
-
 def _tensors(directory: Path) -> tuple[dict[str, list[int]], int, int]:
     """Shapes by name, bytes in all, and bytes of embedding and output layer."""
     index = directory / "model.safetensors.index.json"
-    names = sorted(set(_read(index)["weight_map"].values())) if index.is_file() else []
+    names = sorted(set(read_json(index)["weight_map"].values())) if index.is_file() else []
     paths = [directory / name for name in names] or sorted(directory.glob("*.safetensors"))
     if not paths:
         raise BundleError(f"{directory} holds no *.safetensors", code="bundle_file_missing", param="*.safetensors")
     shapes: dict[str, list[int]] = {}
     size = unquantized = 0
     for path in paths:
-        if not path.is_file():
-            raise BundleError(f"{path} is missing", code="bundle_file_missing", param=path.name)
-        try:
-            with safe_open(path, framework="np") as weights:
-                for name in weights.keys():  # noqa: SIM118 - not a dict
-                    part = weights.get_slice(name)
-                    shapes[name] = list(part.get_shape())
-                    taken = math.prod(shapes[name]) * _BYTES.get(part.get_dtype(), 2)
-                    size += taken
-                    unquantized += taken if name.endswith((*_EMBEDDINGS, *_OUTPUTS)) else 0
-        except SafetensorError as error:
-            raise BundleError(
-                f"{path} is cut short or no safetensors file: {error}", code="bundle_file_truncated", param=path.name
-            ) from error
+        with opened(path, "np") as weights:
+            for name in weights.keys():  # noqa: SIM118 - not a dict
+                part = weights.get_slice(name)
+                shapes[name] = list(part.get_shape())
+                taken = math.prod(shapes[name]) * _BYTES.get(part.get_dtype(), 2)
+                size += taken
+                unquantized += taken if name.endswith((*_EMBEDDINGS, *_OUTPUTS)) else 0
     return shapes, size, unquantized
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from transformers import WhisperFeatureExtractor
 
 from model.thread import SingleThread
-from streaming.errors import BundleError
+from model.turn_detection.network import open_network
 from streaming.stages import Pcm
 
 _RATE_HZ, _SECONDS = 16_000, 8
@@ -32,14 +31,7 @@ class SmartTurn:
     @classmethod
     def load(cls, path: Path) -> SmartTurn:
         """From `smart_turn.onnx`. Raises BundleError."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            network = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise BundleError(f"{path} cannot be read as an end-of-turn network: {error}") from error
-        return cls(network)
+        return cls(open_network(path, "an end-of-turn network"))
 
     def close(self) -> None:
         """Stop the thread once it has judged what it has begun; what waits fails with EngineUnavailable."""

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
-from streaming.errors import BundleError
+from model.turn_detection.network import open_network
 from streaming.stages import Pcm
 
 _WINDOW, _CONTEXT = 512, 64
@@ -40,11 +39,5 @@ class SileroVoiceActivity:
 
 def load_voice_activity(path: Path) -> Callable[[], SileroVoiceActivity]:
     """A maker of per-session detectors from `silero_vad.onnx`. Raises BundleError."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        network = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise BundleError(f"{path} cannot be read as a voice-activity network: {error}") from error
+    network = open_network(path, "a voice-activity network")
     return lambda: SileroVoiceActivity(network)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.encoders import EncoderKind, EncoderStage
+from model.encoders import EncoderKind, EncoderStage, check_units
 from model.encoders.s3.stage import S3Stage
 from model.encoders.s3.weights import describe, load_network
 from model.profile import Profile
 from model.weights import loading
-from streaming.errors import BundleError
 
 
 def _load(directory: Path, profile: Profile, device: str) -> EncoderStage:
@@ -22,8 +21,7 @@ def _load(directory: Path, profile: Profile, device: str) -> EncoderStage:
 def _check(directory: Path, profile: Profile) -> str:
     with loading(directory):
         config = describe(directory)
-    if config.n_units != profile.n_units:
-        raise BundleError(f"the encoder has {config.n_units} units, the profile {profile.n_units}")
+    check_units(config.n_units, profile)
     return (
         f"{config.n_units} units of {config.n_mels} mel bands at {100 // (2 * config.stride)} frames a second, "
         f"{config.layers} layers of {config.width}"
