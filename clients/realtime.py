@@ -248,7 +248,7 @@ def realtime_url(url: str, model: str | None = None) -> str:
     parts = urlsplit(url if "://" in url else f"ws://{url}")
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     if scheme not in ("ws", "wss") or not parts.hostname:
-        raise ServerUnreachable(f"{url!r} is no server address; give one like {DEFAULT_URL}")
+        raise ServerUnreachable(f"{url!r} is not a server address; use one like {DEFAULT_URL}")
     path = parts.path.rstrip("/")
     if path in ("", "/v1"):
         path = "/v1/realtime"
@@ -314,7 +314,7 @@ def audio_of(event: Any) -> bytes:
     except ValueError as error:
         raise InvalidEvent("an audio delta is not base64") from error
     if len(pcm) % SAMPLE_BYTES:
-        raise InvalidEvent(f"an audio delta has {len(pcm)} bytes, which is no whole number of samples")
+        raise InvalidEvent(f"an audio delta has {len(pcm)} bytes, which is not a whole number of samples")
     return pcm
 
 

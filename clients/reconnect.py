@@ -138,7 +138,7 @@ class LastingSession(RealtimeSession):
                     raise
             else:
                 return ConnectionRestored(messages, attempt, time.monotonic() - lost_s)
-        raise Disconnected(f"{reason}, and it did not come back: {failure.message}") from failure
+        raise Disconnected(f"{reason}, and the connection could not be restored: {failure.message}") from failure
 
     async def _try_again(self) -> int:
         """One attempt. Returns how many messages the new session was told; raises ClientError."""

@@ -66,11 +66,11 @@ def read_recording(path: Path) -> Recording:
     try:
         samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
-        raise UnreadableRecording(f"{path} is no recording that can be read: {error}") from error
+        raise UnreadableRecording(f"{path} cannot be read as a recording: {error}") from error
     if not samples.size:
-        raise UnreadableRecording(f"{path} holds no audio")
+        raise UnreadableRecording(f"{path} has no audio")
     if not np.isfinite(samples).all():
-        raise UnreadableRecording(f"{path} holds samples that are no numbers")
+        raise UnreadableRecording(f"{path} has samples that are not numbers")
     mono = soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ)
     return Recording(path.name, (np.clip(mono, -1, 1) * 32767).astype("<i2").tobytes())
 
@@ -80,14 +80,14 @@ def read_recordings(paths: Iterable[Path]) -> list[Recording]:
     files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     chosen = [file for file in files if file in paths or file.suffix.lower() in _SUFFIXES]
     if not chosen:
-        raise UnreadableRecording("no recordings: name sound files, or directories that hold some")
+        raise UnreadableRecording("no recordings found: name sound files, or directories with some")
     return [read_recording(file) for file in chosen]
 
 
 def check_writable(path: Path) -> None:
     """Raises UnreadableRecording where a file of that name cannot be made: better before the work than after."""
     if path.is_dir() or not path.parent.is_dir():
-        raise UnreadableRecording(f"cannot write {path}: the directory {path.parent} does not hold such a file")
+        raise UnreadableRecording(f"cannot write {path}: it is a directory, or its directory does not exist")
 
 
 def check_format(path: Path) -> None:

@@ -30,7 +30,7 @@ def install_python() -> None:
     """The environment of the clients in Python."""
     pip = Pip(make_venv(VENV))
     if not pip.install("--no-compile", "-r", str(REQUIREMENTS / "conformance.txt")):
-        raise InstallError("pip failed; its reason stands above")
+        raise InstallError("pip failed; see its message above")
 
 
 def install_javascript() -> None:
@@ -42,7 +42,7 @@ def install_javascript() -> None:
         raise InstallError(f"Node {NODE_MAJOR} or newer is needed; this is {found}")
     command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     if subprocess.run(command, cwd=JAVASCRIPT, stdin=subprocess.DEVNULL, check=False).returncode:
-        raise InstallError("npm failed; its reason stands above")
+        raise InstallError("npm failed; see its message above")
 
 
 INSTALLS: dict[str, tuple[Callable[[], None], tuple[Path, ...], Path]] = {

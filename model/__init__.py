@@ -1,1 +1,1 @@
-"""Everything with weights: bundles, the unit encoder, language-model backends, the vocoder and the training recipe."""
+"""Everything with weights: bundles, encoders, language-model backends, vocoders, training and evaluation."""

@@ -1,4 +1,4 @@
-"""A bundle: one directory with everything a model needs: profile, units, encoder, language model, vocoder, voice activity."""
+"""Finds and loads a bundle: the directory with the profile, the units and the weights of all parts."""
 
 from __future__ import annotations
 
@@ -85,15 +85,15 @@ def find_bundle(name_or_directory: str, bundles: Path | None = None) -> Bundle:
         if (directory / "profile.json").is_file():
             if (directory / SOURCES).is_file() and not (directory / "lm").is_dir():
                 raise BundleError(
-                    f"the weights of {directory.name} are not here: run `cslm pull {directory.name}` "
-                    f"(into {pulled / directory.name}), or with --from DIRECTORY if you have them",
+                    f"the weights of {directory.name} are missing: run `cslm pull {directory.name}` "
+                    f"(into {pulled / directory.name}), or with --from DIRECTORY for local files",
                     code="bundle_not_pulled",
                     param="bundle",
                 )
             return Bundle(directory)
     known = ", ".join(sorted({path.parent.name for root in (BUNDLES, pulled) for path in root.glob("*/profile.json")}))
     raise BundleError(
-        f"there is no bundle {name_or_directory!r}; there are: {known or 'none'}; or give a directory that holds a profile.json",
+        f"there is no bundle {name_or_directory!r}; accepted: {known or 'none'}, or a directory with a profile.json",
         code="bundle_missing",
         param="bundle",
     )

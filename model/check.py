@@ -1,4 +1,7 @@
-"""`cslm check`: is a bundle complete, and do its parts fit together? And the part of it that `cslm serve` does first."""
+"""`cslm check`: verifies that a bundle is complete and that its parts fit together.
+
+`cslm serve` runs the quick part of it before it loads anything.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +143,7 @@ def _check_pull(bundle: Bundle, lock: Lock) -> None:
     missing = [each.repo for each in sources.repositories if each.repo not in lock.commits] if sources else []
     if missing:
         raise BundleError(
-            f"{bundle.directory} is half pulled, {' and '.join(missing)} not yet: run `cslm pull` again, it goes on where it was",
+            f"{bundle.directory} is incomplete, {' and '.join(missing)} is missing: run `cslm pull` again to resume",
             code="bundle_not_pulled",
             param="bundle",
         )
@@ -172,7 +175,7 @@ def _check_chat_template(bundle: Bundle) -> str:
         )
     first = next((n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
     raise BundleError(
-        f"the checkpoint's own template renders {len(theirs)} ids, the profile {len(ours)}; they part at number {first}: "
+        f"the checkpoint's own template renders {len(theirs)} ids, the profile {len(ours)}; they differ from number {first} on: "
         f"{tokenizer.decode(theirs[first : first + 5])!r} against {tokenizer.decode(ours[first : first + 5])!r}. If the "
         "checkpoint is right, change `prompt` in profile.json",
         code="wrong_chat_template",
@@ -191,7 +194,7 @@ def _check_lm(bundle: Bundle) -> str:
         )
     if layout.positions and profile.max_model_len > layout.positions:
         raise BundleError(
-            f"max_model_len is {profile.max_model_len}, the weights were made for {layout.positions}",
+            f"max_model_len is {profile.max_model_len}, but the weights support {layout.positions}",
             code="context_too_long",
         )
     needs = layout.bytes + layout.kv_bytes_per_token * profile.max_model_len

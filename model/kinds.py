@@ -1,7 +1,7 @@
 """The kinds that a profile may name, and the module of each.
 
-A family of models is a bundle, and a kind here for each part that no other family has. A module is imported when its kind is asked
-for: a server pays for the kinds of its own bundle alone.
+A family of models needs a bundle, and a kind here for each part that no other family has. A module is imported when its kind is
+asked for, so a server loads only the code of its own bundle.
 """
 
 from __future__ import annotations

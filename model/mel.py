@@ -1,4 +1,4 @@
-"""Mel spectrograms as Whisper has them: input of the speech encoders, target of the vocoder."""
+"""Mel spectrograms as in Whisper: the input of the speech encoders and the target of the vocoder."""
 
 from __future__ import annotations
 

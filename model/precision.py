@@ -1,4 +1,4 @@
-"""Matrix products in bfloat16 where the processor gains by it: in training, with weights in float32, and in the speech encoder."""
+"""Matrix products in bfloat16 where the processor is faster with them: in training, with weights in float32, and in the encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bundle says of itself: rates, markers, templates, sampling. Code has none of them built in."""
+"""The profile of a bundle: rates, markers, templates and sampling. The code has none of them built in."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`cslm pull`: the files of a bundle from the Hugging Face hub or a directory, checked, and the same ones ever after.
+"""`cslm pull`: fetches the files of a bundle from the Hugging Face hub or a directory, and verifies them.
 
-The first pull records commit and SHA-256 of everything in `bundle.lock.json`; later ones ask for that commit and refuse a file
-that differs, and ask nobody where nothing is missing. `huggingface_hub` takes up what broke off within one pull and keeps tokens.
+The first pull records the commit and the SHA-256 of every file in `bundle.lock.json`. Later ones ask for that commit and refuse a
+file that differs. A complete bundle needs no network. `huggingface_hub` resumes transfers within one pull and keeps tokens.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def pull(name: str, target: Path, options: PullOptions, say: Say, *, bundles: Pa
     if sources is None:
         there = sorted(path.parent.name for path in bundles.glob(f"*/{SOURCES}"))
         raise BundleError(
-            f"{name!r} is not a bundle that is pulled; those are: {', '.join(there)}",
+            f"{name!r} is not a bundle that can be pulled; accepted: {', '.join(there)}",
             code="bundle_missing",
             param="name",
         )
@@ -163,7 +163,7 @@ def _fetch(repository: Repository, target: Path, lock: Lock, options: PullOption
     if options.offline:
         if repository.repo not in lock.commits:
             raise BundleError(
-                f"{repository.repo} was never pulled, and --offline fetches nothing", code="bundle_file_missing"
+                f"{repository.repo} has not been pulled, and --offline does not fetch it", code="bundle_file_missing"
             )
         return
     with _hub(repository, revision):
@@ -227,7 +227,7 @@ def _accept(part: Path, to: Path, file: SourceFile, target: Path, lock: Lock) ->
             else (f"according to this bundle's {SOURCES} it is", "")  # which --update does not change
         )
         raise BundleError(
-            f"{file.path} has the SHA-256 {sha256}; {told} {expected}. It is damaged or of another revision: get it again{newer}",
+            f"{file.path} has the SHA-256 {sha256}; {told} {expected}. It is damaged or of another revision: fetch it again{newer}",
             code="checksum_mismatch",
             param=name,
         )
@@ -270,8 +270,8 @@ def _need_room(target: Path, size: int) -> None:
     free = shutil.disk_usage(target).free
     if free < size + _SPARE_BYTES:
         raise BundleError(
-            f"{target} has {free / 1e9:.1f} GB free, needed are {(size + _SPARE_BYTES) / 1e9:.1f}; "
-            "make room, or choose another place with --to or CSLM_BUNDLES",
+            f"{target} has {free / 1e9:.1f} GB free, but {(size + _SPARE_BYTES) / 1e9:.1f} are needed. "
+            "Free some space, or choose another place with --to or CSLM_BUNDLES",
             code="no_space",
         )
 
@@ -286,7 +286,7 @@ def _disk(path: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise BundleError(
-            f"no space left for {path}; complete files are kept, make room and pull again", code="no_space"
+            f"no space left for {path}; complete files are kept: free some space and pull again", code="no_space"
         ) from error
 
 
@@ -300,7 +300,7 @@ def _hub(repository: Repository, revision: str) -> Iterator[None]:
         yield
     except errors.GatedRepoError as error:
         raise BundleError(
-            f"{repo} asks for a licence to be accepted: do so at https://huggingface.co/{repo}, then "
+            f"{repo} requires a licence to be accepted: do so at https://huggingface.co/{repo}, then "
             f"`hf auth login` or set HF_TOKEN; {by_hand}",
             code="hub_gated",
         ) from error
@@ -311,15 +311,15 @@ def _hub(repository: Repository, revision: str) -> Iterator[None]:
         ) from error
     except (errors.RepositoryNotFoundError, errors.EntryNotFoundError) as error:
         raise BundleError(
-            f"the hub has no {repo}, or shows it only to a token that you have not given (HF_TOKEN); {by_hand}",
+            f"the hub has no {repo}, or requires a token for it (HF_TOKEN); {by_hand}",
             code="hub_not_found",
         ) from error
     except Exception as error:
         if not (isinstance(error, (errors.HfHubHTTPError, errors.OfflineModeIsEnabled)) or _is_network(error)):
             raise
         raise BundleError(
-            f"the hub did not give {repo}: {type(error).__name__}. Complete files are kept: try again, set HF_ENDPOINT to a "
-            f"mirror, {by_hand}",
+            f"{repo} could not be fetched from the hub: {type(error).__name__}. Complete files are kept: try again, "
+            f"set HF_ENDPOINT to a mirror, {by_hand}",
             code="hub_unreachable",
         ) from error
 

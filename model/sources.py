@@ -1,4 +1,4 @@
-"""Where the files of a bundle come from (`sources.json`), and what of them was got (`bundle.lock.json`)."""
+"""The sources of a bundle's files (`sources.json`), and the record of what was fetched (`bundle.lock.json`)."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Lock:
             return cls(raw["commits"], {name: (file["sha256"], file["bytes"]) for name, file in raw["files"].items()})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleError(
-                f"{path} cannot be read: {error!r}; `cslm pull` writes it anew once it is deleted"
+                f"{path} cannot be read: {error!r}; delete it, and `cslm pull` writes it again"
             ) from error
 
     def save(self, directory: Path) -> None:
@@ -125,7 +125,7 @@ class Lock:
             found = path.stat().st_size
             if found != size:
                 raise BundleError(
-                    f"{path} has {found} bytes, {size} were got when it was pulled: it is cut short or of another "
+                    f"{path} has {found} bytes, but {size} were pulled: it is truncated or of another "
                     "revision; delete it and pull again",
                     code="bundle_file_truncated",
                     param=name,

@@ -1,4 +1,4 @@
-"""Configurations and tensors of a bundle's parts, read so that whatever is wrong with a file is a BundleError that names it."""
+"""Reads configurations and tensors of a bundle's parts. Any fault is a BundleError that names the file."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Composition root: settings, application, routes, observability and the `cslm` command."""
+"""The server: settings, application, routes, metrics and the `cslm` command."""

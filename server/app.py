@@ -1,4 +1,4 @@
-"""The application: every route around one model."""
+"""The ASGI application: every route around one model."""
 
 from __future__ import annotations
 

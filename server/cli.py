@@ -1,4 +1,4 @@
-"""The `cslm` command. Everything heavy is imported by the command that needs it."""
+"""The `cslm` command. Each subcommand imports the heavy modules that it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cslm eval`: a bundle through its own stages, measured by `model.evaluation`."""
+"""`cslm eval`: opens a bundle and measures it with `model.evaluation`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's process: its listening socket, its life from the first signal to the last."""
+"""The server's process: its listening socket, startup and shutdown."""
 
 from __future__ import annotations
 

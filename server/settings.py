@@ -20,25 +20,29 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535, description="0 takes a free port")
     bundle: str = Field("cslm-mini", description="name of a bundle, or its directory")
     bundles: Path | None = Field(None, description="where `cslm pull` puts bundles; unset: the user's cache")
-    device: str = Field("auto", description="of encoder and vocoder: cpu, cuda, cuda:1; auto: cuda if there is one")
+    device: str = Field(
+        "auto", description="device of encoder and vocoder: cpu, cuda, cuda:1; auto: cuda if there is one"
+    )
     backend: Backend = Field("auto", description="what runs the language model")
-    dtype: Literal["bfloat16", "float16", "float32"] | None = Field(None, description="unset: the checkpoint's own")
-    quantization: str | None = Field(None, description="of the language model in vLLM: fp8, awq, …")
+    dtype: Literal["bfloat16", "float16", "float32"] | None = Field(
+        None, description="of the weights; unset: the checkpoint's"
+    )
+    quantization: str | None = Field(None, description="quantization of the language model in vLLM: fp8, awq, …")
     tensor_parallel: int = Field(1, ge=1, description="GPUs that share the language model")
-    gpu_memory_share: float = Field(0.8, gt=0, le=1, description="of a GPU's memory, for the language model")
+    gpu_memory_share: float = Field(0.8, gt=0, le=1, description="share of each GPU's memory for the language model")
     max_sequences: int = Field(64, ge=1, description="turns in one step of the language model")
     eager: bool | None = Field(
         None,
         description="vLLM without compiled layers and CUDA graphs: starts sooner, answers later; unset: only on a CPU",
     )
-    batched_tokens: int | None = Field(None, ge=32, description="most tokens of one step; prompts come in pieces")
+    batched_tokens: int | None = Field(None, ge=32, description="tokens in one step; longer prompts are split")
     early_units: Literal["off", "watch", "commit"] = Field(
         "off", description="units of unfinished speech, from a bidirectional encoder: never, counted only, used"
     )
-    early_units_share: float = Field(0.2, gt=0, le=1, description="of the encoder's time, for unfinished speech")
+    early_units_share: float = Field(0.2, gt=0, le=1, description="share of the encoder's time for early units")
     lm_url: str | None = Field(None, description="vLLM server of the backend vllm_http")
-    api_key: SecretStr | None = Field(None, description="key that /v1/* asks for; unset: open to all")
-    api_key_file: Path | None = Field(None, description="file that holds api_key, as secrets of containers are given")
+    api_key: SecretStr | None = Field(None, description="key for /v1/*; unset: open to everyone")
+    api_key_file: Path | None = Field(None, description="file with api_key, such as a container secret")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins, separated by commas; * for any"
     )
@@ -50,10 +54,10 @@ class Settings(BaseSettings):
     max_turn_s: float = Field(120.0, gt=0, description="longest time a turn may take")
     max_session_s: float = Field(3600.0, gt=0, description="longest time a realtime session may last")
     ice_servers: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="of WebRTC, separated by commas: stun:host:port, turn:user:password@host:port"
+        (), description="ICE servers for WebRTC, separated by commas: stun:host:port, turn:user:password@host:port"
     )
     write_timeout_s: float = Field(30.0, gt=0, description="longest time a client may leave an answer unread")
-    shutdown_s: float = Field(10.0, ge=0, description="time that running turns get when the server stops")
+    shutdown_s: float = Field(10.0, ge=0, description="seconds that active turns get when the server stops")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("cors_origins", "ice_servers", mode="before")

@@ -1,4 +1,4 @@
-"""Which version runs."""
+"""The version of the package."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Answers that alternate text and speech without markers, told apart by id alone (GLM-4-Voice, arXiv 2412.02612 section 3.2).
+"""Parses answers that alternate text and speech without markers, by token id (GLM-4-Voice, arXiv 2412.02612 section 3.2).
 
-13 tokens of text, 26 units, 13 tokens of text, … and units alone once the text is over. The numbers are the model's business; the
-parser never enforces them. The text runs ahead of the speech, which ends nowhere inside it: all of the speech is one chunk.
+13 tokens of text, 26 units, 13 tokens of text, and so on; units alone once the text is over. The model decides the numbers, and
+the parser does not enforce them. The text is ahead of the speech, and no end of speech lies inside it: all speech is one chunk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Audio on the wire and between rates: PCM16, G.711 and streaming resampling. Everything mono."""
+"""Mono audio on the wire and between sample rates: PCM16, G.711 and streaming resampling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When does the user speak? Speech probabilities of consecutive windows in, turn events out."""
+"""Finds where the user speaks: speech probabilities of consecutive windows in, turn events out."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The interleaved chain of modality, parsed by token id (arXiv 2604.11096, section 3).
+"""Parses the interleaved chain of modality by token id (arXiv 2604.11096, section 3).
 
 `[question]` TQ `[answer]` TA₁ `<sosp>` SA₁ `<eosp>` TA₂ `<sosp>` SA₂ `<eosp>` …: the transcript of the question, then
-text and speech of the answer in turn. The model chooses the cuts; the parser never enforces them. A malformed stream
-loses only what cannot be placed, and that is counted.
+text and speech of the answer in turn. The model chooses where each ends; the parser does not enforce it. A malformed stream
+loses only the tokens that are invalid at their position, and those are counted.
 """
 
 from __future__ import annotations

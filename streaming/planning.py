@@ -1,4 +1,4 @@
-"""When the vocoder may cut: a decision apart from any clock or queue."""
+"""Decides when the vocoder gets a cut, without any clock or queue."""
 
 from __future__ import annotations
 

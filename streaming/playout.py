@@ -1,4 +1,4 @@
-"""What a call has still to play, where the server keeps the time: audio of answers in, frames of equal length out."""
+"""What a call still has to play, where the server keeps the time: audio of answers in, frames of equal length out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text cut into what is read aloud at a time: a sentence, or less where one is too long."""
+"""Cuts text into what is read aloud at a time: a sentence, or less if a sentence is too long."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Units of a speech that still goes on, committed early where the encoder is bidirectional.
+"""Early units: commits units of an unfinished speech, for bidirectional encoders.
 
-An encoder with full attention may change any frame until the speech is over. Committed is what stopped changing from look to look;
-it is never taken back, so that what was already told stays a beginning of what is told at last. Where the whole speech says
-otherwise the committed frames stand and are counted, and `Trust` says when that happens too often.
+Such an encoder may change any frame until the speech is over. A frame is committed when it no longer changes from pass to pass, and
+is never taken back. If the whole speech contradicts a committed frame, the frame stands and is counted. `Trust` reports when that
+happens too often.
 """
 
 from __future__ import annotations

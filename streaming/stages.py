@@ -1,4 +1,4 @@
-"""The seams between the core and everything with weights: structural, nothing subclasses them.
+"""The seams between the core and everything with weights, as Protocols; nothing subclasses them.
 
 Each stage takes an async iterator and returns an async generator, so that work starts before its input is complete.
 Callers close the generators (`contextlib.aclosing`); closing one cancels its work.

@@ -1,4 +1,4 @@
-"""An encoder that hears block by block as an async stage."""
+"""An encoder that works block by block, as an async stage."""
 
 from __future__ import annotations
 

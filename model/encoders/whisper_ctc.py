@@ -1,14 +1,13 @@
 """Speech to phonetic units: a frozen Whisper-base encoder, block by block, and a small CTC head.
 
-Whisper (arXiv 2212.04356) hears a window of `context + block + lookahead` frames and gives the frames of the block; the head,
-a few convolutions over three of its layers, names each frame; repeats and blanks are merged (CTC, Graves et al. 2006). The
-blocks lie on a fixed grid of the session's samples, and `encode` runs the very same blocks: streaming equals offline for any
-split by construction.
+Whisper (arXiv 2212.04356) sees a window of `context + block + lookahead` frames and gives the frames of the block. The head,
+a few convolutions over three of its layers, names each frame. Repeats and blanks are merged (CTC, Graves et al. 2006).
 
-Where the processor is faster with it, the products of Whisper's layers are of bfloat16.
+The blocks lie on a fixed grid of the session's samples, and `encode` runs the same blocks, so streaming equals offline for
+any split by construction. Whisper's layers multiply in bfloat16 where the processor is faster with it.
 
-Differs from Whisper: no padding to 30 s, positions count from the window's start, and the spectrogram's floor (8 below the
-loudest) and level are the window's.
+Differs from Whisper: there is no padding to 30 s, positions count from the window's start, and the spectrogram's floor (8
+below the loudest) and level are those of the window.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""GLM-4-Voice's speech tokenizer (arXiv 2412.02612 section 2.1): the lower half of Whisper-large-v3's encoder, causal by blocks
-of 4 s, its frames averaged to 12.5 a second, each the number of the nearest code vector.
+"""GLM-4-Voice's speech tokenizer (arXiv 2412.02612 section 2.1): the lower half of Whisper-large-v3's encoder, causal in blocks of
+4 s. Its frames are averaged to 12.5 a second, and each becomes the number of the nearest code vector.
 
-A block sees itself and all before it, and convolutions see only what was before; so a block is computed once, when its samples
-are there, with keys and values of the blocks before it kept. The grid of blocks begins with the speech: streaming equals offline
-for any split by construction. As in the released code, every 30 s all of it begins anew.
+A block sees itself and everything before it, and convolutions see only the past. So a block is computed once, when its samples
+are there, and keys and values of earlier blocks are kept. The grid of blocks starts with the speech, so streaming equals offline
+for any split by construction. As in the released code, everything starts anew every 30 s.
 
-Differs from the released code: the floor of the spectrogram (8 below the loudest) is that of what was heard until the block's end;
-there it is that of the whole 30 s, which nobody knows before they are over.
+Differs from the released code: the floor of the spectrogram (8 below the loudest) follows what was heard until the end of the
+block. The released code takes that of the whole 30 s, which is not known before they are over.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Parallel speech–text similarity: does a sentence mean the same to the language model spoken and written?
+"""Parallel speech–text similarity: how alike a sentence is to the language model when spoken and when written.
 
-After arXiv 2604.11096, which gives the figure (72.5%) and not every detail; this is what is measured here. A sentence stands
-in the bundle's own prompt, once as the units that the encoder hears in its recording and once as text. Its representation in
-a layer is the mean of the layer's hidden states over the sentence's own tokens; the similarity of two representations is
-their cosine. *Matched*: a sentence spoken and the same written; *mismatched*: spoken and another of the same language
-written, over all such pairs. A cosine alone says little, because all states of a layer lean one way: so the mean over the
-set, of speech and text apart, is also taken off first (*centred*), and *found* is how often the nearest text to a spoken
-sentence, centred, is its own.
+arXiv 2604.11096 gives a figure (72.5%) without its definition; this is ours. A sentence is put into the bundle's own prompt, once
+as the units that the encoder finds in its recording and once as text. Its representation in a layer is the mean of the layer's
+hidden states over the sentence's own tokens. The similarity of two representations is their cosine.
+
+*Matched*: a sentence spoken and the same one written. *Mismatched*: a sentence spoken and another of the same language written,
+over all such pairs. *Centred*: the mean over the set is subtracted first, separately for speech and text, because all states of
+a layer point in similar directions. *Found*: how often the nearest text to a spoken sentence, centred, is its own.
 """
 
 from __future__ import annotations

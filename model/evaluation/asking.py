@@ -1,4 +1,4 @@
-"""Asking a model in this process, through the same turn that the server runs."""
+"""Asks a model in this process, through the same turn that the server runs."""
 
 from __future__ import annotations
 

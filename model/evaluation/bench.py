@@ -1,4 +1,4 @@
-"""What a measure is given and what it gives: the bench, cases, results that can be kept as JSON, tables."""
+"""What a measure takes and gives: the bench, cases, results that can be kept as JSON, tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speech to speech: heard, answered, spoken, in the right language, how soon (arXiv 2604.11096, section 4)."""
+"""Speech to speech: transcript, answer, voice, language and latency (arXiv 2604.11096, section 4)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""An independent listener: Whisper transcribes what was spoken; it shares no weight with what speaks.
+"""An independent recognizer: Whisper transcribes the spoken answers, and shares no weight with the bundle.
 
 The directory is a CTranslate2 model (`model.bin`, `config.json`, `tokenizer.json`, `vocabulary.txt`), for example of
-Whisper-base (arXiv 2212.04356, MIT); docs/evaluation.md says how to get one. Needs `faster-whisper` (requirements/judge.txt).
+Whisper-base (arXiv 2212.04356, MIT). docs/evaluation.md describes how to get one. Needs `faster-whisper`
+(requirements/judge.txt).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Judge:
         missing = [name for name in _FILES if not (directory / name).is_file()]
         if missing:
             raise EvaluationError(
-                f"{directory} is no judge: it has no {', '.join(missing)}; wanted is a CTranslate2 directory of Whisper"
+                f"{directory} is not a CTranslate2 directory of Whisper: it lacks {', '.join(missing)}"
             )
         from faster_whisper import WhisperModel
 

@@ -1,11 +1,11 @@
-"""Make the held-out sets of cslm-mini: what is asked and read, as manifests, and the recordings of it.
+"""Makes the held-out sets of cslm-mini: manifests, and their recordings.
 
     python -m model.evaluation.make write --sets tests/data/eval --sentences sentences.json --spoken manifest.tsv
     python -m model.evaluation.make speak --sets tests/data/eval --kokoro kokoro.onnx --voices voices/
 
-`write` draws them anew from the held-out keys of `model.training.domains` (needs hsk-sentences-audio's sentences; `--spoken` is the
-plan of the teacher's speech, whose sentences are left out). `speak` records what has no recording yet, in voices that no part
-of the model was trained on; it goes on where it stopped. Any beginning of a set is a fair sample of it.
+`write` draws the sets anew from the held-out keys of `model.training.domains`. It needs hsk-sentences-audio's sentences;
+`--spoken` is the plan of the teacher's speech, whose sentences are left out. `speak` makes the missing recordings in voices that
+no part of the model was trained on, and resumes where it stopped. Any beginning of a set is a fair sample of it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where numbers come from, and how they are written down: JSON and Markdown."""
+"""Writes results as JSON and Markdown, with their origin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs measures over their cases and keeps every result at once, so that a run that was broken off goes on where it stopped."""
+"""Runs measures over their cases and saves every result at once, so that an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Results:
             differing = [name for name in told if before.get(name) != told[name]]
             if differing:
                 raise EvaluationError(
-                    f"{directory} holds results of another {', '.join(differing)}: give another directory, or --fresh"
+                    f"{directory} has results of another {', '.join(differing)}: use another directory, or --fresh"
                 )
         about.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         self._rows: dict[tuple[str, str], Row] = {}

@@ -1,4 +1,4 @@
-"""Texts compared: errors per word or syllable, right answers, the language that something is written in."""
+"""Compares texts: errors per word or syllable, right answers, and the language of a text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Can a join be heard? Steps and high frequencies where two pieces of audio meet, against what is around."""
+"""Measures whether a join can be heard: steps and high frequencies where two pieces of audio meet, against their surroundings."""
 
 from __future__ import annotations
 

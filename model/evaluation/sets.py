@@ -1,8 +1,8 @@
-"""Held-out sets: directories of manifests (`model.training.manifests`), one a set; more columns say what the recordings are for.
+"""Held-out sets: directories of manifests (`model.training.manifests`), one for each set, with columns that say how to use a row.
 
 `task`: "read" (a sentence read aloud, the default), "repeat" ("say this: …") or "question"; `answers`: the right ones;
-`reply_language`: language of the answer (default: the question's); `before`: question and answer of the turn before;
-`people`: true where a person speaks, not a synthesizer; `source`, `licence`: where the recording is from.
+`reply_language`: language of the answer (default: the question's); `before`: question and answer of the previous turn;
+`people`: true for a human speaker; `source`, `licence`: of the recording.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def read_sets(directory: Path, *, limit: int | None = None) -> list[Item]:
     """Items of all manifests in `directory`, of each set at most `limit`. Raises EvaluationError."""
     paths = sorted(path for path in directory.glob("*.*") if path.suffix in SUFFIXES)
     if not paths:
-        raise EvaluationError(f"{directory} holds no sets: wanted are manifests, *.jsonl or *.tsv")
+        raise EvaluationError(f"{directory} has no sets; expected manifests, *.jsonl or *.tsv")
     if len({path.stem for path in paths}) < len(paths):
-        raise EvaluationError(f"{directory} holds two sets of one name: {', '.join(path.name for path in paths)}")
+        raise EvaluationError(f"{directory} has two sets of the same name: {', '.join(path.name for path in paths)}")
     try:
         items = [_item(path, number, row) for path in paths for number, row in enumerate(read_manifest(path)[:limit])]
     except ManifestError as error:

@@ -1,4 +1,4 @@
-"""The two ends alone: speech to units, units to speech. Rows that need phonetic units say so where a bundle has none."""
+"""Encoder and vocoder alone. Rows that need phonetic units say so if a bundle has none."""
 
 from __future__ import annotations
 

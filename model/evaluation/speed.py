@@ -1,8 +1,8 @@
 """How fast the parts are alone, one after the other: the language model, then the vocoder on what it wrote.
 
-Wall time is what a listener waits for, and says little on a busy machine; processor time, over all processes of the model,
-is what an answer costs, however busy the machine is. Both on as many cores as the process may use; the engine and the
-vocoder compute on one thread each on a CPU.
+Wall time is what a listener waits for, but says little on a busy machine. Processor time, over all processes of the model, is
+what an answer costs on any machine. Both use as many cores as the process may; on a CPU the engine and the vocoder compute on
+one thread each.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""How well is the vocoder understood? Sentences from their units, judged by Whisper.
+"""Measures how well the vocoder is understood: it speaks sentences from their units, and Whisper transcribes them.
 
     python -m model.evaluation.vocoder --whisper whisper-base/ --bundle model/bundles/cslm-mini --sentences held_out.tsv
     python -m model.evaluation.vocoder --whisper whisper-base/ --bundle model/bundles/cslm-mini --speech held_out/
 
-English: word error after lower-casing, numbers in words. Mandarin: error over syllables without tone. Whole: none of them wrong.
-`--speech` takes what `synth` made of a manifest of held-out sentences (split `train`, in the two output voices) and takes the
-errors apart: the teacher's own audio; our generator on its spectrum, pitch and lengths; our spectrum on its pitch and lengths; our
-spectrum and pitch on its lengths; and all of it ours.
+English: word error after lower-casing, numbers in words. Mandarin: error over syllables without tone. Whole: sentences without an
+error. `--speech` takes the errors apart. It reads what `synth` made of a manifest of held-out sentences (split `train`, in the two
+output voices) and compares five versions: the teacher's own audio; our generator on the teacher's spectrum, pitch and lengths; our
+spectrum on its pitch and lengths; our spectrum and pitch on its lengths; and all parts ours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A Hugging Face directory looked at without loading it: configuration, shards, and of a Llama every tensor's shape."""
+"""Examines a Hugging Face directory without loading it: configuration, shards, and the shape of every tensor of a Llama."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def check_gpu_memory(
     if needed > gpu_bytes * share:
         raise BundleError(
             f"the language model needs {needed / 1e9:.1f} GB of each GPU for its weights and one full context of {context} tokens; "
-            f"{share:.0%} of {gpu_bytes / 1e9:.1f} GB is {share * gpu_bytes / 1e9:.1f}. A larger GPU, CSLM_QUANTIZATION=fp8, "
-            "CSLM_TENSOR_PARALLEL over several, or a greater CSLM_GPU_MEMORY_SHARE",
+            f"{share:.0%} of {gpu_bytes / 1e9:.1f} GB is {share * gpu_bytes / 1e9:.1f}. Use a larger GPU, CSLM_QUANTIZATION=fp8, "
+            "several GPUs (CSLM_TENSOR_PARALLEL), or a larger CSLM_GPU_MEMORY_SHARE",
             code="gpu_memory_short",
         )
 
@@ -108,8 +108,8 @@ def check_memory_beside(directories: Sequence[Path], *, gpu_bytes: int, share: f
     needed, left = 1e9 + sum(map(_weight_bytes, directories)), (1 - share) * gpu_bytes
     if needed > left:
         raise BundleError(
-            f"speech tokenizer and vocoder need {needed / 1e9:.1f} GB of the GPU, a CSLM_GPU_MEMORY_SHARE of {share:g} leaves them "
-            f"{left / 1e9:.1f}. A smaller share, or CSLM_DEVICE=cpu, or another GPU: CSLM_DEVICE=cuda:1",
+            f"speech tokenizer and vocoder need {needed / 1e9:.1f} GB of the GPU, but a CSLM_GPU_MEMORY_SHARE of {share:g} leaves "
+            f"{left / 1e9:.1f}. Use a smaller share, CSLM_DEVICE=cpu, or another GPU (CSLM_DEVICE=cuda:1)",
             code="gpu_memory_short",
         )
 
@@ -126,7 +126,7 @@ def _tensors(directory: Path) -> tuple[dict[str, list[int]], int, int]:
     names = sorted(set(read_json(index)["weight_map"].values())) if index.is_file() else []
     paths = [directory / name for name in names] or sorted(directory.glob("*.safetensors"))
     if not paths:
-        raise BundleError(f"{directory} holds no *.safetensors", code="bundle_file_missing", param="*.safetensors")
+        raise BundleError(f"{directory} has no *.safetensors", code="bundle_file_missing", param="*.safetensors")
     shapes: dict[str, list[int]] = {}
     size = unquantized = 0
     for path in paths:

@@ -1,4 +1,4 @@
-"""Plain PyTorch through transformers: the portable fallback, and the reference that the other backends are tested against."""
+"""Plain PyTorch through transformers: the portable fallback, and the reference in the tests of the other backends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A remote vLLM server's token-in, token-out route, `/inference/v1/generate` (start it with `--enable-scale-out`)."""
+"""The language model on a remote vLLM server: `/inference/v1/generate`, tokens in and out (`--enable-scale-out`)."""
 
 from __future__ import annotations
 

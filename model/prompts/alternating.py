@@ -1,6 +1,6 @@
 """Prompts of models whose answers alternate text and units without markers, such as GLM-4-Voice (see `streaming.alternating`).
 
-Such a model does not write down what it hears: a spoken question stays in the history as the units that it was.
+Such a model writes no transcript of the question, so a spoken question stays in the history as units.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from streaming.turn import Exchange, Task
 class AlternatingPrompts(Prompts):
     """`Prompts` with other answers: no transcript, no marks between text and speech."""
 
-    _unlearned: Mapping[Task, str] = Prompts._unlearned | {"transcribe": "write down what it hears"}  # type: ignore[operator]
+    _unlearned: Mapping[Task, str] = Prompts._unlearned | {"transcribe": "transcribe speech"}  # type: ignore[operator]
 
     @property
     def keeps_units(self) -> bool:

@@ -1,4 +1,4 @@
-"""Prompts as ids, and answers read back: the bundle's own format (see `model.profile`)."""
+"""Prompts as token ids, and the parser of the answers, in the bundle's own format (see `model.profile`)."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Prompts:
         room = limit - prompt_tokens
         if room < 1:
             raise InvalidRequest(
-                f"the question takes {prompt_tokens} tokens; {self._profile.name} has room for {limit}",
+                f"the question has {prompt_tokens} tokens; the limit of {self._profile.name} is {limit}",
                 code="context_length_exceeded",
             )
         temperature = defaults.temperature if options.temperature is None else options.temperature
@@ -159,7 +159,7 @@ class Prompts:
             return self._task_wording(task, options)
         if options.task in self._unlearned:
             raise InvalidRequest(
-                f"{self._profile.name} has not learned to {self._unlearned[options.task]}",
+                f"{self._profile.name} was not trained to {self._unlearned[options.task]}",
                 code="unsupported_task",
                 param="task",
             )

@@ -1,8 +1,7 @@
-"""Text for the language model that can never turn into a control token. Needs `tokenizers` only, no torch.
+"""Text for the language model that can never become a control token. Needs only `tokenizers`, not torch.
 
-A chat template rendered as one string would let a user write `<sosp>` or `<12>` or `<|eot_id|>`; therefore a prompt is built
-from ids: the markers and units by id, everything else through `PlainText`, a copy of the bundle's tokenizer that does not know
-its added tokens.
+A chat template rendered as one string would let a user write `<sosp>`, `<12>` or `<|eot_id|>`. Therefore a prompt is built from
+ids: markers and units by id, everything else through `PlainText`, a copy of the bundle's tokenizer without its added tokens.
 """
 
 from __future__ import annotations
@@ -93,10 +92,10 @@ def _ranks(path: Path) -> dict[bytes, int]:
         lines = (line.split() for line in path.read_bytes().splitlines() if line.strip())
         ranks = {base64.b64decode(token, validate=True): int(rank) for token, rank in lines}
     except (ValueError, binascii.Error) as error:
-        raise BundleError(f"{path} is none of tiktoken's files: {error}", code="wrong_text_tokenizer") from error
+        raise BundleError(f"{path} is not a tiktoken file: {error}", code="wrong_text_tokenizer") from error
     if sorted(ranks.values()) != list(range(len(ranks))):
         raise BundleError(
-            f"{path} is cut short: {len(ranks)} tokens, not numbered through", code="wrong_text_tokenizer"
+            f"{path} is truncated: its {len(ranks)} tokens are not numbered consecutively", code="wrong_text_tokenizer"
         )
     return ranks
 

@@ -1,4 +1,4 @@
-"""Make clean speech sound like what microphones deliver: noise, babble, telephone band, room, gain, silence around it."""
+"""Makes clean speech sound as microphones deliver it: noise, babble, telephone band, room, gain, surrounding silence."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Count what a trained encoder confuses, so that the language model trains on the errors that it will meet.
+"""Counts what a trained encoder confuses, so that the language model trains on the errors that it will meet.
 
     python -m model.training.confusions --features speech/features --encoder bundle/encoder --out confusions.json
 
-Features that the head was validated on count more than those it was trained on, of which it has learned some by heart. The error rates of
-the validation part are printed: they are what `UnitNoise.max_rate` should cover.
+Features that the head was validated on count more than those it was trained on, some of which it has memorized. The error rates
+of the validation part are printed: `UnitNoise.max_rate` should cover them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The small domains that cslm-mini masters: questions and answers, composed anew for every example, in four directions.
+"""The closed domains of cslm-mini: questions and answers, composed anew for every example, in four directions.
 
 A domain is a function (rng, question language, answer language) → `Exchange`. The `key` of an exchange names what is held out: the
-operands of a sum, a sentence, a fact with its wording. `held_out(key)` splits keys by hash, so that no generator can leak one.
+operands of a sum, a sentence, a fact with its wording. `held_out(key)` splits keys by hash, so no generator can leak one.
 """
 
 from __future__ import annotations

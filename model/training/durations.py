@@ -1,11 +1,11 @@
-"""Train the duration predictor of a unit vocoder: how many frames each merged unit lasted (arXiv 2604.11096, figure 1).
+"""Trains the duration predictor of a unit vocoder: how many frames each merged unit lasts (arXiv 2604.11096, figure 1).
 
     python -m model.training durations codes --encoder BUNDLE/encoder --manifest ljspeech.tsv --codes codes.jsonl
     python -m model.training durations train --codes codes.jsonl --units 4096 --epochs 15 --out BUNDLE/vocoder
 
-The tokenizer itself tells them: before repeats are merged, a unit that lasts three frames stands there three times. `codes.jsonl` has one
-utterance a line, `{"codes": [7, 7, 7, 2, …]}`, or `{"units": [7, 2], "frames": [3, 1]}` where an aligner measured them. The paper
-trained on LJSpeech and Baker for 15 epochs and did not release the weights.
+The durations come from the tokenizer itself: before repeats are merged, a unit that lasts three frames occurs three times.
+`codes.jsonl` has one utterance in each line, `{"codes": [7, 7, 7, 2, …]}`, or `{"units": [7, 2], "frames": [3, 1]}` if an aligner
+measured them. The paper trained on LJSpeech and Baker for 15 epochs and did not release the weights.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ def read_codes(path: Path, n_units: int) -> list[Utterance]:
         row = json.loads(text)
         units, frames = runs(row["codes"]) if "codes" in row else (row.get("units", []), row.get("frames", [0]))
         if len(units) != len(frames) or any(not 0 <= unit < n_units for unit in units) or any(f < 1 for f in frames):
-            raise ValueError(f"{path}:{line}: wanted are units below {n_units}, each with its number of frames")
+            raise ValueError(f"{path}:{line}: expected units below {n_units}, each with its number of frames")
         if units:
             found.append((units, frames))
     if not found:
-        raise ValueError(f"{path} holds no utterances")
+        raise ValueError(f"{path} has no utterances")
     return found
 
 

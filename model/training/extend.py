@@ -1,4 +1,4 @@
-"""Vocabulary extension: a text model learns the units and markers of a bundle as tokens (arXiv 2604.11096, section 3).
+"""Extends the vocabulary of a text model with the units and markers of a bundle (arXiv 2604.11096, section 3).
 
     python -m model.training extend --base meta-llama/Llama-3.1-8B-Instruct --profile profile.json --out BUNDLE/lm
 

@@ -1,4 +1,4 @@
-"""What cslm-mini knows: bilingual tables, written for this project. Everything that is asked is composed from these by `domains`."""
+"""What cslm-mini knows: bilingual tables, written for this project. `domains` composes every question and answer from them."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Train a language model on documents: one code for a laptop and for a rack, with `transformers.Trainer` and accelerate.
+"""Trains a language model on documents, on one core or on many GPUs, with `transformers.Trainer` and accelerate.
 
     python -m model.training finetune model/training/configs/cslm-mini-add.json --data data/documents --out runs/added
     accelerate launch --config_file model/training/configs/fsdp.yaml --num_processes 8 \\
         -m model.training finetune model/training/configs/cslm-8b-sft.json --data data/documents --out runs/cslm-8b-sft
 
 A configuration names the model (a directory, or a name on the hub), the length of a packed row, the rows of an update (split over
-processes and accumulated), and arguments of `transformers.TrainingArguments`. Documents are packed without padding between them and
-do not see each other; only replies are learned. A run that was stopped goes on from its last checkpoint. `log.jsonl` holds the
-curves, `OUT/lm` the model at the end, ready to serve.
+processes and accumulated), and arguments of `transformers.TrainingArguments`. Documents are packed without padding and do not
+attend to each other; only replies are learned. A stopped run resumes from its last checkpoint. `log.jsonl` holds the curves, and
+`OUT/lm` the model at the end, ready to serve.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Plan:
         for change in changes:
             name, separator, value = change.partition("=")
             if not separator:
-                raise ValueError(f"{change!r} is no change; wanted is name=value, such as trainer.max_steps=10")
+                raise ValueError(f"{change!r} is not a setting; expected name=value, such as trainer.max_steps=10")
             place = raw
             *outer, last = name.split(".")
             for step in outer:
@@ -70,7 +70,7 @@ class Plan:
             )
         unknown = sorted(set(raw["trainer"]) - {field.name for field in fields(TrainingArguments)})
         if unknown:
-            raise ValueError(f"{path}: transformers.TrainingArguments knows no {', '.join(unknown)}")
+            raise ValueError(f"{path}: transformers.TrainingArguments has no {', '.join(unknown)}")
         return cls(**raw)
 
     def accumulation(self, processes: int) -> int:
@@ -78,7 +78,7 @@ class Plan:
         at_once = int(self.trainer.get("per_device_train_batch_size", 1)) * processes
         if self.batch % at_once:
             raise ValueError(
-                f"batch {self.batch} is no multiple of {at_once}, the rows that {processes} processes take"
+                f"batch {self.batch} is not a multiple of {at_once}, the rows that {processes} processes take at once"
             )
         return self.batch // at_once
 
@@ -163,7 +163,7 @@ def same_run(plan: Plan, shards: Sequence[Path], about: Path, *, resumed: bool) 
         before = json.loads(about.read_text(encoding="utf-8"))
         differing = [name for name in told if told[name] != before[name]]
         if differing:
-            raise ValueError(f"{about.parent} holds a run with another {', '.join(differing)}: give another --out")
+            raise ValueError(f"{about.parent} has a run with another {', '.join(differing)}: use another --out")
 
 
 def steps_of(checkpoint: str) -> int:

@@ -1,7 +1,7 @@
-"""Train the language model of cslm-mini from the documents of `lm_data`: packed rows, Muon and AdamW, a budget in minutes.
+"""Trains the language model of cslm-mini on the documents of `lm_data`: packed rows, Muon and AdamW, a budget in minutes.
 
-The learning rate is constant and falls to zero in the last part of the budget (warm-up, stable, decay), so that a run can be stopped,
-resumed and prolonged; an exponential average of the weights is what is evaluated and exported before the decay.
+The learning rate is constant and falls to zero in the last part of the budget (warm-up, stable, decay), so a run can be stopped,
+resumed and prolonged. Before the decay, an exponential average of the weights is evaluated and exported.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Training documents of the language model: rendering, loss weights, the mixture of kinds.
 
-Speech is never needed here: question units are the phonetic units of the text through the noise model, answer units the clean ones. The
-kinds of document mirror the paper's stages (arXiv 2604.11096, section 3): ASR, TTS and text first, then spoken questions and answers.
+No speech is needed. Question units are the phonetic units of the text through the noise model; answer units are the clean ones. The
+kinds of document follow the paper's stages (arXiv 2604.11096, section 3): ASR, TTS and text first, then spoken questions and
+answers.
 """
 
 from __future__ import annotations

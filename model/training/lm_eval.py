@@ -1,6 +1,6 @@
-"""Held-out questions for the language model alone: phonetic units in, text and units out, greedy.
+"""Asks the language model alone held-out questions: phonetic units in, text and units out, greedy.
 
-Speech itself is judged elsewhere; here the units are those of the question's text, clean or through the noise model.
+The units are those of the question's text, clean or through the noise model. Speech is judged elsewhere.
 """
 
 from __future__ import annotations

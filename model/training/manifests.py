@@ -1,9 +1,9 @@
-"""Plain manifests: what was said in a recording, in which language, by whom. TSV with a header line, or one JSON object a line.
+"""Plain manifests: what a recording says, in which language, by whom. TSV with a header line, or one JSON object in each line.
 
     audio	text	language	speaker
     clips/0001.flac	Good morning.	en	anna
 
-`audio` is relative to the manifest, and may be empty where only the text counts. Other columns are kept in `more`.
+`audio` is relative to the manifest, and may be empty if only the text counts. Other columns are kept in `more`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Row:
 def read_manifest(path: Path) -> list[Row]:
     """All rows. Raises ManifestError naming file, line and field."""
     if path.suffix not in SUFFIXES:
-        raise ManifestError(f"{path}: a manifest ends in {' or '.join(SUFFIXES)}")
+        raise ManifestError(f"{path}: a manifest's name ends in {' or '.join(SUFFIXES)}")
     if not path.is_file():
         raise ManifestError(f"there is no manifest {path}")
     try:
@@ -54,7 +54,7 @@ def read_manifest(path: Path) -> list[Row]:
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from None
     if not rows:
-        raise ManifestError(f"{path} holds no rows")
+        raise ManifestError(f"{path} has no rows")
     return rows
 
 
@@ -69,7 +69,7 @@ def _raw(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             try:
                 raw = json.loads(text)
             except json.JSONDecodeError as error:
-                raise ManifestError(f"{path}:{line}: no JSON: {error.msg}") from None
+                raise ManifestError(f"{path}:{line}: not JSON: {error.msg}") from None
             if not isinstance(raw, dict):
                 raise ManifestError(f"{path}:{line}: a row is a JSON object")
             yield line, raw
@@ -114,6 +114,6 @@ def read_recording(audio: Path, sample_rate: int) -> Any:
         why = getattr(error, "error_string", error) if audio.is_file() else "there is no such file"
         raise ManifestError(f"{audio}: {why}") from None
     if not len(pcm):
-        raise ManifestError(f"{audio} holds no sound")
+        raise ManifestError(f"{audio} has no sound")
     mono = pcm.mean(1)
     return np.asarray(mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate), np.float32)

@@ -1,4 +1,4 @@
-"""The mean of language models that were trained one from the other: often better than each (model soups, arXiv 2203.05482).
+"""Averages language models that were trained one from the other: often better than each (model soups, arXiv 2203.05482).
 
 python -m model.training merge DIRECTORY DIRECTORY … --out DIRECTORY
 """
@@ -25,7 +25,7 @@ def merge(directories: Sequence[Path], out: Path) -> None:
     last = directories[-1]
     files = sorted(path.name for path in last.glob("*.safetensors"))
     if not files:
-        raise ValueError(f"{last} holds no *.safetensors")
+        raise ValueError(f"{last} has no *.safetensors")
     out.mkdir(parents=True, exist_ok=True)
     for path in last.iterdir():
         if path.is_file() and path.name not in files and path.resolve() != (out / path.name).resolve():
@@ -40,18 +40,18 @@ def _mean(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
         try:
             models = [opened.enter_context(safe_open(path, framework="pt")) for path in paths]
         except OSError as error:
-            raise ValueError(f"not of one layout: {error}") from error
+            raise ValueError(f"the models differ in layout: {error}") from error
         keys = set(models[-1].keys())
         for path, model in zip(paths, models, strict=True):
             if odd := keys.symmetric_difference(model.keys()):
-                raise ValueError(f"{path} is of another layout: {sorted(odd)[0]} is not in all")
+                raise ValueError(f"{path} has another layout: not all models have {sorted(odd)[0]}")
         return {key: _mean_of([model.get_tensor(key) for model in models], key) for key in sorted(keys)}
 
 
 def _mean_of(tensors: Sequence[torch.Tensor], key: str) -> torch.Tensor:
     shapes = {tuple(tensor.shape) for tensor in tensors}
     if len(shapes) > 1:
-        raise ValueError(f"{key} has the shapes {sorted(shapes)}: the models are not of one layout")
+        raise ValueError(f"{key} has the shapes {sorted(shapes)}: the models differ in layout")
     return torch.stack([tensor.float() for tensor in tensors]).mean(0).to(tensors[-1].dtype)
 
 

@@ -1,6 +1,6 @@
-"""Curves of training runs as one SVG: `python -m model.training plot runs/a/log.jsonl runs/b/log.jsonl --out loss.svg`.
+"""Plots training runs as one SVG: `python -m model.training plot runs/a/log.jsonl runs/b/log.jsonl --out loss.svg`.
 
-A log has one JSON object a line, with `step` and what was measured, as all stages of the recipe write it.
+A log has one JSON object in each line, with `step` and the measured values, as all stages of the recipe write it.
 """
 
 from __future__ import annotations

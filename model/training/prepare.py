@@ -1,16 +1,16 @@
-"""From plain manifests to the documents of a bundle: shards of token ids that `finetune` trains on.
+"""Turns plain manifests into the documents of a bundle: shards of token ids that `finetune` trains on.
 
     python -m model.training prepare --bundle BUNDLE --asr a.tsv --tts a.tsv --mt m.jsonl --text t.jsonl --s2s q.jsonl --out data/
 
-Manifests as in `model.training.manifests`; every option may be given several times. More columns:
+Manifests are as in `model.training.manifests`; every option may be given several times. Further columns:
 
     --mt    translation, translation_language
     --text  answer
     --s2s   answer, answer_language, answer_audio (one recording for each segment, in order), before (question and answer)
 
-Units come from the recordings, through the bundle's own encoder, and are kept in `units.jsonl`; with `--units text` from the text, where
-the bundle's units are phonetic: then no recording is needed, and questions pass the noise model. `--segments` only prints how the
-answers of `--s2s` are cut, one line a segment, for whoever records or synthesizes them.
+Units come from the recordings through the bundle's own encoder, and are kept in `units.jsonl`. With `--units text` they come from
+the text, if the bundle's units are phonetic; then no recording is needed, and questions pass the noise model. `--segments` only
+prints how the answers of `--s2s` are cut, one segment in each line, for whoever records or synthesizes them.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class FromText:
         """See `UnitSource`."""
         if row.language not in LANGS:
             raise ManifestError(
-                f"“{row.text}”: --units text knows no sounds of {row.language!r}; accepted: {', '.join(LANGS)}"
+                f"“{row.text}”: --units text does not support {row.language!r}; accepted: {', '.join(LANGS)}"
             )
         return self._noise.hear(rng, self.said(row.text, None))
 
@@ -109,7 +109,7 @@ class FromRecordings:
         if name not in self._known:
             units = self._encode(read_recording(audio, self._rate))
             if not units:
-                raise ManifestError(f"{audio}: the encoder hears nothing in it")
+                raise ManifestError(f"{audio}: the encoder finds no units in it")
             self._known[name] = units
             with self._kept.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"of": name, "units": units}) + "\n")
@@ -263,7 +263,7 @@ def _prepare(args: argparse.Namespace) -> None:
     }
     missing = lost([row for task in ("asr", "tts", "s2s") for row in manifests[task]]) if args.units == "audio" else []
     if missing:
-        raise ManifestError(f"{len(missing)} recordings are not there, the first of them {missing[0]}")
+        raise ManifestError(f"{len(missing)} recordings are missing, the first is {missing[0]}")
     bundle = find_bundle(args.bundle)
     scribe, rng = Scribe(bundle.profile, bundle.lm), Random(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,8 @@
-"""Training documents for any bundle, in the very prompts that serve it: ids, and which of them are learned.
+"""Renders training documents for any bundle, in the prompts that serve it: token ids, and which of them are learned.
 
-The kinds of arXiv 2604.11096, section 3: recognition, synthesis, translation and text instructions for the continual
-pre-training, spoken questions and answers for the fine-tuning, interleaved, full chain, or without the transcript of the question.
-A prompt is never learned; all of a reply is. Where units come from is the caller's: from recordings, or from text where units
-are phonetic.
+The kinds are those of arXiv 2604.11096, section 3: recognition, synthesis, translation and text instructions for the continual
+pre-training; spoken questions and answers for the fine-tuning, interleaved, full chain, or without the transcript of the question.
+A prompt is never learned; all of a reply is. The caller provides the units, from recordings or from text.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Cut an answer into the segments that are spoken one by one (interleaved chain of modality, arXiv 2604.11096, section 3).
+"""Cuts an answer into the segments that are spoken one by one (interleaved chain of modality, arXiv 2604.11096, section 3).
 
-Segments have 7 words, moved to punctuation. Differs: the paper does not say how far a cut may move; here at most three words either
-way, the nearest mark first and the earlier of two, so that the first segment is short and speech can start early.
+Segments have 7 words, moved to punctuation. Differs: the paper does not say how far a cut may move. Here it is at most three words
+either way, to the nearest mark and the earlier of two, so that the first segment is short and speech can start early.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The tokenizer of cslm-mini: byte-level BPE in the manner of Llama 3, with whole words for its domains and single Chinese characters.
+"""The tokenizer of cslm-mini: byte-level BPE as in Llama 3, with whole words for its domains and single Chinese characters.
 
-Merges come in two parts that cannot touch each other: (1) by construction, the bytes of each known Chinese character or mark; (2) trained,
-English words by their frequency in the domains. Any text is encodable (bytes). Control tokens and units are added tokens, one id each.
+Merges come in two parts that cannot touch each other: (1) by construction, the bytes of each known Chinese character or mark; (2)
+trained, English words by their frequency in the domains. Any text is encodable (bytes). Control tokens and units are added tokens,
+one id each.
 """
 
 from __future__ import annotations

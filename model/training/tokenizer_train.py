@@ -1,12 +1,12 @@
-"""Train the tokenizer: Whisper-base frozen, a CTC head on block-wise features.
+"""Trains the speech tokenizer: Whisper-base frozen, a CTC head on block-wise features.
 
     python -m model.training.tokenizer_train trunk    --whisper whisper-base/model.bin --out bundle/encoder
     python -m model.training.tokenizer_train features --speech speech/utt --encoder bundle/encoder --out speech/features
     python -m model.training.tokenizer_train train    --features speech/features --encoder bundle/encoder --work speech/tokenizer
     python -m model.training.tokenizer_train test     --speech speech/utt --encoder bundle/encoder
 
-All resumable. Features are made exactly as at run time (`WhisperCtc.features`), for a clean and an augmented copy of every utterance
-(noise, babble, telephone band, room, gain, silence around), with frame labels from the teacher's durations.
+All stages resume. Features are made exactly as at run time (`WhisperCtc.features`), for a clean and a degraded copy of every
+utterance (noise, babble, telephone band, room, gain, surrounding silence), with frame labels from the teacher's durations.
 """
 
 from __future__ import annotations

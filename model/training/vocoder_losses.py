@@ -1,4 +1,4 @@
-"""What the vocoder's waveforms are compared by: spectra at several resolutions (arXiv 1910.11480), and discriminators that learn (arXiv 2106.07889)."""
+"""The losses of the vocoder's waveforms: spectra at several resolutions (arXiv 1910.11480), and discriminators (arXiv 2106.07889)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Teacher speech as the vocoder learns it: units, lengths, mel, pitch and samples of every utterance, read from what `synth` wrote."""
+"""Reads the teacher's speech that `synth` wrote: units, lengths, mel, pitch and samples of every utterance."""
 
 from __future__ import annotations
 

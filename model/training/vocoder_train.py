@@ -1,15 +1,19 @@
-"""Train the vocoder: durations and acoustics from units, then the waveform generator.
+"""Trains the vocoder: durations and acoustics from units, then the waveform generator.
 
     python -m model.training.vocoder_train acoustics --speech speech/utt --work speech/vocoder --minutes 12
     python -m model.training.vocoder_train generator --speech speech/utt --work speech/vocoder --minutes 50 [--predicted]
     python -m model.training.vocoder_train joint     --speech speech/utt --work speech/vocoder --minutes 20 [--adversary]
     python -m model.training.vocoder_train export    --work speech/vocoder --out bundle/vocoder
 
-The acoustics learn from all voices, with a vector for each that is added to its units; `export` leaves only the output
-voices', added to their own language's units. The generator hears only these two. Losses: L1 on log-mel, log-pitch and log-duration; for the waveform, spectral convergence and
-log-magnitude at four resolutions (arXiv 1910.11480) and log-mel; with `--adversary`, spectrogram discriminators with least squares and feature matching
-(arXiv 2106.07889). All resumable, both parts independent of each other until `--predicted`; `joint` goes on with both together, so that the mel
-becomes what the generator needs. `--start` begins with the weights of a bundle.
+The acoustics learn from all voices, with a vector for each that is added to its units. `export` keeps only the vectors of the
+output voices, added to the units of their own language. The generator learns from these two voices only.
+
+Losses: L1 on log-mel, log-pitch and log-duration. For the waveform, spectral convergence and log-magnitude at four resolutions
+(arXiv 1910.11480), and log-mel. With `--adversary`, spectrogram discriminators with least squares and feature matching (arXiv
+2106.07889).
+
+All stages resume. Both parts are independent until `--predicted`. `joint` continues with both together, so that the mel becomes
+what the generator needs. `--start` begins with the weights of a bundle.
 """
 
 from __future__ import annotations

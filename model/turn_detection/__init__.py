@@ -1,1 +1,1 @@
-"""Where speech is, and where a turn ends."""
+"""Detects where speech is, and where a turn ends."""

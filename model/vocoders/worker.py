@@ -1,8 +1,8 @@
-"""The vocoder in a process of its own, serving the cuts of all sessions, the one nearest to underrun first.
+"""The vocoder in a process of its own. Of the cuts of all sessions, it takes the one nearest to an underrun first.
 
-The gateway decides the order and hands over one batch of cuts at a time, as large as the vocoder gains from, so that an urgent
-cut never waits behind more than one other batch. Streams are states in the worker's memory, opened with their first cut and closed
-with their turn.
+The gateway decides the order and hands over one batch of cuts at a time, as large as the vocoder gains from. So an urgent cut
+never waits for more than one other batch. Streams are states in the worker's memory, opened with their first cut and closed with
+their turn.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every route shares, and how a route gets at it."""
+"""The state of the application, as dependencies of the routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP answers for every failure: `{"error": {type, code, message, param}}`, whatever went wrong and wherever."""
+"""HTTP responses for every failure: `{"error": {type, code, message, param}}`."""
 
 from __future__ import annotations
 

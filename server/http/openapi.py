@@ -1,4 +1,4 @@
-"""What /openapi.json says of routes whose bodies FastAPI does not parse: schemas, and examples that work."""
+"""OpenAPI schemas and working examples for routes whose bodies FastAPI does not parse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One HTTP answer that is sent while it is made."""
+"""An HTTP response that is sent while it is made."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class TurnRunner:
                 return tuple([unit async for piece in pieces for unit in piece])
         except TimeoutError:
             if limit.expired():
-                raise TurnTimeout(f"listening to an earlier message took longer than {limit_s:g} s") from None
+                raise TurnTimeout(f"encoding an earlier message took longer than {limit_s:g} s") from None
             raise
 
     def _account(self, report: TurnReport, outcome: Outcome, began_s: float) -> None:

@@ -1,6 +1,4 @@
-"""Bodies of requests, read: a form with a file, JSON, or the recording itself. Counted while they come in, never held beyond
-the limit.
-"""
+"""Reads request bodies: a form with a file, JSON, or the recording itself. The limit is enforced while a body arrives."""
 
 from __future__ import annotations
 

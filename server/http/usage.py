@@ -1,4 +1,4 @@
-"""How much went into a turn and came out of it, in the members that OpenAI's answers have for it."""
+"""The usage of a turn, with the members that OpenAI's responses have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client sent, held against a shape: the first fault is told with its field and what is accepted."""
+"""Validates what a client sent. The error names the first wrong field and what is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A voice as OpenAI's API names it: by its id, or by an object that holds it."""
+"""A voice as OpenAI's API names it: its id, or an object with the id."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Recordings to PCM, with FFmpeg's libraries through PyAV.
+"""Decodes recordings to PCM, with FFmpeg's libraries through PyAV.
 
-The bytes of a recording decide what it is, not its name: only the demuxer that the first bytes ask for is opened, and it
-may open nothing else. Everything here is synchronous; callers run it in a thread.
+The content of a recording decides its format, not its name: only the demuxer that its first bytes call for is opened, and it may
+open nothing else. Everything here is synchronous; callers run it in a thread.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ def identify(data: bytes, declared: Declared) -> Source:
     if found is not None:
         return Source(found, _DEMUXERS[found])
     if name is None and media_type not in _UNDECLARED:
-        raise UnsupportedMedia(f"{media_type[:60]} is not read; accepted: {', '.join(sorted(_MEDIA_TYPES))}")
+        raise UnsupportedMedia(f"{media_type[:60]} is not supported; accepted: {', '.join(sorted(_MEDIA_TYPES))}")
     raise InvalidRequest(
-        f"the body is no recording this server knows; accepted: {', '.join(_DEMUXERS)}, or raw samples as audio/pcm;rate=…",
+        f"the body is not a recording in a known format; accepted: {', '.join(_DEMUXERS)}, or raw samples as audio/pcm;rate=…",
         code="audio_unreadable",
         param="file",
     )

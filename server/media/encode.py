@@ -1,4 +1,4 @@
-"""PCM to the bytes of an audio file, while the audio is still being made."""
+"""Encodes PCM to an audio file while the audio is still being made."""
 
 from __future__ import annotations
 

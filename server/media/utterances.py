@@ -1,4 +1,4 @@
-"""A long recording cut into utterances, by the voice activity that cuts a live session."""
+"""Cuts a long recording into utterances, by the same voice activity detection as a live session."""
 
 from __future__ import annotations
 

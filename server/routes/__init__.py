@@ -1,1 +1,1 @@
-"""The addresses of the server, one folder a family; only `server.app` imports them."""
+"""The routes of the server, one folder for each family. Only `server.app` imports them."""

@@ -1,4 +1,4 @@
-"""Probes: alive, ready, measured."""
+"""Probes and metrics: /healthz, /readyz, /metrics."""
 
 from __future__ import annotations
 

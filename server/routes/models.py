@@ -1,4 +1,4 @@
-"""GET /v1/models: what can be asked for."""
+"""GET /v1/models: the model that can be asked."""
 
 from __future__ import annotations
 
@@ -41,13 +41,15 @@ _LIST = openapi.route(answers={"application/json": {"object": "list", "data": [_
 _ONE = openapi.route(answers={"application/json": _MODEL})
 
 
-@router.get("/models", summary="Models that this server has", openapi_extra=_LIST)
+@router.get("/models", summary="List the models", openapi_extra=_LIST)
 async def models(state: AuthorisedDep) -> dict[str, Any]:
     return {"object": "list", "data": [_public(state.serving.model())]}
 
 
-@router.get("/models/{name:path}", summary="One model", openapi_extra=_ONE)
+@router.get("/models/{name:path}", summary="Describe a model", openapi_extra=_ONE)
 async def model(name: str, state: AuthorisedDep) -> dict[str, Any]:
     if not name:
-        raise NotFound("a model without a name; GET /v1/models lists them", code="model_not_found", param="model")
+        raise NotFound(
+            "the model's name is empty; GET /v1/models lists the names", code="model_not_found", param="model"
+        )
     return _public(resolve_model(state, name))

@@ -1,1 +1,1 @@
-"""What lives as long as the server and knows no request."""
+"""State that lives as long as the server and knows no request."""

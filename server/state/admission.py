@@ -1,4 +1,4 @@
-"""How much at once: one number of slots for REST turns and sockets together. Nobody waits; a full server says so."""
+"""Admission: one number of slots for REST turns and sockets together. A full server refuses at once; nobody waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may use /v1/*: whoever knows the key, if the server has one."""
+"""Authentication of /v1/*: by the server's key, if it has one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server serves: one loaded model, ready to answer."""
+"""Loads the model that the server serves, ready to answer."""
 
 from __future__ import annotations
 
@@ -175,9 +175,9 @@ def _preflight(bundle: Bundle, kind: str, settings: Settings) -> str:
     if settings.early_units != "off" and not (bundle.encoder_kind.early and bundle.profile.early_units):
         why = "its profile has no `early_units`"
         if not bundle.encoder_kind.early:
-            why = "its encoder tells every unit as soon as it is final"
+            why = "its encoder gives each unit as soon as it is final anyway"
         raise BundleError(
-            f"early_units is {settings.early_units!r}, but {bundle.profile.name} cannot: {why}; accepted: off",
+            f"early_units is {settings.early_units!r}, but {bundle.profile.name} does not support it: {why}; accepted: off",
             code="unsupported_setting",
             param="early_units",
         )
@@ -206,7 +206,7 @@ def choose_device(wanted: str, *, gpu: bool) -> str:
     if wanted == "auto":
         return "cuda" if possible else "cpu"
     if wanted.startswith("cuda") and not possible:
-        why = "the torch that is installed was built without CUDA" if gpu else "the driver shows no GPU (nvidia-smi)"
+        why = "the installed torch was built without CUDA" if gpu else "the driver shows no GPU (nvidia-smi)"
         raise BundleError(
             f"device is {wanted!r}, but {why}; accepted: auto, cpu", code="device_unavailable", param="device"
         )

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes. Names and buckets are documented in docs/api.md; each app has a registry of its own."""
+"""Prometheus metrics. docs/api.md documents names and buckets; each application has a registry of its own."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class Metrics:
         self._units = Counter("cslm_units", "Speech units", ["direction"], registry=registry)
         self._tokens = Counter("cslm_tokens", "Language model tokens", ["direction"], registry=registry)
         self._audio_s = Counter("cslm_audio_seconds", "Audio spoken", registry=registry)
-        self._dropped = Counter("cslm_dropped_ids", "Ids of the language model that had no place", registry=registry)
-        self._underruns = Counter("cslm_underruns", "Times that playback ran dry", registry=registry)
-        self._gap_s = Counter("cslm_underrun_seconds", "Time that playback was dry", registry=registry)
+        self._dropped = Counter("cslm_dropped_ids", "Tokens that were invalid at their position", registry=registry)
+        self._underruns = Counter("cslm_underruns", "Gaps in playback", registry=registry)
+        self._gap_s = Counter("cslm_underrun_seconds", "Time of gaps in playback", registry=registry)
         self._active = Gauge("cslm_active_sessions", "Admission slots in use", ["transport"], registry=registry)
         self._errors = Counter("cslm_errors", "Errors by code", ["code"], registry=registry)
         self._ready = Gauge("cslm_ready", "1 while the model is warm", registry=registry)
         self._build = Info("cslm_build", "What is running", registry=registry)
-        self._max_sessions = Gauge("cslm_max_sessions", "Admission slots there are", registry=registry)
+        self._max_sessions = Gauge("cslm_max_sessions", "Admission slots in all", registry=registry)
         self._unfinished = _UnfinishedSpeech()
         self._begin_at_zero()
         registry.register(self._unfinished)

@@ -1,8 +1,7 @@
-"""Keys for browsers: short-lived, good for realtime sessions alone, and signed.
+"""Client secrets: short-lived, signed keys for browsers that open realtime sessions and nothing else.
 
-A client secret carries when it ends and the settings of its sessions, signed with the server's API key: every server that has
-the key knows it, and none has to remember it. It cannot be revoked; it ends soon. Its holder can read the settings, as
-`session.created` shows them anyway.
+A client secret carries its expiry and the settings of its sessions, signed with the server's API key. So every server with that key
+accepts it, and none stores it. It cannot be revoked. Its holder can read the settings, as `session.created` shows them anyway.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ class SecretSigner:
         value = f"{PREFIX}{self._serializer.dumps({'expires_at': expires_at, 'session': session})}"
         if len(value) > _MOST_CHARACTERS:
             raise TooLarge(
-                f"the session of a client secret makes a key of {len(value)} characters; accepted: {_MOST_CHARACTERS}; "
-                "send long instructions with session.update",
+                f"the session settings make a key of {len(value)} characters; accepted: up to {_MOST_CHARACTERS}. "
+                "Send long instructions with session.update",
                 param="session",
             )
         return value
@@ -48,7 +47,7 @@ class SecretSigner:
         try:
             content = self._serializer.loads(value.removeprefix(PREFIX))
         except BadData:
-            raise Unauthorised("the client secret is damaged, or not of this server") from None
+            raise Unauthorised("the client secret is damaged, or from another server") from None
         if content["expires_at"] <= time.time():
             raise Unauthorised("the client secret has expired; ask for another", code="client_secret_expired")
         session: dict[str, Any] = content["session"]

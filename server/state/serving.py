@@ -1,4 +1,4 @@
-"""The model's life inside the server: loading, warm, failed."""
+"""The model's state in the server: loading, ready, failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of spoken answers, which clients refer to by id in their next request."""
+"""Texts of spoken answers, to which clients refer by id in a later request."""
 
 from __future__ import annotations
 

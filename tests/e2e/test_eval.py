@@ -35,7 +35,7 @@ def test_a_bundle_is_measured_through_its_own_stages(tmp_path: Path) -> None:
 
 def test_what_cannot_be_measured_is_a_clear_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "server.cli", "eval", "--out", str(tmp_path / "out")]
-    for more, said in ((["--sets", str(tmp_path)], "holds no sets"), (["--only", "taste"], "no measure 'taste'")):
+    for more, said in ((["--sets", str(tmp_path)], "has no sets"), (["--only", "taste"], "no measure 'taste'")):
         run = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, check=False)
         assert run.returncode == 2
         assert said in run.stderr

@@ -82,7 +82,7 @@ def test_a_vocoder_that_could_not_be_loaded_is_told_before_the_language_model_is
     flow.write_bytes(whole[:-100])
     assert (refused(bundle).code, refused(bundle).param) == ("bundle_file_truncated", "flow.pt")
     flow.write_bytes((bundle / "vocoder" / "hift.pt").read_bytes())
-    assert "flow.pt is not of this model's layout" in refused(bundle).message
+    assert "flow.pt does not have this model's layout" in refused(bundle).message
     flow.unlink()
     assert (refused(bundle).code, refused(bundle).param) == ("bundle_file_missing", "flow.pt")
     flow.write_bytes(whole)
@@ -159,7 +159,7 @@ def test_memory_beside_the_language_model(tmp_path: Path) -> None:
     parts = [tmp_path / "encoder", tmp_path / "vocoder"]
     check_memory_beside(parts, gpu_bytes=24 << 30, share=0.9)
     with pytest.raises(
-        BundleError, match=r"need 1\.5 GB of the GPU, a CSLM_GPU_MEMORY_SHARE of 0\.95 leaves them 1\.3"
+        BundleError, match=r"need 1\.5 GB of the GPU, but a CSLM_GPU_MEMORY_SHARE of 0\.95 leaves 1\.3"
     ) as caught:
         check_memory_beside(parts, gpu_bytes=24 << 30, share=0.95)
     assert caught.value.code == "gpu_memory_short"

@@ -199,7 +199,7 @@ def test_what_the_hub_refuses_says_what_to_do(place: Place) -> None:
 def test_no_hub_at_all(place: Place) -> None:
     place.hub.url = "http://127.0.0.1:9"
     assert "HF_ENDPOINT" in place.refused("hub_unreachable")
-    assert "never pulled" in place.refused("bundle_file_missing", offline=True)
+    assert "has not been pulled" in place.refused("bundle_file_missing", offline=True)
 
 
 def test_no_room(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
-"""Units of a speech before it is over: when it is encoded in part, and what that may cost.
+"""Early units: when to encode an unfinished speech, and how much time that may take.
 
-A partial pass encodes all that was heard so far. Passes lie on a grid of the speech's own samples, so
-that what they see does not depend on how the samples came; whether there is time for one does.
+A partial pass encodes everything that was heard so far. Passes lie on a grid of the speech's own samples, so their input does not
+depend on how the samples arrived. Whether there is time for a pass does.
 """
 
 from __future__ import annotations

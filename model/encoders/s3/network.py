@@ -1,7 +1,7 @@
-"""The tokenizer's network: the lower half of a Whisper-like encoder, and the nearest of 4096 code vectors for each frame.
+"""The tokenizer's network: the lower half of a Whisper-like encoder, and for each frame the nearest of 4096 code vectors.
 
-Its state dict has the names and shapes of the package `s3tokenizer` (Apache-2.0), which reads them from the released ONNX file;
-the package itself is not used: it needs torchaudio for nothing but reading files, chooses the rate by the *name* of a file, and
+Its state dict has the names and shapes of the package `s3tokenizer` (Apache-2.0), which reads them from the released ONNX file.
+The package itself is not used. It needs torchaudio only to read files, chooses the frame rate by the *name* of a file, and
 loses up to two seconds at the end of some recordings longer than 30 s (see `model.encoders.s3.windows`).
 """
 

@@ -1,8 +1,8 @@
-"""The tokenizer as an async stage: one thread, and in one batch what waits of all sessions.
+"""The tokenizer as an async stage: one thread, which encodes the waiting speech of all sessions in one batch.
 
-Attention reaches from the first frame to the last, so a speech is encoded when it is over, all of it at once. Where it may, the
-stage also encodes speeches that go on and commits what has stopped changing (`model.encoders.s3.early`): those units are told
-early, and stand. Without that the units come from the whole alone, and do not depend on how the samples came.
+Attention reaches from the first frame to the last, so a speech is encoded when it is over, all of it at once. With early units
+(`model.encoders.s3.early`) the stage also encodes unfinished speech and commits the units that no longer change; committed
+units stand. Without them the units do not depend on how the samples arrived.
 """
 
 from __future__ import annotations

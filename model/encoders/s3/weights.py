@@ -1,7 +1,7 @@
-"""The tokenizer's weights: read from the released ONNX file, or from the safetensors file that `convert` makes of it.
+"""The tokenizer's weights, from the released ONNX file or from the safetensors file that `convert` makes of it.
 
-`speech_tokenizer_v1.onnx` is the name of two different files: CosyVoice-300M's has 50 frames a second, CosyVoice-300M-25Hz's has
-25. All their tensors have the same shapes; the one difference is the stride of the first convolution, which is what is read here.
+Two different files are named `speech_tokenizer_v1.onnx`: that of CosyVoice-300M has 50 frames a second, that of
+CosyVoice-300M-25Hz has 25. All their tensors have the same shapes. The stride of the first convolution tells them apart.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ def _weights(directory: Path) -> Path:
     for path in (directory / SAFETENSORS, directory / ONNX):
         if path.is_file():
             return path
-    raise BundleError(f"{directory} holds neither {SAFETENSORS} nor {ONNX}", code="bundle_file_missing")
+    raise BundleError(f"{directory} has neither {SAFETENSORS} nor {ONNX}", code="bundle_file_missing")
 
 
 def _check(path: Path, config: S3Config, shapes: Mapping[str, Sequence[int]]) -> None:
     if config.stride != 2:
         raise BundleError(
-            f"{path} is the tokenizer with 50 frames a second (CosyVoice-300M); needed is the one with 25, "
+            f"{path} is the tokenizer with 50 frames a second (CosyVoice-300M); the one with 25 is needed, "
             "from CosyVoice-300M-25Hz: the two files have the same name",
             code="wrong_tokenizer",
         )
@@ -77,7 +77,7 @@ def _config_in(path: Path, file: Any) -> S3Config:
     try:
         return S3Config(**json.loads((file.metadata() or {})["config"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{path} does not tell its sizes: {error}") from error
+        raise BundleError(f"the sizes in {path} cannot be read: {error}") from error
 
 
 def convert(source: Path, target: Path) -> None:
@@ -98,7 +98,7 @@ def read_onnx(path: Path) -> tuple[S3Config, dict[str, Tensor]]:
     try:
         config = _config(graph, state)
     except (KeyError, StopIteration) as error:
-        raise BundleError(f"{path} is not CosyVoice's tokenizer of the first generation: no {error}") from None
+        raise BundleError(f"{path} is not CosyVoice's tokenizer of the first generation: it lacks {error}") from None
     return config, state
 
 

@@ -1,7 +1,7 @@
 """Recordings longer than the tokenizer was trained on: windows of 30 s that overlap by 4 s, joined in the middle of the overlap.
 
-As in the package `s3tokenizer`. Differs: it also starts a window inside one that already reached the end, and then drops frames
-that no window keeps; here no frame is lost.
+As in the package `s3tokenizer`. Differs: the package also starts a window inside one that already reached the end, and then
+drops frames that no window keeps. Here no frame is lost.
 """
 
 from __future__ import annotations

@@ -25,13 +25,13 @@ def _preflight(directory: Path, profile: Profile) -> str:
         config, voices = describe(directory)
     if config.sample_rate != profile.output_sample_rate_hz:
         raise BundleError(
-            f"the vocoder speaks {config.sample_rate} Hz, the profile says {profile.output_sample_rate_hz}"
+            f"the vocoder's rate is {config.sample_rate} Hz, but the profile says {profile.output_sample_rate_hz}"
         )
     if config.flow.n_units != profile.n_units:
-        raise BundleError(f"the vocoder has {config.flow.n_units} units, the profile {profile.n_units}")
+        raise BundleError(f"the vocoder has {config.flow.n_units} units, but the profile says {profile.n_units}")
     strangers = [voice for voice in profile.voices if voice not in voices]
     if strangers:
-        raise BundleError(f"the voice {strangers[0]!r} has no embedding; there are: {', '.join(voices)}")
+        raise BundleError(f"the voice {strangers[0]!r} has no embedding; accepted: {', '.join(voices)}")
     return f"voices {', '.join(voices)}"
 
 

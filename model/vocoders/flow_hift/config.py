@@ -1,4 +1,4 @@
-"""Sizes and settings of the vocoder: `config.json` beside its weights. Everything left out is as CosyVoice-300M-25Hz has it."""
+"""Sizes and settings of the vocoder: `config.json` beside its weights. The defaults are those of CosyVoice-300M-25Hz."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ class FlowHiftVocoder:
         """Note the units, merged if the model merges, and spread those whose duration is known by now."""
         for unit in units:
             if not 0 <= unit < self.config.flow.n_units:
-                raise ValueError(f"unit {unit} is none of the {self.config.flow.n_units}")
+                raise ValueError(f"unit {unit} does not exist; the vocoder has {self.config.flow.n_units}")
             if not (self.config.merged and stream.units and stream.units[-1] == unit):
                 stream.units.append(unit)
         stream.ended = final

@@ -1,7 +1,7 @@
-"""How long each unit lasts, in frames of the unit rate: what merging took away.
+"""The duration predictor: how long each merged unit lasts, in frames of the unit rate.
 
-Two convolutions over the merged units and a linear layer that foretells log(1 + frames), as the duration predictors of
-unit vocoders have it (arXiv 2107.05604 section 3.3; arXiv 2604.11096 figure 1 says two convolutions).
+Two convolutions over the merged units and a linear layer that predicts log(1 + frames), as the duration predictors of unit
+vocoders have it (arXiv 2107.05604 section 3.3; arXiv 2604.11096 figure 1 says two convolutions).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def load(directory: Path, n_units: int) -> DurationPredictor | None:
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise BundleError(f"{path} is not a duration predictor: {str(error).splitlines()[0]}") from error
     if known != n_units:
-        raise BundleError(f"{path} knows {known} units, the vocoder {n_units}")
+        raise BundleError(f"{path} has {known} units, but the vocoder has {n_units}")
     return made.double().eval()
 
 

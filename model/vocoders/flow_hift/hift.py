@@ -1,6 +1,6 @@
 """Log-mel to samples: a source of harmonics and noise, filtered, then an inverse STFT (HiFTNet, arXiv 2309.09493): `hift.pt`.
 
-Convolutions only, so every sample depends on few frames: `reach` and `pitch_reach` say on how many.
+It has convolutions only, so every sample depends on few frames: `reach` and `pitch_reach` give their number.
 """
 
 from __future__ import annotations

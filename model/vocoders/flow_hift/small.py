@@ -1,4 +1,4 @@
-"""Small random weights in exactly the released layout: for tests and for trying the path from end to end. They speak noise.
+"""Small random weights in exactly the released layout, for tests and for trying the path end to end. They speak noise.
 
 python -m model.vocoders.flow_hift.small DIRECTORY
 """

@@ -1,4 +1,4 @@
-"""Released checkpoints, read safely: tensors only, every name and shape checked."""
+"""Reads released checkpoints safely: tensors only, with every name and shape checked."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _of_layout(module: nn.Module, path: Path, state: dict[str, Tensor]) -> dict[
     ]
     if problems:
         more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise BundleError(f"{path} is not of this model's layout: {'; '.join(problems[:3])}{more}")
+        raise BundleError(f"{path} does not have this model's layout: {'; '.join(problems[:3])}{more}")
     return state
 
 
@@ -94,5 +94,5 @@ def load_speakers(path: Path, width: int) -> dict[str, Tensor]:
             raise BundleError(f"{path}: the voice {name!r} has no embedding of {width} numbers")
         voices[str(name)] = vector.float().reshape(width)
     if not voices:
-        raise BundleError(f"{path} holds no voice")
+        raise BundleError(f"{path} has no voice")
     return voices

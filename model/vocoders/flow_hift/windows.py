@@ -1,11 +1,11 @@
-"""Where a stream is cut for the flow, which sees everything at once and so cannot go on where it stopped.
+"""Where a stream is cut for the flow, which sees its whole input at once and cannot resume.
 
-Mel frames since the stream began are cut into blocks: small ones first (`ramp`), then all alike. A block is computed from a window
-that reaches `back` before and `ahead` after it, as soon as all units of the window are known; when the stream ends, one
-last window takes all that is left. So what is computed depends on the units alone and never on when they came: streaming
-equals offline by construction, and all sessions share the same few shapes.
+Mel frames since the start of the stream are cut into blocks: small ones first (`ramp`), then equal ones. A block is computed from
+a window that reaches `back` before and `ahead` after it, as soon as all units of the window are known. When the stream ends, one
+last window takes the rest. So the result depends on the units and never on when they came: streaming equals offline by
+construction, and all sessions share a few shapes.
 
-Differs from CosyVoice: offline it sees the whole utterance at once, streamed it cuts where its buffers happen to stand.
+Differs from CosyVoice: offline it sees the whole utterance at once, and streamed it cuts where its buffers happen to be.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@ pitch and voicing (ConvNeXt blocks, as in Vocos, arXiv 2306.00814) → two filte
 harmonics and one of noise, as in the neural source-filter family (arXiv 1904.12088, HiFTNet 2309.09493) → inverse STFT and
 overlap-add.
 
-Everything has a finite view ahead, or is recurrent with its state carried: `push` keeps the frames that are still needed and
-holds back those whose neighbours are not known yet, so that the samples do not depend on how the units were cut.
+Every layer has a finite view ahead, or is recurrent and carries its state. `push` keeps the frames that are still needed and
+holds back those whose neighbours are not known yet, so the samples do not depend on how the units were cut.
 
 Differs from HiFTNet: the harmonic filter is minimum phase (its phase follows from its magnitude through the cepstrum,
-Oppenheim & Schafer), which is learnt from magnitudes alone and sounds right long before an adversary would find the phases.
+Oppenheim & Schafer). It can be learned from magnitudes alone, and sounds right long before an adversary would find the phases.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _check(directory: Path, profile: Profile) -> str:
     vocoder = SourceFilterVocoder.load(directory)
     if vocoder.sample_rate != profile.output_sample_rate_hz:
         raise BundleError(
-            f"the vocoder speaks {vocoder.sample_rate} Hz, the profile says {profile.output_sample_rate_hz}"
+            f"the vocoder's rate is {vocoder.sample_rate} Hz, but the profile says {profile.output_sample_rate_hz}"
         )
     with loading(directory):
         pcm = vocoder.decode(list(range(min(8, profile.n_units))))

@@ -1,4 +1,4 @@
-"""Units to speech at 24 kHz, as they come: the stream's state, and what is computed when."""
+"""Streams units to speech at 24 kHz: the state of a stream, and when each part is computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POST /v1/audio/speech: a text in, read aloud while the model is still writing how it sounds."""
+"""POST /v1/audio/speech: reads a text aloud while the model still writes its units."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TextToSpeechOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str | None = Field(None, max_length=200, description="the model's name; default: the one this server has")
+    model: str | None = Field(None, max_length=200, description="the model's name; default: the server's model")
     input: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4096)] = Field(
         description="the text to read"
     )

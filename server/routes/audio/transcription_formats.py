@@ -1,4 +1,4 @@
-"""Answers of /v1/audio/transcriptions and /v1/audio/translations: json, text, verbose_json, srt, vtt, or a stream of events."""
+"""Response formats of transcriptions and translations: json, text, verbose_json, srt, vtt, or a stream of events."""
 
 from __future__ import annotations
 

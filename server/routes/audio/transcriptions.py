@@ -1,6 +1,6 @@
-"""POST /v1/audio/transcriptions and /v1/audio/translations: what a recording says, in its own words or in English.
+"""POST /v1/audio/transcriptions and POST /v1/audio/translations: what a recording says, in its own language or in English.
 
-A recording is cut into utterances where nobody speaks, which gives the times of the segments; each is one turn that ends
+A recording is cut into utterances at its pauses, which gives the times of the segments. Each utterance is one turn that ends
 where the model's answer would begin.
 """
 
@@ -69,7 +69,7 @@ class TranslationOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str | None = Field(None, max_length=200, description="the model's name; default: the one this server has")
+    model: str | None = Field(None, max_length=200, description="the model's name; default: the server's model")
     response_format: TranscriptFormat = Field("json", description="form of the answer; srt and vtt have times")
     temperature: float = Field(0.0, ge=0, le=1, allow_inf_nan=False, description="0 is greedy")
     chunking_strategy: VadChunking = Field(_AUTO, description='where to cut into segments; "auto" is the default')
@@ -86,16 +86,16 @@ class TranslationOptions(BaseModel):
 class TranscriptionOptions(TranslationOptions):
     """Every parameter of POST /v1/audio/transcriptions but the recording."""
 
-    language: str | None = Field(None, description="language of the recording; the model hears by itself which it is")
+    language: str | None = Field(None, description="language of the recording; the model also detects it itself")
     timestamp_granularities: list[Literal["segment"]] | None = Field(None, description="of verbose_json")
-    stream: bool = Field(False, description="server-sent events while the model writes; of json and text")
+    stream: bool = Field(False, description="server-sent events while the model writes; for json and text")
 
     @field_validator("timestamp_granularities", mode="before")
     @classmethod
     def _no_words(cls, value: Any) -> Any:
         if isinstance(value, list) and "word" in value:
             raise InvalidRequest(
-                "this model knows when an utterance was said, not each word; accepted: segment",
+                "the model gives times of utterances, not of words; accepted: segment",
                 code="unsupported_parameter",
                 param="timestamp_granularities",
             )
@@ -166,7 +166,7 @@ _TRANSLATIONS = openapi.route(
 
 @router.post(
     "/transcriptions",
-    summary="Write down what a recording says",
+    summary="Transcribe a recording",
     openapi_extra=_TRANSCRIPTIONS,
     response_class=Response,
 )
@@ -180,7 +180,7 @@ async def transcriptions(request: Request, state: AdmittedDep) -> Response:
 
 @router.post(
     "/translations",
-    summary="Say in English what a recording says",
+    summary="Translate a recording into English",
     openapi_extra=_TRANSLATIONS,
     response_class=Response,
 )
@@ -198,14 +198,14 @@ def _check(options: TranscriptionOptions, model: ServedModel) -> None:
     if options.language is not None and options.language not in model.languages:
         accepted = ", ".join(model.languages)
         raise InvalidRequest(
-            f"{model.name} does not hear {options.language[:20]!r}; accepted: {accepted}", param="language"
+            f"{model.name} does not understand {options.language[:20]!r}; accepted: {accepted}", param="language"
         )
     if options.stream and options.response_format not in ("json", "text"):
-        raise InvalidRequest(
-            f"{options.response_format} is one document; json and text can be streamed", param="stream"
-        )
+        raise InvalidRequest(f"{options.response_format} cannot be streamed; accepted: json, text", param="stream")
     if options.timestamp_granularities and options.response_format != "verbose_json":
-        raise InvalidRequest("times are in verbose_json, srt and vtt", param="timestamp_granularities")
+        raise InvalidRequest(
+            "timestamp_granularities needs response_format verbose_json", param="timestamp_granularities"
+        )
 
 
 async def _written(

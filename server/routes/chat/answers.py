@@ -1,4 +1,4 @@
-"""Answers of /v1/chat/completions: one document, or a stream of chunks."""
+"""Responses of /v1/chat/completions: one document, or a stream of chunks."""
 
 from __future__ import annotations
 

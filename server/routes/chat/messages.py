@@ -1,4 +1,4 @@
-"""A request to /v1/chat/completions: its options, and its messages as the question and the turns before it."""
+"""A request to /v1/chat/completions: its options, and its messages as a question and earlier turns."""
 
 from __future__ import annotations
 
@@ -155,17 +155,17 @@ class ChatRequest(BaseModel):
 
     model_config = _FROZEN
 
-    model: str | None = Field(None, max_length=200, description="the model's name; default: the one this server has")
+    model: str | None = Field(None, max_length=200, description="the model's name; default: the server's model")
     messages: list[Message] = Field(min_length=1, max_length=512)
     modalities: list[Literal["text", "audio"]] = Field(["text"], min_length=1)
-    audio: AudioOptions | None = Field(None, description="needed where modalities hold audio")
+    audio: AudioOptions | None = Field(None, description="required if modalities include audio")
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
     max_completion_tokens: int | None = Field(None, ge=1, description="text and speech units together")
-    max_tokens: int | None = Field(None, ge=1, description="the same, as older clients call it")
-    reply_language: str = Field("auto", description="language of the answer; an extension of ours")
+    max_tokens: int | None = Field(None, ge=1, description="older name of max_completion_tokens")
+    reply_language: str = Field("auto", description="language of the answer; an extension")
 
 
 def without_neutral(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def dialogue(messages: Sequence[Message], spoken: Mapping[str, str], *, most_tur
     last message is not the user's, `invalid_audio`, `audio_not_found`.
     """
     if not isinstance(messages[-1], UserMessageParam):
-        raise InvalidRequest("the last message must be the user's: it is what is answered", param="messages")
+        raise InvalidRequest("the last message must be the user's", param="messages")
     instructions, earlier = list[str](), list[tuple[UserMessage, str]]()
     asked: UserMessage | None = None
     for number, message in enumerate(messages):
@@ -229,7 +229,7 @@ def _answered(message: AssistantMessageParam, spoken: Mapping[str, str], param: 
     found = message.audio.transcript or spoken.get(message.audio.id)
     if found is None:
         raise InvalidRequest(
-            f"no spoken answer {message.audio.id[:60]!r} is known, or no longer; send its transcript as content",
+            f"there is no spoken answer {message.audio.id[:60]!r}, or it has expired; send its transcript as content",
             code="audio_not_found",
             param=f"{param}.audio.id",
         )

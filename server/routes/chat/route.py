@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions: a conversation whose messages are written or spoken, and an answer that may be spoken too."""
+"""POST /v1/chat/completions: answers a conversation of written or spoken messages, in text or aloud."""
 
 from __future__ import annotations
 
@@ -136,11 +136,11 @@ def _spoken(chat: ChatRequest, model: ServedModel) -> tuple[AudioWriter, str] | 
     """Encoder and voice of a spoken answer, or None where text alone is wanted. Raises InvalidRequest."""
     if "audio" not in chat.modalities:
         if chat.audio is not None:
-            raise InvalidRequest("audio is given, but modalities do not ask for it", param="audio")
+            raise InvalidRequest("audio is given, but modalities do not include it", param="audio")
         return None
     if chat.audio is None:
         raise InvalidRequest(
-            "modalities ask for audio; audio.format says which", code="missing_required_parameter", param="audio"
+            "modalities include audio, so audio.format is required", code="missing_required_parameter", param="audio"
         )
     voice = session_model(model).voice(voice_id(chat.audio.voice), "audio.voice")
     return open_writer(chat.audio.output_format, model.stages.decoder.sample_rate, pcm_hz=OPENAI_PCM_HZ), voice
@@ -151,7 +151,7 @@ def _check_length(talk: Dialogue) -> None:
     earlier = (text for message, reply in talk.earlier for text in (message.text, reply))
     if (length := sum(map(len, (talk.instructions, talk.question.text, *earlier)))) > MAX_CHARACTERS:
         raise InvalidRequest(
-            f"the messages have {length:,} characters; at most {MAX_CHARACTERS:,} are read",
+            f"the messages have {length:,} characters; accepted: up to {MAX_CHARACTERS:,}",
             code="context_length_exceeded",
             param="messages",
         )

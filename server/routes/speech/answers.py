@@ -1,4 +1,4 @@
-"""Answers of /v1/speech beside plain audio: server-sent events, or one JSON document at the end."""
+"""Responses of /v1/speech other than plain audio: server-sent events, or one JSON document at the end."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A request to /v1/speech taken apart: options, and the question as a recording or as text.
+"""A request to /v1/speech: its options, and the question as a recording or as text.
 
-Options come as query parameters, form fields or JSON members; the recording as the body itself, as the form's `file`, or
-as base64 in JSON.
+Options are query parameters, form fields or JSON members. The recording is the body itself, the form's `file`, or base64 in
+JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class SpeechOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str | None = Field(None, max_length=200, description="the model's name; default: the one this server has")
+    model: str | None = Field(None, max_length=200, description="the model's name; default: the server's model")
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT)] | None = Field(
         None, description="a typed question, in place of a recording"
     )
@@ -118,7 +118,7 @@ def negotiate(options: SpeechOptions, accept: str | None) -> Reply:
     asked = options.response_format
     if asked == "json":
         if options.stream is not None:
-            raise InvalidRequest("json is one document; it has no stream", param="stream")
+            raise InvalidRequest("json cannot be streamed", param="stream")
         return Reply("json", "wav")
     if options.stream == "events":
         return Reply("events", asked or "pcm")
@@ -127,7 +127,7 @@ def negotiate(options: SpeechOptions, accept: str | None) -> Reply:
         return Reply("events" if events else "audio", asked)
     found = _best(accept)
     if found is None:
-        raise NotAcceptable(f"nothing in Accept can be written; accepted: {', '.join(_ACCEPTED)}", param="Accept")
+        raise NotAcceptable(f"Accept names no supported media type; accepted: {', '.join(_ACCEPTED)}", param="Accept")
     if options.stream == "audio" and found[0] != "audio":
         return Reply("audio", "wav")
     return Reply(*found)

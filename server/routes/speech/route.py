@@ -1,4 +1,4 @@
-"""POST /v1/speech: a question as a recording or text in, the spoken answer out while it is produced."""
+"""POST /v1/speech: takes a question as a recording or text, and returns the spoken answer while it is produced."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1")
 
 
 @router.post(
-    "/speech", summary="Answer a spoken or typed question by speech", openapi_extra=OPENAPI, response_class=Response
+    "/speech", summary="Answer a spoken or typed question with speech", openapi_extra=OPENAPI, response_class=Response
 )
 async def speech(request: Request, state: AdmittedDep) -> Response:
     resolve_model(state, request.query_params.get("model"))  # before a long upload

@@ -1,4 +1,4 @@
-"""What /openapi.json says of POST /v1/speech, whose body FastAPI does not parse."""
+"""OpenAPI schema of POST /v1/speech, whose body FastAPI does not parse."""
 
 from __future__ import annotations
 

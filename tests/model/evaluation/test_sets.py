@@ -134,7 +134,7 @@ def test_long_questions_are_in_wordings_of_their_own_and_their_answers_known() -
 
 
 def test_bad_sets_are_told(tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match="holds no sets"):
+    with pytest.raises(EvaluationError, match="has no sets"):
         read_sets(tmp_path)
     (tmp_path / "a.jsonl").write_text('{"text": "hi", "language": "en", "task": "sing"}\n')
     with pytest.raises(EvaluationError, match="task 'sing'; accepted: read, repeat, question"):
@@ -159,5 +159,5 @@ def test_columns_of_a_tsv_mean_what_they_say(tmp_path: Path) -> None:
         read_sets(tmp_path)
     path.write_text("text\tlanguage\nHi.\ten\n")
     (tmp_path / "a.jsonl").write_text('{"text": "hi", "language": "en"}\n')
-    with pytest.raises(EvaluationError, match=r"two sets of one name: a\.jsonl, a\.tsv"):
+    with pytest.raises(EvaluationError, match=r"two sets of the same name: a\.jsonl, a\.tsv"):
         read_sets(tmp_path)

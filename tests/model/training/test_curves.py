@@ -50,14 +50,14 @@ def test_what_fills_a_batch_up_is_nothing_to_the_predictor() -> None:
 def test_bad_codes_are_told_where(tmp_path: Path) -> None:
     path = tmp_path / "codes.jsonl"
     path.write_text('{"codes": [1]}\n{"codes": [9]}\n')
-    with pytest.raises(ValueError, match=r"codes\.jsonl:2: wanted are units below 9"):
+    with pytest.raises(ValueError, match=r"codes\.jsonl:2: expected units below 9"):
         durations.read_codes(path, 9)
     path.write_text('{"units": [1, 2], "frames": [3]}\n')
     with pytest.raises(ValueError, match=r"codes\.jsonl:1"):
         durations.read_codes(path, 9)
     for bad in ('{"units": [1, 2]}', '{"units": [1], "frames": [0]}', '{"frames": [1]}'):
         path.write_text(bad)
-        with pytest.raises(ValueError, match=r"codes\.jsonl:1: wanted are units"):
+        with pytest.raises(ValueError, match=r"codes\.jsonl:1: expected units"):
             durations.read_codes(path, 9)
     path.write_text('{"codes": [1, 1]}\n')
     with pytest.raises(SystemExit, match="one utterance is not enough"):

@@ -141,7 +141,7 @@ def test_a_run_that_is_over_is_not_trained_further_and_takes_no_other_data(
     assert train(wanted, [shard], out) == out / "lm"
     assert "trained to its end" in capsys.readouterr().out
     write_shard(other, [Document([1, 2, 3], [0, 1, 1])])
-    with pytest.raises(ValueError, match="holds a run with another data: give another --out"):
+    with pytest.raises(ValueError, match="has a run with another data: use another --out"):
         train(wanted, [other], out)
     train(plan(extended, max_steps=3), [shard], out)
     assert [step for step, _ in curve(out)] == [1, 2, 3]
@@ -166,13 +166,13 @@ def test_a_bad_configuration_is_told(tmp_path: Path) -> None:
     path.write_text('{"model": "m", "row_tokens": 8, "batch": 6, "trainer": {"per_device_train_batch_size": 2}}')
     assert Plan.load(path).accumulation(3) == 1
     assert Plan.load(path, ["trainer.per_device_train_batch_size=1", "model=n"]).accumulation(2) == 3
-    with pytest.raises(ValueError, match="batch 6 is no multiple of 8"):
+    with pytest.raises(ValueError, match="batch 6 is not a multiple of 8"):
         Plan.load(path).accumulation(4)
-    with pytest.raises(ValueError, match="'batch' is no change"):
+    with pytest.raises(ValueError, match="'batch' is not a setting"):
         Plan.load(path, ["batch"])
     with pytest.raises(ValueError, match=r"'colour.red=1': .* has no 'colour' to change"):
         Plan.load(path, ["colour.red=1"])
-    with pytest.raises(ValueError, match="TrainingArguments knows no rate"):
+    with pytest.raises(ValueError, match="TrainingArguments has no rate"):
         Plan.load(path, ["trainer.rate=1"])
     for arguments in ([str(tmp_path / "none.json"), "--data", "d"], [str(path), "--data", str(tmp_path / "none.npz")]):
         with pytest.raises(SystemExit, match=r"finetune: .*none\."):

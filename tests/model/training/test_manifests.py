@@ -33,10 +33,10 @@ def test_other_columns_are_kept(tmp_path: Path) -> None:
     ("name", "text", "said"),
     [
         ("a.csv", "text,language\n", ".tsv or .jsonl"),
-        ("a.tsv", "text\tlanguage\n", "holds no rows"),
+        ("a.tsv", "text\tlanguage\n", "has no rows"),
         ("a.tsv", "text\tlanguage\nhi\t\n", "a.tsv:2: `language`"),
         ("a.tsv", "text\tlanguage\nhi\ten\tmore\n", "a.tsv:2: more columns"),
-        ("a.jsonl", "{\n", "a.jsonl:1: no JSON"),
+        ("a.jsonl", "{\n", "a.jsonl:1: not JSON"),
         ("a.jsonl", "[1]\n", "a.jsonl:1: a row is a JSON object"),
         ("a.jsonl", '{"text": "hi", "language": "en", "audio": 3}\n', "`audio`"),
         ("a.jsonl", '{"language": "en"}\n', "a.jsonl:1: `text`"),
@@ -76,7 +76,7 @@ def test_a_recording_without_sound_is_none(tmp_path: Path) -> None:
     import soundfile
 
     soundfile.write(tmp_path / "a.wav", np.zeros(0), 16_000)
-    with pytest.raises(ManifestError, match=r"a\.wav holds no sound"):
+    with pytest.raises(ManifestError, match=r"a\.wav has no sound"):
         read_recording(tmp_path / "a.wav", 16_000)
     with pytest.raises(ManifestError, match=r"b\.wav: there is no such file"):
         read_recording(tmp_path / "b.wav", 16_000)

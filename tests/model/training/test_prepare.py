@@ -119,7 +119,7 @@ def test_what_was_recorded_anew_or_heard_by_another_encoder_is_not_taken_from_wh
     source(tmp_path, calls).said("Hi.", recording)
     assert len(calls) == 3
     soundfile.write(recording, np.zeros(1), 16_000)
-    with pytest.raises(ManifestError, match=r"a\.wav: the encoder hears nothing in it"):
+    with pytest.raises(ManifestError, match=r"a\.wav: the encoder finds no units in it"):
         source(tmp_path, calls).said("Hi.", recording)
 
 
@@ -130,7 +130,7 @@ def test_a_language_without_wording_or_sounds_is_told(
     for task, row in (("asr", Row("Salut.", "fr", "", recording)), ("mt", Row("Hi.", "en", more=more))):
         with pytest.raises(ValueError, match=f"task {task} has no wording in 'fr'; accepted: en, zh"):
             list(documents(scribe, source(tmp_path, []), task, [row], Random(0), "interleaved"))
-    with pytest.raises(ManifestError, match="knows no sounds of 'fr'; accepted: en, zh"):
+    with pytest.raises(ManifestError, match="does not support 'fr'; accepted: en, zh"):
         FromText().heard(Random(0), Row("Salut.", "fr"))
 
 
@@ -140,7 +140,7 @@ def test_a_language_without_wording_or_sounds_is_told(
         ([], "nothing to prepare: give --asr, --tts"),
         (["--segments", "--asr", "{m}"], "--segments needs --s2s"),
         (["--asr", "{m}", "--copies", "0"], "--copies and --documents are at least 1"),
-        (["--asr", "{m}"], r"2 recordings are not there, the first of them .*1\.wav"),
+        (["--asr", "{m}"], r"2 recordings are missing, the first is .*1\.wav"),
         (["--asr", "{m}", "--units", "text", "--bundle", "nowhere"], "there is no bundle 'nowhere'"),
         (["--asr", "{m}", "--units", "text", "--confusions", "no.json"], r"no\.json"),
     ],

@@ -78,7 +78,7 @@ def test_another_layout_is_named(copy: Path, harm: str) -> None:
         state[name] = torch.zeros(8, 4)
     torch.save(state, copy / "flow.pt")
     for way in (FlowHiftVocoder.load, describe):
-        with pytest.raises(BundleError, match=r"flow\.pt is not of this model's layout: encoder\.encoders"):
+        with pytest.raises(BundleError, match=r"flow\.pt does not have this model's layout: encoder\.encoders"):
             way(copy)
 
 
