@@ -1,5 +1,6 @@
 """`python -m model.training backbone STEP …`: a text model of others learns to hear and to speak.
 
+    gather  everyday sentences out of texts that packages carry
     start   its vocabulary, cut and extended
     write   questions and answers by the text model itself
     train   adapters on units and text
@@ -13,7 +14,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-STEPS = ("start", "write", "train", "export")
+STEPS = ("gather", "start", "write", "train", "export")
 
 
 def main() -> None:
