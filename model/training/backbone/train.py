@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -79,12 +82,25 @@ class Recipe:
 
 
 class Trainer:
-    """One run: model, optimizer, averaged adapters and counters, with checkpoint and resume."""
+    """One run: model, optimizer, averaged adapters and counters, with checkpoint and resume.
+
+    workers: threads that each take a share of an update's rows. They wait for each other once an update; threads inside a product wait at
+    every product, and on a machine with other work mostly wait.
+    """
 
     def __init__(
-        self, recipe: Recipe, start: Path, texts: Path, work: Path, confusions: Path | None = None, device: str = "cpu"
+        self,
+        recipe: Recipe,
+        start: Path,
+        texts: Path,
+        work: Path,
+        *,
+        confusions: Path | None = None,
+        device: str = "cpu",
+        workers: int = 1,
     ) -> None:
         torch.manual_seed(recipe.seed)
+        self.workers, self._pool = workers, ThreadPoolExecutor(workers)
         self.recipe, self.work, self.texts, self.device = recipe, work, texts, torch.device(device)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
@@ -123,48 +139,59 @@ class Trainer:
             yield pack_row(row, length if used <= length else 2 * length)
 
     def train_step(self) -> dict[str, float]:
-        """One update; returns the loss of texts and of units."""
-        started, batches = time.monotonic(), self._batches()
+        """One update; returns the mean loss of texts and of units."""
+        started, rows = time.monotonic(), self._next_rows()
         factor = self.recipe.rate(self.step, self.tokens)
         for group in self.optimizer.param_groups:
             group["lr"] = group["full_rate"] * factor
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
-            losses, targets, weights = self._losses(batches)
-        ((losses * weights).sum() / weights.sum()).backward()
+        weight = float(sum(row.weights.sum() for row in rows))
+        shares = [share for at in range(self.workers) if (share := rows[at :: self.workers])]
+        parts = list(self._pool.map(lambda share: self._gradients(share, weight), shares))
+        for p, *gradients in zip(self.parameters.values(), *(part[0] for part in parts), strict=True):
+            p.grad = sum(gradients[1:], start=gradients[0])
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._average(factor)
         self.step += 1
-        self.tokens += sum(batch["ids"].numel() for batch in batches)
+        self.tokens += sum(len(row.ids) for row in rows)
         self.seconds += time.monotonic() - started
-        units = targets >= self.composer.first_unit
-        return {
-            "text": losses[~units].mean().item(),
-            "unit": losses[units].mean().item() if units.any() else float("nan"),
-        }
+        losses, units = (torch.cat([part[at] for part in parts]) for at in (1, 2))
+        return {"text": losses[~units].mean().item(), "unit": losses[units].mean().item()}
 
-    def _batches(self) -> list[dict[str, Tensor]]:
-        """The next `rows` of `row_tokens`, or half as many of twice the length, or some of both."""
+    def _next_rows(self) -> list[PackedRow]:
+        """`rows` of `row_tokens`, or half as many of twice the length, or some of both."""
         rows, wanted = list[PackedRow](), self.recipe.rows * self.recipe.row_tokens
         begun = min(1.0, self.tokens / self.recipe.ease_tokens)
         self.composer.noise = replace(self.noise, max_rate=self.noise.max_rate * (0.25 + 0.75 * begun))
         while sum(len(row.ids) for row in rows) < wanted:
             rows.append(next(self._rows))
-        return [{name: part.to(self.device) for name, part in batch.items()} for batch in batch_tensors(rows)]
+        return rows
 
-    def _losses(self, batches: list[dict[str, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
-        hidden, targets, weights = [], [], []
-        for batch in batches:
-            states = self.model.get_decoder()(
-                input_ids=batch["ids"], position_ids=batch["positions"], attention_mask=batch["mask"], use_cache=False
-            )
-            learn = batch["weights"] > 0
-            hidden.append(states.last_hidden_state[learn])
-            targets.append(batch["targets"][learn])
-            weights.append(batch["weights"][learn])
-        target, logits = torch.cat(targets), self.model.lm_head(torch.cat(hidden)).float()
-        return F.cross_entropy(logits, target, reduction="none"), target, torch.cat(weights)
+    def _gradients(self, rows: list[PackedRow], weight: float) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+        """Of the loss of `rows`, which are part of an update that weighs `weight` in all; the loss of each token, and which are units."""
+        hidden, targets, weights = list[Tensor](), list[Tensor](), list[Tensor]()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
+            for batch in batch_tensors(rows):
+                moved = {name: part.to(self.device) for name, part in batch.items()}
+                states = self.model.get_decoder()(
+                    input_ids=moved["ids"],
+                    position_ids=moved["positions"],
+                    attention_mask=moved["mask"],
+                    use_cache=False,
+                )
+                learn = moved["weights"] > 0
+                hidden.append(states.last_hidden_state[learn])
+                targets.append(moved["targets"][learn])
+                weights.append(moved["weights"][learn])
+            target, logits = torch.cat(targets), self.model.lm_head(torch.cat(hidden)).float()
+            losses = F.cross_entropy(logits, target, reduction="none")
+        loss = (losses * torch.cat(weights)).sum() / weight
+        return (
+            torch.autograd.grad(loss, list(self.parameters.values())),
+            losses.detach(),
+            target >= self.composer.first_unit,
+        )
 
     @torch.no_grad()
     def _average(self, factor: float) -> None:
@@ -221,12 +248,16 @@ class Trainer:
 
 
 def run(trainer: Trainer, *, pause: Path, evaluate_minutes: float, save_minutes: float) -> None:
-    """Trains to the end of the budget; waits while there is a file `pause`."""
-    losses = list[dict[str, float]]()
+    """Trains to the end of the budget, or until SIGTERM asks for a checkpoint; waits while there is a file `pause`."""
+    losses, asked = list[dict[str, float]](), list[int]()
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     saved = evaluated = trainer.seconds
     while trainer.tokens < trainer.recipe.tokens:
-        while pause.exists():
+        while pause.exists() and not asked:
             time.sleep(2)
+        if asked:
+            trainer.save()
+            return
         losses.append(trainer.train_step())
         if trainer.step % LOG_EVERY == 0:
             mean = {name: float(torch.tensor([row[name] for row in losses]).nanmean()) for name in losses[0]}
@@ -264,13 +295,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="checkpoint and log")
     parser.add_argument("--confusions", type=Path, help="measured unit confusions (JSON) instead of the default ones")
     parser.add_argument("--pause", type=Path, help="while this file exists, wait; default: `pause` in --work")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, help="threads on a CPU; default: its cores")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--evaluate-minutes", type=float, default=15.0)
     parser.add_argument("--save-minutes", type=float, default=4.0)
     args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
-    trainer = Trainer(Recipe.load(args.recipe), args.start, args.texts, args.work, args.confusions, args.device)
+    workers = (args.workers or os.cpu_count() or 1) if args.device == "cpu" else 1
+    torch.set_num_threads(1)
+    recipe, device = Recipe.load(args.recipe), args.device
+    trainer = Trainer(
+        recipe, args.start, args.texts, args.work, confusions=args.confusions, device=device, workers=workers
+    )
     run(
         trainer,
         pause=args.pause or args.work / "pause",

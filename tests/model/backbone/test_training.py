@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -120,6 +121,14 @@ def test_a_run_learns_and_goes_on_where_it_stopped(begun: Path, texts: Path, tmp
     assert trainer.optimizer.state_dict()["state"].keys() == resumed.optimizer.state_dict()["state"].keys()
 
 
+def test_workers_share_an_update(begun: Path, texts: Path, tmp_path: Path) -> None:
+    one, two = (Trainer(RECIPE, begun, texts, tmp_path / str(workers), workers=workers) for workers in (1, 2))
+    assert one.train_step() == pytest.approx(two.train_step(), rel=1e-4)
+    for name, p in one.parameters.items():
+        if not name.endswith("down"):  # without a gradient yet: Adam moves it by what rounding left
+            torch.testing.assert_close(p, two.parameters[name], atol=1e-4, rtol=1e-3)
+
+
 def test_only_adapters_and_new_rows_change(begun: Path, texts: Path, tmp_path: Path) -> None:
     trainer = Trainer(RECIPE, begun, texts, tmp_path)
     frozen = {
@@ -165,6 +174,24 @@ def _logits(bundle: Path) -> torch.Tensor:
     model = AutoModelForCausalLM.from_pretrained(bundle / "lm", dtype=torch.float32)
     with torch.no_grad():
         return model(input_ids=torch.tensor([_IDS])).logits
+
+
+def test_a_run_that_is_asked_to_end_leaves_a_checkpoint(
+    begun: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, step = Trainer(RECIPE, begun, texts, tmp_path), Trainer.train_step
+    before = signal.getsignal(signal.SIGTERM)
+
+    def asked(self: Trainer) -> dict[str, float]:
+        signal.raise_signal(signal.SIGTERM)
+        return step(self)
+
+    monkeypatch.setattr(Trainer, "train_step", asked)
+    try:
+        run(trainer, pause=tmp_path / "pause", evaluate_minutes=60, save_minutes=60)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert Trainer(RECIPE, begun, texts, tmp_path).step == 1
 
 
 def test_a_later_run_begins_with_what_was_learned(
