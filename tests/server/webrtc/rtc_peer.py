@@ -135,6 +135,7 @@ class Caller:
     async def close(self) -> None:
         await self.peer.close()
         if self._listening is not None:
+            self._listening.cancel()  # aiortc ends no track of a call that is not connected yet
             await asyncio.wait({self._listening})
 
     def _on_event(self, message: str) -> None:
