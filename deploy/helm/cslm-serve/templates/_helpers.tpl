@@ -68,13 +68,14 @@ affinity: {{ toJson . }}
   env:
     - {name: CSLM_BUNDLE, value: {{ .Values.bundle | quote }}}
     - {name: HF_HUB_DISABLE_TELEMETRY, value: "1"}
+    - {name: HF_XET_CHUNK_CACHE_SIZE_BYTES, value: "0"} # everything is fetched once
     {{- if .Values.hubToken.secret }}
     - {name: HF_TOKEN_PATH, value: /run/secrets/hub/{{ .Values.hubToken.key }}}
     {{- end }}
   securityContext: {{- include "cslm.security" . | nindent 4 }}
   resources:
     requests: {cpu: "1", memory: 1Gi}
-    limits: {memory: 4Gi}
+    limits: {memory: 8Gi}
   volumeMounts:
     - {name: bundles, mountPath: /bundles}
     - {name: cache, mountPath: /home/cslm}
