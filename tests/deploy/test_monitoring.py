@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from server.state.metrics import Metrics
 from tests.prometheus import CONFIG, ROOT, tool
@@ -105,6 +108,24 @@ def test_a_dashboard_is_whole(path: Path) -> None:
     variables = {variable["name"] for variable in document["templating"]["list"]}
     used = set(re.findall(r"\$(\w+)", json.dumps([p.get("targets") for p in panels])))
     assert {name for name in used if not name.startswith("__")} == variables
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_grafana_knows_every_field(path: Path) -> None:
+    register_default_plugins()
+    document = board(path)
+    known = json.loads(JSONEncoder().encode(Dashboard.from_json(document)))
+    assert lost(document, known) == []
+
+
+def lost(document: Any, known: Any, place: str = "") -> list[str]:
+    """Where `document` says something that `known` does not."""
+    if isinstance(document, dict) and isinstance(known, dict):
+        return [each for key in document for each in lost(document[key], known.get(key), f"{place}/{key}")]
+    if isinstance(document, list) and isinstance(known, list) and len(document) == len(known):
+        pairs = enumerate(zip(document, known, strict=True))
+        return [each for index, (one, other) in pairs for each in lost(one, other, f"{place}/{index}")]
+    return [] if document == known else [place]
 
 
 def test_dashboards_lead_to_each_other() -> None:

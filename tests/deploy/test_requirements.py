@@ -30,7 +30,7 @@ def pins(name: str) -> dict[str, str]:
             found |= pins(line[3:].removesuffix(".txt"))
         elif line and not line.startswith("#"):
             package, _, version = line.partition(" ; ")[0].partition("==")
-            assert re.fullmatch(r"[\w.+]+", version), f"{name}.txt: not an exact pin: {line}"
+            assert re.fullmatch(r"[\w.+!]+", version), f"{name}.txt: not an exact pin: {line}"
             assert canonical(package) not in found, f"{name}.txt: {package} stands there twice"
             found[canonical(package)] = version
     return found
