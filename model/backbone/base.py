@@ -49,7 +49,7 @@ def load_base(where: str, revision: str | None = None) -> Base:
         chosen = {"revision": revision}
     model = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, **chosen)
     tokenizer = AutoTokenizer.from_pretrained(where, **chosen)
-    config = model.config.to_dict() | {"tie_word_embeddings": True}
+    config = model.config.to_dict() | {"tie_word_embeddings": True, "architectures": [type(model).__name__]}
     for name in ("quantization_config", "_name_or_path", "transformers_version"):
         config.pop(name, None)
     with tempfile.TemporaryDirectory() as folder:

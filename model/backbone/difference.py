@@ -40,6 +40,7 @@ class Difference:
             tensors |= {f"{name}.down": _half(down), f"{name}.up": _half(up)}
         part = path.with_name(f"{path.name}.part")
         save_file(tensors, part, metadata={"format": FORMAT, **self.about})
+        part.chmod(0o644)  # safetensors writes for the owner alone
         part.replace(path)
 
     @classmethod
@@ -122,6 +123,7 @@ def write_model(model: Base, directory: Path, *, stop: Sequence[str], int8: bool
         for name in [name for name in tensors if name.endswith("proj.weight")]:
             tensors[name], tensors[f"{name}_scale"] = _whole_numbers(tensors[name])
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    (directory / "model.safetensors").chmod(0o644)
     generation = {"do_sample": False, "eos_token_id": [ids[name] for name in stop], "pad_token_id": ids[stop[-1]]}
     for name, content in (
         ("config.json", config),

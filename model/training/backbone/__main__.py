@@ -5,6 +5,7 @@
     write   questions and answers by the text model itself
     train   adapters on units and text
     export  base and difference → a directory that serves
+    score   how well that hears and says held-out sentences
 
 `python -m model.training backbone STEP -h` tells a step's own options.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-STEPS = ("gather", "start", "write", "train", "export")
+STEPS = ("gather", "start", "write", "train", "export", "score")
 
 
 def main() -> None:

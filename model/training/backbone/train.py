@@ -31,7 +31,7 @@ from model.backbone.difference import Difference
 from model.profile import load_profile
 from model.training.backbone.adapters import adapt, learned, put
 from model.training.backbone.documents import Composer
-from model.training.backbone.score import Score
+from model.training.backbone.score import Score, in_torch
 from model.training.backbone.start import START
 from model.training.backbone.texts import load_texts
 from model.training.lm import batch_tensors
@@ -113,7 +113,7 @@ class Trainer:
         put(self.model, self.before)
         self.averaged = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.95), weight_decay=0.0)
-        self.score = Score(self.composer, load_texts(texts, held=True).sentences, bfloat16=recipe.bfloat16)
+        self.score = Score(self.composer)
         if (work / "checkpoint.pt").exists():
             self._resume(work / "checkpoint.pt")
         self._rows = self._packed()
@@ -204,8 +204,9 @@ class Trainer:
         """Scores of the averaged adapters, and a few transcripts."""
         own = {name: p.detach().clone() for name, p in self.parameters.items()}
         self._put(self.averaged)
-        found: dict[str, Any] = self.score(self.model, limit=limit, rates=rates)
-        found["heard"] = [pair for lang in ("en", "zh") for pair in self.score.hear(self.model, lang, 3, 0.08)]
+        self.model.eval()
+        found = self.score(in_torch(self.model, bfloat16=self.recipe.bfloat16), limit=limit, rates=rates)
+        self.model.train()
         self._put(own)
         return found
 
@@ -247,8 +248,11 @@ class Trainer:
         self.step, self.tokens, self.seconds = state["counters"]
 
 
-def run(trainer: Trainer, *, pause: Path, evaluate_minutes: float, save_minutes: float) -> None:
-    """Trains to the end of the budget, or until SIGTERM asks for a checkpoint; waits while there is a file `pause`."""
+def run(trainer: Trainer, *, pause: Path, evaluate_minutes: float, save_minutes: float, last: int = 100) -> None:
+    """Trains to the end of the budget, or until SIGTERM asks for a checkpoint; waits while there is a file `pause`.
+
+    last: sentences of each language that are scored at the end.
+    """
     losses, asked = list[dict[str, float]](), list[int]()
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     saved = evaluated = trainer.seconds
@@ -270,7 +274,7 @@ def run(trainer: Trainer, *, pause: Path, evaluate_minutes: float, save_minutes:
             trainer.save()
         if done or trainer.seconds - evaluated > evaluate_minutes * 60:
             evaluated = trainer.seconds
-            found = trainer.evaluate(100 if done else 20, (0.0, 0.08, 0.15) if done else (0.08,))
+            found = trainer.evaluate(last if done else 20, (0.0, 0.08, 0.15) if done else (0.08,))
             log(
                 trainer.work,
                 {"step": trainer.step, "tokens": trainer.tokens, "minutes": trainer.seconds / 60, "heldout": found},

@@ -111,7 +111,9 @@ def test_whole_numbers_are_close_to_the_weights(base: Base, tmp_path: Path) -> N
     scale = tensors[f"{name}_scale"]
     assert tensors[name].dtype == torch.int8
     assert ((tensors[name].float() * scale - model.tensors[name].float()).abs() <= scale * 0.51).all()
-    assert json.loads((tmp_path / "config.json").read_text())["quantization_config"]["format"] == "int-quantized"
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["architectures"], config["quantization_config"]["format"]) == (["Qwen2ForCausalLM"], "int-quantized")
+    assert (tmp_path / "model.safetensors").stat().st_mode & 0o044 == 0o044
 
 
 def test_another_base_is_named(base: Base) -> None:

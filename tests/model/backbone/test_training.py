@@ -24,6 +24,7 @@ from model.prompts.interleaved import Prompts
 from model.training.backbone import export
 from model.training.backbone.choose import spelled
 from model.training.backbone.documents import KINDS, Composer
+from model.training.backbone.score import held_out_sentences
 from model.training.backbone.start import START, fresh, start
 from model.training.backbone.texts import is_held_out, load_texts
 from model.training.backbone.train import Recipe, Trainer, run
@@ -59,6 +60,9 @@ def test_what_is_held_out_is_never_trained_on(texts: Path) -> None:
         assert not {s.lower().strip(".!?。！？") for s in trained.sentences[lang]} & {
             s.lower().strip(".!?。！？") for s in held.sentences[lang]
         }
+    scored = [sentence for sentences in held_out_sentences().values() for sentence in sentences]
+    assert len(scored) == len(set(scored)) == 200
+    assert [sentence for sentence in scored if not is_held_out(sentence)] == []
     some = held.sentences["en"][0]
     assert is_held_out(some.upper().rstrip(".") + "!")
 
@@ -144,7 +148,7 @@ def test_the_budget_ends_a_run_with_scores_and_a_difference_that_serves(
     text_model: Path, begun: Path, profile_directory: Path, texts: Path, tmp_path: Path
 ) -> None:
     trainer = Trainer(replace(RECIPE, tokens=2000), begun, texts, tmp_path / "run")
-    run(trainer, pause=tmp_path / "pause", evaluate_minutes=60, save_minutes=60)
+    run(trainer, pause=tmp_path / "pause", evaluate_minutes=60, save_minutes=60, last=4)
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {"hear_en_0", "hear_en_8", "hear_zh_15", "syllables_zh_8", "say_en", "say_zh"} <= rows[-1]["heldout"].keys()
     difference = Difference.load(tmp_path / "run" / FILE)
