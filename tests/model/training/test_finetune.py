@@ -179,7 +179,7 @@ def test_a_bad_configuration_is_told(tmp_path: Path) -> None:
             finetune.main([*arguments, "--out", str(tmp_path / "out")])
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("cslm-*.json")), ids=lambda path: path.stem)
 def test_the_configurations_are_the_trainers(path: Path, tmp_path: Path) -> None:
     wanted = Plan.load(path)
     arguments = TrainingArguments(
