@@ -1,29 +1,26 @@
 """`cslm pull`: fetches the files of a bundle from the Hugging Face hub or a directory, and verifies them.
 
 The first pull records the commit and the SHA-256 of every file in `bundle.lock.json`. Later ones ask for that commit and refuse a
-file that differs. A complete bundle needs no network. `huggingface_hub` resumes transfers within one pull and keeps tokens.
+file that differs. A complete bundle needs no network, and a pull that was broken off goes on where it was.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from model.bundle import BUNDLES
+from model.hub import Say, look_up
 from model.sources import SOURCES, Lock, Repository, SourceFile, Sources, load_sources, sha256_of
 from streaming.errors import BundleError
 
-Say = Callable[[str], None]
 _SPARE_BYTES, _PARTS, _BUSY = 1 << 30, ".parts", ".pull.lock"
-_LINE_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,75 +154,53 @@ def _take_one(origin: Path, to: Path, file: SourceFile, target: Path, lock: Lock
 
 
 def _fetch(repository: Repository, target: Path, lock: Lock, options: PullOptions, say: Say) -> None:
-    from huggingface_hub import HfApi, hf_hub_download
-
-    revision = lock.commits.get(repository.repo) or repository.revision
+    name = repository.repo
     if options.offline:
-        if repository.repo not in lock.commits:
+        if name not in lock.commits:
             raise BundleError(
-                f"{repository.repo} has not been pulled, and --offline does not fetch it", code="bundle_file_missing"
+                f"{name} has not been pulled, and --offline does not fetch it", code="bundle_file_missing"
             )
         return
-    with _hub(repository, revision):
-        found = HfApi(endpoint=options.endpoint).model_info(repository.repo, revision=revision, files_metadata=True)
-        sizes = {each.rfilename: each.size or 0 for each in found.siblings or []}
-        commit = found.sha or revision
-        chosen = repository.chosen(iter(sizes))
-        missing = {path: file for path, file in chosen.items() if not lock.has(f"{file.to}/{path}", target)}
-        _need_room(target, sum(sizes[path] for path in missing))
-        for path, file in missing.items():
-            say(f"  {file.to}/{path}, {sizes[path] / 1e6:.1f} MB")
-            folder = target / _PARTS / repository.repo.split("/")[-1]
-            with _disk(target):
-                got = hf_hub_download(
-                    repository.repo,
-                    path,
-                    revision=commit,
-                    local_dir=folder,
-                    endpoint=options.endpoint,
-                    tqdm_class=_progress(say),
-                )
-            to = target / file.to / path
-            to.parent.mkdir(parents=True, exist_ok=True)
-            _accept(Path(got), to, file, target, lock)
-            lock.save(target)
-    lock.commits[repository.repo] = commit
+    revision = lock.commits.get(name) or lock.begun.get(name) or repository.revision
+    hub = look_up(name, revision, options.endpoint)
+    lock.begun[name] = hub.commit  # what is broken off goes on with the same commit, however the branch moves
+    lock.save(target)
+    chosen = repository.chosen(iter(hub.files))
+    missing = {path: file for path, file in chosen.items() if not lock.has(f"{file.to}/{path}", target)}
+    parts = target / _PARTS / hub.commit
+    _need_room(target, sum(hub.files[path].size - _size(parts / path) for path in missing))
+    for path, file in missing.items():
+        remote, to = hub.files[path], target / file.to / path
+        say(f"  {file.to}/{path}, {remote.size / 1e6:.1f} MB")
+        with _disk(target):
+            hub.download(remote, parts / path, say)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        _accept(parts / path, to, file, target, lock, of_hub=remote.sha256)
+        lock.save(target)
+    lock.commits[name] = lock.begun.pop(name)
 
 
-def _progress(say: Say) -> type[Any] | None:
-    """How a transfer is shown: the hub's own bar on a terminal, now and then a line where there is none, as in a log."""
-    if sys.stderr.isatty():
-        return None
-    from huggingface_hub.utils.tqdm import tqdm
-
-    class Lines(tqdm):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options | {"disable": False, "mininterval": _LINE_EVERY_S})  # type: ignore[no-untyped-call]
-
-        def display(self, msg: str | None = None, pos: int | None = None) -> None:
-            now = self.format_dict
-            if now["elapsed"] > _LINE_EVERY_S:
-                speed = self.n / now["elapsed"] / 1e6
-                say(f"    {self.n / 1e6:.1f} of {(self.total or self.n) / 1e6:.1f} MB, {speed:.1f} MB/s")
-
-    return Lines
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
 
-def _accept(part: Path, to: Path, file: SourceFile, target: Path, lock: Lock) -> None:
-    """Put a complete file in its place, if it is the one that is expected."""
+def _accept(part: Path, to: Path, file: SourceFile, target: Path, lock: Lock, *, of_hub: str | None = None) -> None:
+    """Put a complete file in its place, if it is the one that is expected. `of_hub`: the checksum that the hub tells."""
     name, sha256 = to.relative_to(target).as_posix(), sha256_of(part)
     known = lock.files.get(name)
-    expected = known[0] if known else file.sha256
+    expected = known[0] if known else file.sha256 or of_hub
     if expected is not None and sha256 != expected:
         if part != to:
             part.unlink()
         if sha256 in file.mistaken:
             raise BundleError(f"{file.path} is {file.mistaken[sha256]}", code="wrong_tokenizer", param=name)
-        told, newer = (
-            ("when it was first pulled it was", ", or `cslm pull --update` to take a newer revision on purpose")
-            if known
-            else (f"according to this bundle's {SOURCES} it is", "")  # which --update does not change
-        )
+        if known:
+            told, newer = (
+                "when it was first pulled it was",
+                ", or `cslm pull --update` to take a newer revision on purpose",
+            )
+        else:  # which --update does not change
+            told, newer = f"according to {f'{SOURCES} of this bundle' if file.sha256 else 'the hub'} it is", ""
         raise BundleError(
             f"{file.path} has the SHA-256 {sha256}; {told} {expected}. It is damaged or of another revision: fetch it again{newer}",
             code="checksum_mismatch",
@@ -288,43 +263,3 @@ def _disk(path: Path) -> Iterator[None]:
         raise BundleError(
             f"no space left for {path}; complete files are kept: free some space and pull again", code="no_space"
         ) from error
-
-
-@contextmanager
-def _hub(repository: Repository, revision: str) -> Iterator[None]:
-    """The hub's failures in our words: what happened, and what to do."""
-    from huggingface_hub import errors
-
-    repo, by_hand = repository.repo, "or get the files elsewhere and pass their directory with --from"
-    try:
-        yield
-    except errors.GatedRepoError as error:
-        raise BundleError(
-            f"{repo} requires a licence to be accepted: do so at https://huggingface.co/{repo}, then "
-            f"`hf auth login` or set HF_TOKEN; {by_hand}",
-            code="hub_gated",
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise BundleError(
-            f"{repo} has no revision {revision}; if its owners rewrote it, `cslm pull --update` takes what it has now",
-            code="hub_not_found",
-        ) from error
-    except (errors.RepositoryNotFoundError, errors.EntryNotFoundError) as error:
-        raise BundleError(
-            f"the hub has no {repo}, or requires a token for it (HF_TOKEN); {by_hand}",
-            code="hub_not_found",
-        ) from error
-    except Exception as error:
-        if not (isinstance(error, (errors.HfHubHTTPError, errors.OfflineModeIsEnabled)) or _is_network(error)):
-            raise
-        raise BundleError(
-            f"{repo} could not be fetched from the hub: {type(error).__name__}. Complete files are kept: try again, "
-            f"set HF_ENDPOINT to a mirror, {by_hand}",
-            code="hub_unreachable",
-        ) from error
-
-
-def _is_network(error: Exception) -> bool:
-    """The hub's client has httpx or, from its version 2 on, httpx2 below it."""
-    names = {base.__name__ for base in type(error).__mro__}
-    return "TransportError" in names or isinstance(error, (ConnectionError, TimeoutError))

@@ -76,10 +76,14 @@ def load_sources(directory: Path) -> Sources | None:
 
 @dataclass(slots=True)
 class Lock:
-    """`commits`: of each repository, None where its files came from a directory; `files`: SHA-256 and bytes of each."""
+    """`commits`: of each complete repository, None where its files came from a directory; `begun`: of those under way.
+
+    `files`: SHA-256 and bytes of each.
+    """
 
     commits: dict[str, str | None] = field(default_factory=dict[str, str | None])
     files: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    begun: dict[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def load(cls, directory: Path) -> Lock | None:
@@ -89,7 +93,8 @@ class Lock:
             return None
         try:
             raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return cls(raw["commits"], {name: (file["sha256"], file["bytes"]) for name, file in raw["files"].items()})
+            files = {name: (file["sha256"], file["bytes"]) for name, file in raw["files"].items()}
+            return cls(raw["commits"], files, raw.get("begun", {}))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleError(
                 f"{path} cannot be read: {error!r}; delete it, and `cslm pull` writes it again"
@@ -99,7 +104,8 @@ class Lock:
         """Write it, so that one who looks never sees half of it."""
         files = {name: {"sha256": sha256, "bytes": size} for name, (sha256, size) in sorted(self.files.items())}
         part = directory / f"{LOCK}.part"
-        part.write_text(json.dumps({"commits": self.commits, "files": files}, indent=1) + "\n", encoding="utf-8")
+        content = {"commits": self.commits, "files": files} | ({"begun": self.begun} if self.begun else {})
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         part.replace(directory / LOCK)
 
     def is_complete(self, sources: Sources, directory: Path) -> bool:

@@ -26,6 +26,12 @@ class Hub:
     ranges: list[str] = field(default_factory=list[str])
 
 
+def _about(name: str, data: bytes) -> dict[str, object]:
+    """As the hub describes a file: a large one by its checksum, too."""
+    large = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "pointerSize": 134}
+    return {"rfilename": name, "size": len(data), **({"lfs": large} if len(data) > 1000 else {})}
+
+
 @contextmanager
 def running(hub: Hub) -> Iterator[Hub]:
     """The hub on a port of its own."""
@@ -55,7 +61,7 @@ def running(hub: Hub) -> Iterator[Hub]:
             if found[2] not in ("main", hub.commit):
                 return self._fail(404, "RevisionNotFound", body=body)
             if info:
-                siblings = [{"rfilename": name, "size": len(data)} for name, data in hub.files[info[1]].items()]
+                siblings = [_about(name, data) for name, data in hub.files[info[1]].items()]
                 about = {"id": info[1], "modelId": info[1], "sha": hub.commit, "siblings": siblings, "private": False}
                 return self._send(json.dumps(about).encode(), "application/json", body=body)
             data = hub.files[found[1]].get(found[3])

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 from filelock import FileLock
 
+from model import hub
 from model import pull as pulling
 from model.bundle import find_bundle
 from model.check import check, preflight
@@ -133,7 +134,7 @@ def test_two_pulls_into_one_directory_take_turns(place: Place) -> None:
 
 
 def test_progress_is_told_in_lines_where_there_is_no_terminal(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulling, "_LINE_EVERY_S", 0.0)
+    monkeypatch.setattr(hub, "_LINE_EVERY_S", 0.0)
     assert "    2.1 of 2.1 MB" in "\n".join(place.pull())
 
 
@@ -184,6 +185,46 @@ def test_what_was_complete_when_a_pull_failed_is_not_fetched_again(place: Place)
     place.pull()
     assert not [path for path in place.hub.asked if path.endswith("/config.json")]
     assert (place.target / "lm" / "model-00001-of-00002.safetensors").read_bytes() == BIG
+
+
+def test_a_file_that_was_begun_is_continued_by_the_next_pull(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "_LINE_EVERY_S", 0.0)
+    big = BIG * 12  # arrives in pieces of 10 MiB
+    place.hub.files[LM]["model-00001-of-00002.safetensors"] = big
+
+    def stop_in_the_second_piece(line: str) -> None:
+        if "21.0 of 25.2 MB" in line:
+            raise KeyboardInterrupt
+
+    options = PullOptions(endpoint=place.hub.url)
+    with pytest.raises(KeyboardInterrupt):
+        pull("cslm-8b", place.target, options, stop_in_the_second_piece, bundles=place.bundles)
+    place.pull()
+    (start,) = (int(asked.removeprefix("bytes=").removesuffix("-")) for asked in place.hub.ranges)
+    assert start >= 10 << 20
+    assert (place.target / "lm" / "model-00001-of-00002.safetensors").read_bytes() == big
+
+
+def test_what_was_begun_at_one_commit_does_not_go_on_at_another(place: Place) -> None:
+    place.hub.breaks, place.hub.breaks_after = 1000, 1 << 20
+    place.refused("hub_unreachable")
+    place.hub.breaks, place.hub.commit = 0, "b" * 40  # the branch has moved, and the old commit is gone
+    assert "--update" in place.refused("hub_not_found")
+    place.pull(update=True)
+    lock = Lock.load(place.target)
+    assert lock is not None and set(lock.commits.values()) == {"b" * 40} and not lock.begun
+
+
+@pytest.mark.parametrize("left", [b"x" * 1000, b"x" * (len(BIG) + 1), BIG[:-1] + b"x"])
+def test_a_beginning_that_is_damaged_is_found_by_the_checksum_of_the_hub(place: Place, left: bytes) -> None:
+    name = "model-00001-of-00002.safetensors"
+    part = place.target / ".parts" / place.hub.commit / name
+    part.parent.mkdir(parents=True)
+    part.write_bytes(left)
+    if len(left) <= len(BIG):
+        assert "according to the hub" in place.refused("checksum_mismatch")
+    place.pull()
+    assert (place.target / "lm" / name).read_bytes() == BIG
 
 
 def test_what_the_hub_refuses_says_what_to_do(place: Place) -> None:
