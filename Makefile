@@ -1,4 +1,4 @@
-# make serve   install what is missing, start the server with cslm-mini, print the address
+# make serve   install what is missing, start the server with cslm-mini (another: BUNDLE=cslm-small), print the address
 # make test    install what is missing, run every test
 # VARIANT=cpu|gpu|portable chooses the engine (default: what fits the machine), PYTHON=... the interpreter.
 
@@ -6,6 +6,7 @@ VENV ?= .venv
 VARIANT ?= auto
 PYTEST_ARGS ?=
 SERVE_ARGS ?=
+BUNDLE ?=
 BIN := $(VENV)/bin
 INSTALL = python=$$(PYTHON='$(PYTHON)' sh deploy/find-python.sh) && "$$python" deploy/install.py --venv '$(VENV)' --variant $(VARIANT)
 
@@ -17,8 +18,11 @@ help:
 install:
 	@$(INSTALL)
 
+ifneq ($(BUNDLE),)
+serve: export CSLM_BUNDLE = $(BUNDLE)
+endif
 serve: install
-	@exec $(BIN)/cslm serve $(SERVE_ARGS)
+	@$(if $(BUNDLE),$(BIN)/cslm pull &&) exec $(BIN)/cslm serve $(SERVE_ARGS)
 
 dev:
 	@$(INSTALL) --with dev train
