@@ -90,23 +90,19 @@ def start_phonetically(model: LlamaForCausalLM, renderer: Renderer) -> None:
             table[token] = 0.7 * spread * mean / mean.std() + 0.7 * spread * torch.randn_like(mean)
 
 
-def batch_tensors(rows: list[PackedRow]) -> list[dict[str, Tensor]]:
+def batch_tensors(rows: list[PackedRow], device: torch.device | str = "cpu") -> list[dict[str, Tensor]]:
     """For each length of row that there is, tensors [B, T] of the packed rows, and the attention mask [B, 1, T, T]: causal, within one document."""
-    return [_stacked([r for r in rows if len(r.ids) == length]) for length in sorted({len(r.ids) for r in rows})]
+    lengths = sorted({len(r.ids) for r in rows})
+    return [_stacked([r for r in rows if len(r.ids) == length], device) for length in lengths]
 
 
-def _stacked(rows: list[PackedRow]) -> dict[str, Tensor]:
-    documents = torch.from_numpy(np.stack([r.documents for r in rows]))
-    length = documents.shape[1]
-    causal = torch.ones(length, length, dtype=torch.bool).tril()
+def _stacked(rows: list[PackedRow], device: torch.device | str) -> dict[str, Tensor]:
+    fields = ("ids", "positions", "targets", "weights", "documents")
+    stacked = {name: torch.from_numpy(np.stack([getattr(r, name) for r in rows])).to(device) for name in fields}
+    documents = stacked.pop("documents")
+    causal = torch.ones(documents.shape[1], documents.shape[1], dtype=torch.bool, device=device).tril()
     same = documents[:, :, None] == documents[:, None, :]
-    return {
-        "ids": torch.from_numpy(np.stack([r.ids for r in rows])),
-        "positions": torch.from_numpy(np.stack([r.positions for r in rows])),
-        "targets": torch.from_numpy(np.stack([r.targets for r in rows])),
-        "weights": torch.from_numpy(np.stack([r.weights for r in rows])),
-        "mask": (same & causal)[:, None],
-    }
+    return stacked | {"mask": (same & causal)[:, None]}
 
 
 def loss_of(model: LlamaForCausalLM, batches: list[dict[str, Tensor]]) -> Tensor:

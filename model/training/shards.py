@@ -41,7 +41,7 @@ def write_shard(path: Path, documents: Iterable[Document]) -> int:
         weights.extend(document.weights)
         starts.append(len(ids))
     unfinished = path.with_suffix(".part.npz")
-    np.savez(
+    np.savez_compressed(
         unfinished,
         ids=np.frombuffer(ids, np.uint32),
         weights=np.frombuffer(weights, np.uint8),

@@ -3,6 +3,7 @@
     gather  everyday sentences out of texts that packages carry
     start   its vocabulary, cut and extended
     write   questions and answers by the text model itself
+    compose documents in shards, for a machine with a GPU
     train   adapters on units and text
     export  base and difference → a directory that serves
     score   how well that hears and says held-out sentences
@@ -15,7 +16,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-STEPS = ("gather", "start", "write", "train", "export", "score")
+STEPS = ("gather", "start", "write", "compose", "train", "export", "score")
 
 
 def main() -> None:

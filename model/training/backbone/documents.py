@@ -118,10 +118,9 @@ class Composer:
         return document
 
     def _sentence(self, rng: Random, lang: Lang) -> str:
-        known = self.texts.sentences[lang]
-        return (
-            self._composed(rng, lang).question if not known or rng.random() < self.composed / 2 else rng.choice(known)
-        )
+        if self.texts.files[lang] and rng.random() >= self.composed / 2:
+            return self.texts.sentence(rng, lang)
+        return self._composed(rng, lang).question
 
     def _exchange(self, rng: Random, lang: Lang) -> Spoken:
         known = self.texts.exchanges[lang]

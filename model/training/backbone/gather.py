@@ -1,4 +1,4 @@
-"""Everyday sentences out of texts that packages carry: `sentences-en.txt` and `sentences-zh.txt`.
+"""Everyday sentences out of texts that packages carry: `sentences-en.txt`, `sentences-zh.txt` and, chosen with care, `sentences-hsk.txt`.
 
     python -m model.training backbone gather --chats dataset.json --reviews pos.txt neg.txt --news 199801.txt --pairs sentences.json --out data/texts
 
@@ -106,12 +106,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
-    pairs = [row["chinese"] for row in json.loads(args.pairs.read_text(encoding="utf-8"))]
     lines = [line for path in args.reviews for line in path.read_text(encoding="utf-8").splitlines()]
-    for name, sentences in (("en", english(chats(args.chats))), ("zh", mandarin([*pairs, *lines, *tagged(args.news)]))):
+    pairs = [row["chinese"] for row in json.loads(args.pairs.read_text(encoding="utf-8"))]
+    found = {
+        "en": english(chats(args.chats)),
+        "zh": mandarin([*lines, *tagged(args.news)]),
+        "hsk": [sentence for sentence in dict.fromkeys(pairs) if _MANDARIN.fullmatch(sentence)],
+    }
+    for name, sentences in found.items():
         Random(0).shuffle(sentences)
         (args.out / f"sentences-{name}.txt").write_text("\n".join(sentences) + "\n", encoding="utf-8")
-        print(f"{len(sentences)} sentences in {name}")
+        print(f"{len(sentences)} sentences in sentences-{name}.txt")
 
 
 if __name__ == "__main__":

@@ -22,16 +22,17 @@ from model.profile import Profile, load_profile
 from model.sources import sha256_of
 from model.training.backbone.choose import chosen, started_rows
 from model.training.backbone.texts import load_texts
+from model.training.domains import LANGS
 
 START = "start.safetensors"
 
 
 def fresh(base: Base, profile: Profile, texts: Path, about: dict[str, str]) -> Difference:
     """Nothing learned yet: the tokens to keep, by the sentences in `texts`, and first rows for the new ones."""
-    sentences = load_texts(texts).sentences
+    known = load_texts(texts)
     tokenizer = Tokenizer.from_str(json.dumps(base.tokenizer))
     control = dict.fromkeys((profile.tokens.bos, *profile.stop_tokens, "<|im_start|>"))
-    kept = chosen(base.tokenizer, tokenizer, [s for each in sentences.values() for s in each], control)
+    kept = chosen(base.tokenizer, tokenizer, [s for lang in LANGS for s in known.sentences(lang)], control)
     markers = len(added_tokens(profile)) - profile.n_units
     return Difference(kept, started_rows(base.tensors[EMBEDDING].float(), tokenizer, markers), about=about)
 

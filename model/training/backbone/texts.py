@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 from model.training.domains import LANGS, Lang, held_out
 
@@ -27,10 +28,19 @@ class Spoken:
 
 @dataclass
 class Texts:
-    """Sentences by language, and exchanges by the language of the question."""
+    """Sentences of each file by language, and exchanges by the language of the question."""
 
-    sentences: dict[Lang, list[str]] = field(default_factory=lambda: {lang: [] for lang in LANGS})
+    files: dict[Lang, list[list[str]]] = field(default_factory=lambda: {lang: [] for lang in LANGS})
     exchanges: dict[Lang, list[Spoken]] = field(default_factory=lambda: {lang: [] for lang in LANGS})
+
+    def sentences(self, lang: Lang) -> list[str]:
+        """All of a language."""
+        return [sentence for file in self.files[lang] for sentence in file]
+
+    def sentence(self, rng: Random, lang: Lang) -> str:
+        """A random one. Files count by the square root of their size: a few chosen sentences are heard more often than one of many."""
+        (file,) = rng.choices(self.files[lang], [len(file) ** 0.5 for file in self.files[lang]])
+        return rng.choice(file)
 
 
 def language_of(text: str) -> Lang:
@@ -47,9 +57,11 @@ def load_texts(directory: Path, *, held: bool = False) -> Texts:
     """What may be trained on, or what is held out. Raises ValueError naming the file and line of what cannot be read."""
     texts = Texts()
     for path in sorted(directory.glob("sentences*.txt")):
-        for line in dict.fromkeys(path.read_text(encoding="utf-8").splitlines()):
-            if line.strip() and is_held_out(line) == held:
-                texts.sentences[language_of(line)].append(line.strip())
+        lines = dict.fromkeys(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+        chosen = [line for line in lines if line and is_held_out(line) == held]
+        for lang in LANGS:
+            if file := [line for line in chosen if language_of(line) == lang]:
+                texts.files[lang].append(file)
     for path in sorted(directory.glob("exchanges*.jsonl")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             try:

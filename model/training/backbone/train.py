@@ -16,11 +16,12 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -31,58 +32,21 @@ from model.backbone.difference import Difference
 from model.profile import load_profile
 from model.training.backbone.adapters import adapt, learned, put
 from model.training.backbone.documents import Composer
+from model.training.backbone.recipe import Recipe
 from model.training.backbone.score import Score, in_torch
 from model.training.backbone.start import START
-from model.training.backbone.texts import load_texts
+from model.training.backbone.texts import Texts, load_texts
 from model.training.lm import batch_tensors
 from model.training.noise import UnitNoise, load_confusions
-from model.training.shards import Document, PackedRow, pack, pack_row
+from model.training.shards import Ids, PackedRow, Weights, pack, pack_row, read_shard
 
 LOG_EVERY = 10
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A configuration file. Tokens are counted with padding.
-
-    mixtures: shares of the kinds of document, each until so many tokens; ease_tokens: until then sentences are short and little is misheard.
-    """
-
-    rank: int = 32
-    row_tokens: int = 256
-    rows: int = 4
-    lr: float = 1.2e-3
-    up_lr_factor: float = 1.0
-    new_rows_lr: float = 4e-3
-    warmup_steps: int = 30
-    tokens: int = 2_000_000
-    decay_share: float = 0.3
-    average: float = 0.99
-    ease_tokens: int = 150_000
-    composed: float = 0.4
-    bfloat16: bool = True
-    seed: int = 0
-    mixtures: tuple[tuple[int, dict[str, float]], ...] = field(default=((0, {"hear": 1.0}),))
-
-    @classmethod
-    def load(cls, path: Path) -> Recipe:
-        """From JSON. Raises TypeError naming an unknown field."""
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        raw["mixtures"] = tuple((int(until), dict(shares)) for until, shares in raw["mixtures"])
-        return cls(**raw)
-
-    def mixture(self, tokens: int) -> dict[str, float]:
-        """Shares after `tokens`."""
-        return next((shares for until, shares in self.mixtures if tokens < until), self.mixtures[-1][1])
-
-    def rate(self, step: int, tokens: int) -> float:
-        """Multiplier of the learning rates."""
-        left = 1.0 - tokens / self.tokens
-        return min(1.0, (step + 1) / self.warmup_steps) * min(1.0, max(0.0, left) / self.decay_share)
-
-
 class Trainer:
     """One run: model, optimizer, averaged adapters and counters, with checkpoint and resume.
+
+    packed: directory of documents that `compose` wrote, in place of `texts`; without those nothing can be scored.
 
     workers: threads that each take a share of an update's rows. They wait for each other once an update; threads inside a product wait at
     every product, and on a machine with other work mostly wait.
@@ -92,21 +56,23 @@ class Trainer:
         self,
         recipe: Recipe,
         start: Path,
-        texts: Path,
+        texts: Path | None,
         work: Path,
         *,
+        packed: Path | None = None,
         confusions: Path | None = None,
         device: str = "cpu",
         workers: int = 1,
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.workers, self._pool = workers, ThreadPoolExecutor(workers)
-        self.recipe, self.work, self.texts, self.device = recipe, work, texts, torch.device(device)
+        self.recipe, self.work, self.packed, self.device = recipe, work, packed, torch.device(device)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
         model: Any = AutoModelForCausalLM.from_pretrained(start / "lm", dtype=dtype).to(self.device)
-        self.noise = UnitNoise(load_confusions(confusions))
-        self.composer = Composer(load_profile(start), start / "lm", load_texts(texts), self.noise, recipe.composed)
+        noise = UnitNoise(load_confusions(confusions))
+        known = load_texts(texts) if texts else Texts()
+        self.composer = Composer(load_profile(start), start / "lm", known, noise, recipe.composed)
         self.before = Difference.load(start / START)
         self.model = adapt(model, recipe.rank, model.config.vocab_size - self.composer.first_unit).train()
         self.parameters = learned(self.model)
@@ -116,7 +82,7 @@ class Trainer:
         self.score = Score(self.composer)
         if (work / "checkpoint.pt").exists():
             self._resume(work / "checkpoint.pt")
-        self._rows = self._packed()
+        self._rows = self._packed_rows()
 
     def _groups(self) -> list[dict[str, Any]]:
         r, groups = self.recipe, dict[float, list[Tensor]]()
@@ -125,16 +91,23 @@ class Trainer:
             groups.setdefault(rate, []).append(p)
         return [{"params": members, "lr": rate, "full_rate": rate} for rate, members in groups.items()]
 
-    def _documents(self) -> Iterator[Document]:
+    def _documents(self) -> Iterator[tuple[Ids, Weights]]:
         rng = Random(f"{self.recipe.seed}-{self.step}")
-        while True:
-            candidates = 3 if self.tokens < self.recipe.ease_tokens else 1
-            yield self.composer.document(rng, self.recipe.mixture(self.tokens), candidates=candidates)
+        while self.packed is None:
+            document = self.recipe.document(self.composer, rng, self.tokens)
+            yield np.array(document.ids, np.uint32), np.array(document.weights, np.uint8)
+        while shards := sorted(self.packed.glob("documents-*[0-9].npz")):
+            begun = int(
+                self.tokens / self.recipe.tokens * len(shards)
+            )  # the course of the recipe is stretched over all of them
+            documents = read_shard(shards[min(begun, len(shards) - 1)])
+            rng.shuffle(documents)
+            yield from documents
+        raise FileNotFoundError(f"no documents in {self.packed}: run `backbone compose` first")
 
-    def _packed(self) -> Iterator[PackedRow]:
+    def _packed_rows(self) -> Iterator[PackedRow]:
         length = self.recipe.row_tokens
-        documents = ((torch.tensor(d.ids).numpy(), torch.tensor(d.weights).numpy()) for d in self._documents())
-        for row in pack(documents, length=2 * length, short=length):
+        for row in pack(self._documents(), length=2 * length, short=length):
             used = sum(len(ids) for ids, _ in row)
             yield pack_row(row, length if used <= length else 2 * length)
 
@@ -162,8 +135,6 @@ class Trainer:
     def _next_rows(self) -> list[PackedRow]:
         """`rows` of `row_tokens`, or half as many of twice the length, or some of both."""
         rows, wanted = list[PackedRow](), self.recipe.rows * self.recipe.row_tokens
-        begun = min(1.0, self.tokens / self.recipe.ease_tokens)
-        self.composer.noise = replace(self.noise, max_rate=self.noise.max_rate * (0.25 + 0.75 * begun))
         while sum(len(row.ids) for row in rows) < wanted:
             rows.append(next(self._rows))
         return rows
@@ -172,18 +143,17 @@ class Trainer:
         """Of the loss of `rows`, which are part of an update that weighs `weight` in all; the loss of each token, and which are units."""
         hidden, targets, weights = list[Tensor](), list[Tensor](), list[Tensor]()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
-            for batch in batch_tensors(rows):
-                moved = {name: part.to(self.device) for name, part in batch.items()}
+            for batch in batch_tensors(rows, self.device):
                 states = self.model.get_decoder()(
-                    input_ids=moved["ids"],
-                    position_ids=moved["positions"],
-                    attention_mask=moved["mask"],
+                    input_ids=batch["ids"],
+                    position_ids=batch["positions"],
+                    attention_mask=batch["mask"],
                     use_cache=False,
                 )
-                learn = moved["weights"] > 0
+                learn = batch["weights"] > 0
                 hidden.append(states.last_hidden_state[learn])
-                targets.append(moved["targets"][learn])
-                weights.append(moved["weights"][learn])
+                targets.append(batch["targets"][learn])
+                weights.append(batch["weights"][learn])
             target, logits = torch.cat(targets), self.model.lm_head(torch.cat(hidden)).float()
             losses = F.cross_entropy(logits, target, reduction="none")
         loss = (losses * torch.cat(weights)).sum() / weight
@@ -272,7 +242,7 @@ def run(trainer: Trainer, *, pause: Path, evaluate_minutes: float, save_minutes:
         if done or trainer.seconds - saved > save_minutes * 60:
             saved = trainer.seconds
             trainer.save()
-        if done or trainer.seconds - evaluated > evaluate_minutes * 60:
+        if trainer.packed is None and (done or trainer.seconds - evaluated > evaluate_minutes * 60):
             evaluated = trainer.seconds
             found = trainer.evaluate(last if done else 20, (0.0, 0.08, 0.15) if done else (0.08,))
             log(
@@ -295,7 +265,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m model.training backbone train", description=main.__doc__)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--start", type=Path, required=True, help="what `backbone start` wrote")
-    parser.add_argument("--texts", type=Path, required=True)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--texts", type=Path)
+    source.add_argument("--documents", type=Path, help="what `backbone compose` wrote")
     parser.add_argument("--work", type=Path, required=True, help="checkpoint and log")
     parser.add_argument("--confusions", type=Path, help="measured unit confusions (JSON) instead of the default ones")
     parser.add_argument("--pause", type=Path, help="while this file exists, wait; default: `pause` in --work")
@@ -308,7 +280,14 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     recipe, device = Recipe.load(args.recipe), args.device
     trainer = Trainer(
-        recipe, args.start, args.texts, args.work, confusions=args.confusions, device=device, workers=workers
+        recipe,
+        args.start,
+        args.texts,
+        args.work,
+        packed=args.documents,
+        confusions=args.confusions,
+        device=device,
+        workers=workers,
     )
     run(
         trainer,

@@ -192,9 +192,9 @@ def followed(rng: Random, first: list[Spoken]) -> list[Spoken]:
 
 
 def _known_questions(rng: Random, texts: Path) -> dict[Lang, Iterator[str]]:
-    sentences = load_texts(texts).sentences
+    known = load_texts(texts)
     found: dict[Lang, list[str]] = {
-        lang: [s for s in sentences[lang] if s[-1] in "?？" and 3 <= _length(s) <= 16] for lang in LANGS
+        lang: [s for s in known.sentences(lang) if s[-1] in "?？" and 3 <= _length(s) <= 16] for lang in LANGS
     }
     for questions in found.values():
         rng.shuffle(questions)

@@ -23,11 +23,13 @@ from model.profile import load_profile
 from model.prompts.interleaved import Prompts
 from model.training.backbone import export
 from model.training.backbone.choose import spelled
+from model.training.backbone.compose import compose
 from model.training.backbone.documents import KINDS, Composer
+from model.training.backbone.recipe import Recipe
 from model.training.backbone.score import held_out_sentences
 from model.training.backbone.start import START, fresh, start
 from model.training.backbone.texts import is_held_out, load_texts
-from model.training.backbone.train import Recipe, Trainer, run
+from model.training.backbone.train import Trainer, run
 from model.training.backbone.write import lines_of, speakable
 from model.training.g2p import INVENTORY
 from model.training.noise import UnitNoise
@@ -55,15 +57,15 @@ def composer(begun: Path, texts: Path) -> Composer:
 def test_what_is_held_out_is_never_trained_on(texts: Path) -> None:
     trained, held = load_texts(texts), load_texts(texts, held=True)
     for lang in ("en", "zh"):
-        assert trained.sentences[lang]
-        assert held.sentences[lang]
-        assert not {s.lower().strip(".!?。！？") for s in trained.sentences[lang]} & {
-            s.lower().strip(".!?。！？") for s in held.sentences[lang]
+        assert trained.sentences(lang)
+        assert held.sentences(lang)
+        assert not {s.lower().strip(".!?。！？") for s in trained.sentences(lang)} & {
+            s.lower().strip(".!?。！？") for s in held.sentences(lang)
         }
     scored = [sentence for sentences in held_out_sentences().values() for sentence in sentences]
     assert len(scored) == len(set(scored)) == 200
     assert [sentence for sentence in scored if not is_held_out(sentence)] == []
-    some = held.sentences["en"][0]
+    some = held.sentences("en")[0]
     assert is_held_out(some.upper().rstrip(".") + "!")
 
 
@@ -131,6 +133,31 @@ def test_workers_share_an_update(begun: Path, texts: Path, tmp_path: Path) -> No
     for name, p in one.parameters.items():
         if not name.endswith("down"):  # without a gradient yet: Adam moves it by what rounding left
             torch.testing.assert_close(p, two.parameters[name], atol=1e-4, rtol=1e-3)
+
+
+def test_documents_in_shards_are_trained_on_without_texts(begun: Path, composer: Composer, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, tokens=1500)
+    with pytest.raises(FileNotFoundError, match="run `backbone compose` first"):
+        Trainer(recipe, begun, None, tmp_path, packed=tmp_path).train_step()
+    assert compose(recipe, composer, tmp_path, tokens=3000, shard_tokens=1000) == 3
+    trainer = Trainer(recipe, begun, None, tmp_path / "run", packed=tmp_path)
+    run(trainer, pause=tmp_path / "pause", evaluate_minutes=60, save_minutes=60)
+    assert trainer.tokens >= 1500
+    assert (tmp_path / "run" / FILE).is_file()
+
+
+@pytest.mark.parametrize("name", ["backbone-cpu", "backbone-gpu"])
+def test_recipes_that_come_along_are_read(name: str) -> None:
+    recipe = Recipe.load(Path("model/training/configs") / f"{name}.json")
+    assert all(set(shares) <= set(KINDS) and sum(shares.values()) == pytest.approx(1) for _, shares in recipe.mixtures)
+    assert recipe.rate(10_000, 0) == 1.0
+    assert recipe.rate(10_000, recipe.tokens) == 0.0
+
+
+def test_what_is_no_recipe_is_told(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text('{"mixtures": [], "colour": 1}', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"r.json is no recipe: .*colour"):
+        Recipe.load(tmp_path / "r.json")
 
 
 def test_only_adapters_and_new_rows_change(begun: Path, texts: Path, tmp_path: Path) -> None:
