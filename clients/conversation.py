@@ -1,4 +1,4 @@
-"""Turns of one session: one task listens while the other speaks."""
+"""The turns of one session: one task listens while the other speaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong at the client's end, each with a stable code next to those of the server."""
+"""Errors of the client, each with a stable code beside those of the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session was told and what was said in it: enough to tell it to another one. Values in, values out."""
+"""The settings and the conversation of a session, as far as a new session needs them. Values in, values out."""
 
 from __future__ import annotations
 

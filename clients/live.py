@@ -29,8 +29,8 @@ class LiveConversation:
     """The microphone goes to the server, its answers to the loudspeaker, until one of them ends.
 
     When the server hears the user speak, the loudspeaker falls silent at once, what is still in flight of that answer
-    is dropped, and the server is told how much was heard. While a session that comes back is away, what has arrived is
-    still played, and what the user says is lost.
+    is dropped, and the server is told how much was heard. While a lost session is being restored, the audio that has
+    arrived is still played, and what the user says is lost.
     """
 
     def __init__(self, session: RealtimeSession, card: SoundCard, display: Display) -> None:
@@ -54,7 +54,7 @@ class LiveConversation:
 
     async def _speak(self) -> None:
         async for frame in self._card.frames():
-            with suppress(Disconnected):  # whoever listens to the session is told
+            with suppress(Disconnected):  # the reader of the session sees it
                 await self._session.append(frame)
 
     async def _listen(self) -> None:

@@ -1,4 +1,4 @@
-"""`cslm load`: many callers speak recordings in real time; how soon are they answered, and how smoothly?"""
+"""`cslm load`: many callers speak recordings in real time; measures how soon and how smoothly they are answered."""
 
 from __future__ import annotations
 

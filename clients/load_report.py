@@ -1,4 +1,4 @@
-"""The result of a load test: as JSON that says where it comes from, and as a table."""
+"""The result of a load test, as JSON with its origin and as a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open-loop load: sessions arrive when they would arrive, however slow the server is."""
+"""Open-loop load: sessions arrive independently of the server's speed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class LoadStats:
     """What was measured, in bounded memory. Lengths of time in seconds.
 
     `from_speech_end_s`: end of the user's speech (or commit) to the first audio that arrives; `from_speech_stopped_s`:
-    from the server's notice of that end. `longest_gap_s`: the worst silence inside each answer, 0 where there is none.
+    from the server's notice of that end. `longest_gap_s`: the longest gap in each answer, or 0.
     `frame_lag_s`: how late the generator itself woke to send a frame; `blocked_s`: how long a frame waited for the
     connection.
     """

@@ -1,4 +1,4 @@
-"""What a listener hears of the audio that arrives: counted in samples, and time itself as a seam."""
+"""What a listener hears of the audio that arrives, counted in samples. The clock is a seam."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ async def dial(address: str, api_key: str | None, timeout_s: float) -> tuple[Cli
 
 
 def realtime_url(url: str, model: str | None = None) -> str:
-    """The WebSocket address for the address of a server. Raises ServerUnreachable where it is none."""
+    """The WebSocket address for the address of a server. Raises ServerUnreachable if it is invalid."""
     parts = urlsplit(url if "://" in url else f"ws://{url}")
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     if scheme not in ("ws", "wss") or not parts.hostname:

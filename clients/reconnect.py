@@ -1,4 +1,4 @@
-"""A session that comes back: after a lost connection a new one is told what the old one was, and the talk goes on.
+"""Sessions that reconnect: after a lost connection, a new session receives the state of the old one and continues.
 
     async with stay_connected("ws://127.0.0.1:8080") as session:
         await session.update(SessionOptions())
@@ -7,8 +7,8 @@
                 case ConnectionLost(reason): ...
                 case ConnectionRestored(): ...
 
-The iteration does the reconnecting, so keep iterating. What was under way when the connection broke, a question half
-spoken or an answer half given, is gone on the server; what was said so far is not.
+The iteration does the reconnecting, so keep iterating. A half-spoken question or half-given answer is lost with the
+connection; what was said before is not.
 """
 
 from __future__ import annotations

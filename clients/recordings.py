@@ -1,4 +1,4 @@
-"""Recordings as a simulated microphone needs them: 24 kHz mono PCM16, in frames that are ready to send."""
+"""Recordings for a simulated microphone: 24 kHz mono PCM16, in frames ready to send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measurements of unbounded number in bounded memory."""
+"""Any number of measurements in bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One question and its answer as a client sees them, built from events: no socket, no clock of its own."""
+"""One question and its answer as a client sees them, built from events, without a socket or a clock."""
 
 from __future__ import annotations
 

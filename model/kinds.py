@@ -31,19 +31,19 @@ PROMPTS = {
 
 
 def encoder_kind(name: str) -> EncoderKind:
-    """What runs the encoder. Raises BundleError with the names that there are."""
+    """What runs the encoder. Raises BundleError with the accepted names."""
     kind: EncoderKind = _kind(ENCODERS, name, "encoder")
     return kind
 
 
 def vocoder_kind(name: str) -> VocoderKind:
-    """What runs the vocoder. Raises BundleError with the names that there are."""
+    """What runs the vocoder. Raises BundleError with the accepted names."""
     kind: VocoderKind = _kind(VOCODERS, name, "vocoder")
     return kind
 
 
 def prompt_format(name: str) -> PromptFormat:
-    """What writes the prompts. Raises BundleError with the names that there are."""
+    """What writes the prompts. Raises BundleError with the accepted names."""
     kind: PromptFormat = _kind(PROMPTS, name, "prompts")
     return kind
 

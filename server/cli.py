@@ -62,10 +62,10 @@ def serve(
 @app.command()
 def check(
     bundle: Annotated[
-        str | None, typer.Argument(help="Name of a bundle, or its directory. [default: what would be served]")
+        str | None, typer.Argument(help="Name of a bundle, or its directory. [default: the bundle to serve]")
     ] = None,
 ) -> None:
-    """Look whether a bundle is complete and fits together; exit status 1 if not."""
+    """Verify that a bundle is complete and its parts fit together; exit status 1 if not."""
     from model.bundle import find_bundle
     from model.check import check as check_bundle
     from streaming.errors import BundleError
@@ -85,14 +85,16 @@ def check(
 @app.command()
 def pull(
     bundle: Annotated[
-        str | None, typer.Argument(help="Name of a bundle whose weights are elsewhere. [default: what would be served]")
+        str | None, typer.Argument(help="Name of a bundle whose weights are elsewhere. [default: the bundle to serve]")
     ] = None,
     origin: Annotated[
-        Path | None, typer.Option("--from", help="Directory that has the files already, instead of the hub.")
+        Path | None, typer.Option("--from", help="Local directory with the files, instead of the hub.")
     ] = None,
-    target: Annotated[Path | None, typer.Option("--to", help="Where to; default: where `cslm serve` looks.")] = None,
-    update: Annotated[bool, typer.Option(help="Take what the source has now, not what was locked.")] = False,
-    offline: Annotated[bool, typer.Option(help="Fetch nothing, check what is there.")] = False,
+    target: Annotated[
+        Path | None, typer.Option("--to", help="Where to put it. [default: where `cslm serve` looks]")
+    ] = None,
+    update: Annotated[bool, typer.Option(help="Take the current files of the source, not the locked ones.")] = False,
+    offline: Annotated[bool, typer.Option(help="Fetch nothing; check the files that are there.")] = False,
 ) -> None:
     """Fetch the weights of a bundle, and lock their revision and checksums."""
     from model.bundle import bundles_directory, find_bundle
@@ -110,7 +112,7 @@ def pull(
             pull_bundle(name, place, PullOptions(origin, update, offline), typer.echo)
     except BundleError as failure:
         _fail(f"{failure.message} ({failure.code})")
-    typer.echo(f"{name} is in {place}; look at it with: cslm check {target or name}")
+    typer.echo(f"{name} is in {place}; verify it with: cslm check {target or name}")
 
 
 @app.command(**_ELSEWHERE)
@@ -138,16 +140,16 @@ def evaluate(
     sets: Annotated[Path, typer.Option(help="Directory of the held-out sets; see docs/evaluation.md.")] = Path(
         "tests/data/eval"
     ),
-    out: Annotated[Path, typer.Option(help="Directory of the results; a run that was broken off goes on.")] = Path(
+    out: Annotated[Path, typer.Option(help="Directory of the results; an interrupted run resumes.")] = Path(
         "build/eval"
     ),
     judge: Annotated[Path | None, typer.Option(help="CTranslate2 directory of Whisper, to judge speech.")] = None,
     only: Annotated[str, typer.Option(help="Measures, separated by commas. [default: all]")] = "",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many of every set.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use only this many rows of every set.")] = None,
     backend: Annotated[str, typer.Option(help="auto, vllm, transformers or vllm_http.")] = "auto",
     lm_url: Annotated[str | None, typer.Option(help="vLLM server of the backend vllm_http.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the noise, and of the places that seams are compared with.")] = 0,
-    fresh: Annotated[bool, typer.Option(help="Forget results that are in the directory.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the noise, and of the places that seams are compared with.")] = 0,
+    fresh: Annotated[bool, typer.Option(help="Discard the results in the directory.")] = False,
 ) -> None:
     """Measure a bundle: the tables of arXiv 2604.11096 and more. Resumes; writes eval.json and eval.md."""
     _process_setup()

@@ -37,7 +37,7 @@ class ModelLoading(EngineUnavailable):
 
 
 def internal_error() -> SpeechServerError:
-    """What a peer is told of a failure that is not its own: nothing but that."""
+    """The error for an internal failure. It reveals no details to the peer."""
     return SpeechServerError("the server failed to answer; the failure was logged")
 
 

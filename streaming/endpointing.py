@@ -13,8 +13,8 @@ class EndpointerConfig:
 
     `threshold`: speech probability that starts a turn (it ends 0.15 below, so that it does not flicker);
     `prefix_padding_ms`: audio kept from before the start; `silence_duration_ms`: silence that ends a turn;
-    `min_speech_ms`: shorter bursts are no turn; `max_turn_ms`: a turn that grows longer ends there; `pause_ms`: silence that
-    is told as a pause, so that somebody may judge whether the turn is over.
+    `min_speech_ms`: shorter bursts are no turn; `max_turn_ms`: a longer turn ends there; `pause_ms`: silence that is
+    reported as a pause, for a model that judges whether the turn is over.
     """
 
     threshold: float = 0.5

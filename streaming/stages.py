@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pcm = NDArray[np.float32]
-"""Mono audio, float32 [T] in [-1, 1]; the rate belongs to whoever hands it over."""
+"""Mono audio, float32 [T] in [-1, 1]; the caller knows the rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class EndOfTurn(Protocol):
 
     @property
     def window_samples(self) -> int:
-        """The most samples at 16 kHz that it looks at."""
+        """The longest audio that it uses, in samples at 16 kHz."""
         ...
 
     async def finished(self, audio: Pcm) -> float:

@@ -79,7 +79,7 @@ class PromptWriter(Protocol):
 
     @property
     def keeps_units(self) -> bool:
-        """The model writes down nothing that it hears: earlier spoken questions are told as the units that they were."""
+        """Whether earlier spoken questions are passed as units, because the model writes no transcripts."""
         ...
 
     def speech_prompt(
@@ -96,7 +96,7 @@ class PromptWriter(Protocol):
         ...
 
     def opening(self, options: TurnOptions) -> list[int]:
-        """The marker that the prompt ends with, where the answer lacks it; the parser is told it first."""
+        """The marker at the end of the prompt, if the answer lacks it; the parser receives it first."""
         ...
 
     def sentences(self, text: str) -> list[str]:

@@ -44,7 +44,7 @@ def measures() -> list[Measure]:
 
 
 def chosen(names: Sequence[str]) -> list[Measure]:
-    """The measures of these names, all of them where there is none. Raises EvaluationError."""
+    """The measures with these names; without names, all. Raises EvaluationError."""
     known = {measure.name: measure for measure in measures()}
     for name in names:
         if name not in known:

@@ -68,7 +68,7 @@ def error_rate(pairs: Sequence[tuple[str, str]], language: str) -> float:
 
 
 def right(answered: str, answers: Sequence[str]) -> bool | None:
-    """Whether a text is one of the right answers, word for word; None where there is none to compare with."""
+    """Whether a text is one of the right answers, word for word; None without an answer to compare with."""
     return any(plain(answered) == plain(answer) for answer in answers) if answers else None
 
 

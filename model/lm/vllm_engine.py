@@ -54,7 +54,7 @@ class EngineConfig:
 
 
 def engine_options(directory: Path, config: EngineConfig, *, on_cpu: bool) -> dict[str, Any]:
-    """Arguments of vLLM's `AsyncEngineArgs`. Sampling is told with each request: the checkpoint's own defaults are not read."""
+    """Arguments of vLLM's `AsyncEngineArgs`. Each request has its sampling; the checkpoint's own defaults are not read."""
     options: dict[str, Any] = {
         "model": str(directory),
         "skip_tokenizer_init": True,

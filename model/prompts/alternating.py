@@ -21,7 +21,7 @@ class AlternatingPrompts(Prompts):
 
     @property
     def keeps_units(self) -> bool:
-        """Earlier spoken questions are told as units."""
+        """Earlier spoken questions are passed as units."""
         return True
 
     def parser(self) -> AnswerParser:

@@ -33,7 +33,7 @@ class Prompts:
 
     @property
     def keeps_units(self) -> bool:
-        """Whether earlier spoken questions are told as units: not here, the model writes down what it hears."""
+        """Whether earlier spoken questions are passed as units. They are not: the model writes transcripts."""
         return False
 
     def __init__(self, profile: Profile, lm_directory: Path) -> None:

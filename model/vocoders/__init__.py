@@ -25,7 +25,7 @@ class StreamingVocoder(Protocol[State]):
     batch: int
 
     def open(self, voice: str | None = None) -> State:
-        """The state of a fresh stream. Raises InvalidRequest for a voice that there is not."""
+        """The state of a fresh stream. Raises InvalidRequest for an unknown voice."""
         ...
 
     def push(self, state: State, units: Sequence[int], *, final: bool = False) -> Pcm:

@@ -25,7 +25,7 @@ class ResponseStream:
         self.started = False
 
     async def send(self, data: bytes, *, last: bool = False) -> None:
-        """Send `data`, waiting while the client does not read; nothing where there is none. Raises ClientStalled."""
+        """Send `data`, and wait while the client does not read. Empty data is not sent. Raises ClientStalled."""
         if not data and not last:
             return
         try:

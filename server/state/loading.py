@@ -33,7 +33,7 @@ class ServedModel:
 
     `reply_languages`: what it can be told to answer in (`reply_language`).
     `max_question_s`: longest question it takes; `voices`: names accepted as `voice`, the first is the default;
-    `history_turns`: how many earlier turns it is told. `backend`: what runs the language model.
+    `history_turns`: how many earlier turns it receives. `backend`: what runs the language model.
     `fault`: asked by `/readyz`, says which stage is dead while it is, else None. `early`: what was done with unfinished speech,
     None where nothing is.
     """

@@ -64,7 +64,7 @@ class Metrics:
         registry.register(self._unfinished)
 
     def _begin_at_zero(self) -> None:
-        """A count that first appears as 1 has not grown, in the eyes of Prometheus: what alerts look at is there from the start."""
+        """Create the counts that alerts use. Prometheus sees no increase in a count that first appears as 1."""
         for transport in get_args(Transport):
             for metric in (self._active, self._first_audio, self._turn):
                 metric.labels(transport)

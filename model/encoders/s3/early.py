@@ -32,16 +32,16 @@ class Budget:
     def __init__(self, share: float) -> None:
         self._rest_per_s = 1 / share - 1
         self._rests_until_s = 0.0
-        self._sums = np.zeros(5)  # of 1, x, y, x², x·y: sound and time of the batches of late
+        self._sums = np.zeros(5)  # of 1, x, y, x², x·y: sound and time of recent batches
 
     def affords(self, sound_s: float) -> bool:
         """So much sound is encoded within `LONGEST_S`, as far as can be foreseen."""
         return self.foreseen_s(sound_s) <= LONGEST_S
 
     def foreseen_s(self, sound_s: float) -> float:
-        """What encoding takes, going by what was encoded of late: a fixed part, and one for each second.
+        """The expected time of an encoding, from recent ones: a fixed part, and a part for each second.
 
-        0 before anything was encoded: the first pass, or the first whole speech, tells.
+        0 before anything was encoded.
         """
         n, x, y, xx, xy = self._sums
         if not n:
@@ -128,7 +128,7 @@ class EarlySpeech:
         return partial
 
     def _seen(self, partial: asyncio.Future[list[int]]) -> list[int]:
-        """What of it is told. A pass that failed costs nothing but its time: the whole speech is yet to be encoded."""
+        """The units that a pass commits. A failed pass costs only its time: the whole speech is still encoded at the end."""
         if partial.cancelled():
             self._counts.refused += 1
             return []

@@ -89,7 +89,7 @@ class S3Stage:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def encode(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
-        """See `SpeechEncoder.encode`. With `EarlyUnits.commit`, what is told early also depends on when the stage had time."""
+        """See `SpeechEncoder.encode`. With `EarlyUnits.commit`, the early units also depend on when the stage had time."""
         if self._early is None or self._trust is None:
             if not (heard := [pcm async for pcm in audio]):
                 return

@@ -134,7 +134,7 @@ _T = TypeVar("_T")
 
 
 def load_config(directory: Path) -> VocoderConfig:
-    """From `config.json`, or the released layout where there is none. Raises BundleError naming the key."""
+    """From `config.json`; without that file, the released layout. Raises BundleError naming the key."""
     path = directory / "config.json"
     if not path.is_file():
         return VocoderConfig()

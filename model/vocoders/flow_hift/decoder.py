@@ -127,7 +127,7 @@ class FlowHiftVocoder:
         return f"no duration predictor: every unit lasts {self.config.fixed_frames / self.config.unit_rate_hz * 1000:.0f} ms"
 
     def open(self, voice: str | None = None) -> Stream:
-        """A fresh stream; None is the first voice. Raises InvalidRequest for a voice that there is not."""
+        """A fresh stream; None is the first voice. Raises InvalidRequest for an unknown voice."""
         name = self.voices[0] if voice is None else voice
         if name not in self._speakers:
             raise InvalidRequest(f"there is no voice {name!r}; accepted: {', '.join(self.voices)}", param="voice")

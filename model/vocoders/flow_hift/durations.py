@@ -49,7 +49,7 @@ class DurationPredictor(nn.Module):
 
 
 def load(directory: Path, n_units: int) -> DurationPredictor | None:
-    """From `duration.safetensors`, whose metadata says `kernel`; None where there is none. Raises BundleError.
+    """From `duration.safetensors`, whose metadata gives `kernel`; None without that file. Raises BundleError.
 
     float64, so that rounding does not depend on how many units are looked at in one go.
     """

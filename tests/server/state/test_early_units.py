@@ -19,7 +19,9 @@ from tests.server.models import fake_model
 
 
 def test_an_encoder_without_a_rule_for_it_is_refused_by_name() -> None:
-    with pytest.raises(BundleError, match=r"early_units is 'commit', but cslm-mini cannot: its encoder") as caught:
+    with pytest.raises(
+        BundleError, match=r"early_units is 'commit', but cslm-mini does not support it: its encoder"
+    ) as caught:
         _preflight(find_bundle("cslm-mini"), "transformers", Settings(early_units="commit"))
     assert (caught.value.code, caught.value.param) == ("unsupported_setting", "early_units")
 
