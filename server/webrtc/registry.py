@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from aiortc import RTCIceServer
+from structlog.contextvars import bind_contextvars
 
 from server.settings import Settings
 from server.state.admission import Admission
@@ -74,6 +75,7 @@ class CallRegistry:
         config: AnyConfig | None,
         answered: asyncio.Future[str],
     ) -> None:
+        bind_contextvars(call_id=call.id)
         try:
             async with self._admission.slot("webrtc"):
                 machine = RealtimeMachine(session_model(model), session_limits(self._settings, model), config)
@@ -82,9 +84,9 @@ class CallRegistry:
                 await call.run(session)
         except Exception as failure:
             if answered.cancelled():
-                log.info("%s: the caller left before the answer", call.id)
+                log.info("the caller left before the answer")
             elif answered.done():
-                log.exception("%s failed", call.id)
+                log.exception("the call failed")
             else:
                 answered.set_exception(failure)
         finally:

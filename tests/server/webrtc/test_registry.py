@@ -1,0 +1,71 @@
+"""Calls under way: found by id, gone with their task, and named in the log."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from structlog.contextvars import get_contextvars
+
+from server.state.admission import Admission
+from server.state.metrics import Metrics
+from server.webrtc.registry import CallRegistry
+from streaming.errors import CapacityError, NotFound
+from tests.server.front import eventually, make_settings
+from tests.server.models import fake_model
+
+
+class FailingCall:
+    """A call that is answered and then fails."""
+
+    def __init__(self, ice_servers: list[Any]) -> None:
+        self.id = "rtc_1"
+
+    async def send(self, event: Any) -> None:
+        """Nobody reads it."""
+
+    async def answer(self, offer: str) -> str:
+        return f"answer to {offer}"
+
+    async def run(self, session: Any) -> None:
+        raise RuntimeError("exploded")
+
+    def hang_up(self) -> None:
+        """It is over as it is."""
+
+    async def close(self) -> None:
+        """There is no connection."""
+
+
+def is_held(calls: CallRegistry, call_id: str) -> bool:
+    """Whether there is a call of that id. Hangs it up."""
+    try:
+        calls.hang_up(call_id)
+    except NotFound:
+        return False
+    return True
+
+
+async def test_a_call_that_fails_is_logged_by_its_id_and_leaves_its_slot(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("server.webrtc.registry.Call", FailingCall)
+    bound: list[dict[str, Any]] = []
+    caplog.handler.addFilter(lambda record: bound.append(get_contextvars()) or True)
+    admission = Admission(1)
+    calls = CallRegistry(make_settings(), admission, Metrics())
+    assert await calls.begin(fake_model(), "offer", None) == ("rtc_1", "answer to offer")
+    await eventually(lambda: any("the call failed" in record.message for record in caplog.records))
+    assert bound[-1]["call_id"] == "rtc_1"
+    assert "call_id" not in get_contextvars(), "it is bound in the call's task alone"
+    await eventually(lambda: not is_held(calls, "rtc_1"))
+    assert admission.active == 0
+
+
+async def test_a_full_server_takes_no_call(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    calls = CallRegistry(make_settings(), Admission(0), Metrics())
+    with pytest.raises(CapacityError):
+        await calls.begin(fake_model(), "offer", None)
+    assert not caplog.records
