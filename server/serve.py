@@ -10,9 +10,12 @@ import typer
 import uvicorn
 
 from server.app import create_app
+from server.http.connections import Connection
 from streaming.errors import SpeechServerError
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from server.settings import Settings
     from server.state.serving import Serving
 
@@ -26,16 +29,7 @@ async def serve(settings: Settings) -> int:
         typer.echo(f"cslm: cannot listen on {settings.host} port {settings.port}: {reason}", err=True)
         return 1
     application = create_app(settings)
-    config = uvicorn.Config(
-        application,
-        log_config=None,
-        log_level="debug" if settings.log_level == "debug" else "warning",
-        access_log=settings.log_level == "debug",
-        ws_max_size=settings.max_message_bytes,
-        ws_ping_timeout=max(20.0, settings.max_turn_s),  # a pong may wait behind speech that waits for a turn to end
-        timeout_graceful_shutdown=int(settings.shutdown_s),
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(transport_config(application, settings))
     typer.echo(f"cslm: loading {settings.bundle} …")
     announcing = asyncio.create_task(
         _announce(server, application.state.shared.serving, _address(settings.host, listener)), name="announce"
@@ -46,6 +40,21 @@ async def serve(settings: Settings) -> int:
         announcing.cancel()
         await asyncio.wait({announcing})
     return 0 if announcing.cancelled() or announcing.result() else 1
+
+
+def transport_config(application: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn carries the application."""
+    return uvicorn.Config(
+        application,
+        http=Connection,
+        log_config=None,
+        log_level="debug" if settings.log_level == "debug" else "warning",
+        access_log=settings.log_level == "debug",
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=int(settings.shutdown_s),
+        ws_max_size=settings.max_message_bytes,
+        ws_ping_timeout=max(20.0, settings.max_turn_s),  # a pong may wait behind speech that waits for a turn to end
+    )
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from server.app import create_app
 from server.http.dependencies import AppState
-from server.serve import listening_socket
+from server.serve import listening_socket, transport_config
 from server.settings import Settings
 from server.state.loading import ServedModel
 from server.state.serving import OpenModel
@@ -61,8 +61,9 @@ async def serving(
 @asynccontextmanager
 async def listening(model: ServedModel | None = None, **settings: Any) -> AsyncGenerator[Front]:
     """The application on a socket of its own, for answers as they come and clients that go."""
-    app = create_app(make_settings(**settings), opener(model or fake_model()))
-    config = uvicorn.Config(app, log_config=None, log_level="critical", lifespan="on")
+    chosen = make_settings(**settings)
+    app = create_app(chosen, opener(model or fake_model()))
+    config = transport_config(app, chosen)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

@@ -1,0 +1,107 @@
+"""What clients do with a connection: offers to upgrade, old HTTP, pauses between requests, nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from server.serve import transport_config
+from tests.server.front import Front, listening, make_settings
+
+BODY = json.dumps({"text": "What is two plus three?"}).encode()
+POST = b"POST /v1/speech HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(BODY)
+UPGRADE = b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+
+class Line:
+    """A connection of its own, and the answers that come over it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, front: Front) -> AsyncGenerator[Line]:
+        host, port = front.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        try:
+            yield cls(reader, writer)
+        finally:
+            writer.close()
+
+    async def ask(self, *pieces: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the answer to a request that is sent in `pieces`."""
+        for piece in pieces:
+            self.writer.write(piece)
+            await self.writer.drain()
+        status, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        if "content-length" in headers:
+            body = await self.reader.readexactly(int(headers["content-length"]))
+        elif headers.get("transfer-encoding") == "chunked":
+            body = await self._chunks()
+        else:
+            body = await self.reader.read()
+        return int(status.split()[1]), headers, body
+
+    async def _chunks(self) -> bytes:
+        body = b""
+        while size := int(await self.reader.readline(), 16):
+            body += await self.reader.readexactly(size)
+            await self.reader.readline()
+        await self.reader.readline()
+        return body
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+        b"Connection: Upgrade\r\nUpgrade: TLS/1.0, h2c\r\n",
+        b"Upgrade: websocket\r\n" + UPGRADE,
+    ],
+    ids=["h2c", "tls", "websocket"],
+)
+async def test_an_offer_to_upgrade_is_declined_and_the_request_answered(offer: bytes) -> None:
+    async with listening() as front, Line.to(front) as line:
+        for _ in range(2):
+            status, _, body = await line.ask(POST + offer + b"\r\n", BODY[:9], BODY[9:])
+            assert (status, body[:4]) == (200, b"RIFF")
+
+
+@pytest.mark.parametrize(("offer", "expected"), [(b"WebSocket", 101), (b"h2c", 426), (b"h2c, websocket", 426)])
+async def test_a_get_becomes_a_websocket_if_it_offers_that(offer: bytes, expected: int) -> None:
+    async with listening() as front, Line.to(front) as line:
+        head = b"GET /v1/realtime HTTP/1.1\r\nHost: here\r\nUpgrade: " + offer + b"\r\n" + UPGRADE + b"\r\n"
+        line.writer.write(head)
+        assert int((await line.reader.readline()).split()[1]) == expected
+
+
+async def test_http_1_0_gets_no_chunks() -> None:
+    async with listening() as front, Line.to(front) as line:
+        ask = POST.replace(b"HTTP/1.1", b"HTTP/1.0") + b"\r\n" + BODY
+        status, headers, body = await line.ask(ask)
+        assert (status, body[:4]) == (200, b"RIFF")
+        assert "transfer-encoding" not in headers
+        assert headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("nonsense", [b"hello\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\r\n\r\n"])
+async def test_what_is_not_http_is_told_so(nonsense: bytes) -> None:
+    async with listening() as front, Line.to(front) as line:
+        status, headers, body = await line.ask(nonsense)
+        assert (status, json.loads(body)["error"]["code"]) == (400, "bad_request")
+        assert headers["connection"] == "close"
+        assert await line.reader.read() == b""
+
+
+async def test_a_connection_waits_for_its_next_request_as_long_as_is_set() -> None:
+    assert transport_config(None, make_settings()).timeout_keep_alive >= 75  # type: ignore[arg-type]
+    async with listening(keep_alive_s=1) as front, Line.to(front) as line:
+        assert (await line.ask(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"))[0] == 200
+        async with asyncio.timeout(30):
+            assert await line.reader.read() == b""
