@@ -13,7 +13,7 @@ from model.profile import Profile, load_profile
 from model.sources import SOURCES
 from model.vocoders import VocoderKind
 from streaming.errors import BundleError
-from streaming.turn import PromptWriter
+from streaming.stages import PromptWriter
 
 BUNDLES = Path(__file__).parent / "bundles"
 

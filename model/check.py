@@ -16,7 +16,7 @@ from model.bundle import Bundle
 from model.kinds import prompt_format
 from model.sources import LOCK, Lock, load_sources
 from streaming.errors import BundleError, SpeechServerError
-from streaming.turn import TurnOptions
+from streaming.stages import TurnOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Profile(_Frozen):
     that begins with the `bos` token is the whole prompt, no user turn around it; one that ends with a marker has the model go
     on behind it. `pause_unit` is spoken between sentences read aloud, which are at most `read_columns` wide.
     `optional_stop_tokens` stop the model too where its tokenizer has them: `<|eom_id|>` came with Llama 3.1.
-    `segment_words` is what the model was trained with; the server never enforces it. `vocoder_holds_s`: audio that the
+    `segment_words` is what the model was trained with; the server never enforces it. `vocoder_latency_s`: audio that the
     vocoder keeps back until it knows what follows, on average. `cuts`: a first cut of fewer units than the vocoder needs for any
     audio is a round trip for nothing. `early_units`: for a bidirectional encoder; absent where
     units are final as soon as they come.
@@ -114,7 +114,7 @@ class Profile(_Frozen):
     sampling: SamplingDefaults
     max_model_len: int
     segment_words: int
-    vocoder_holds_s: Annotated[float, Field(ge=0)] = 0.0
+    vocoder_latency_s: Annotated[float, Field(ge=0)] = 0.0
     cuts: Cuts = Cuts()
     early_units: Stability | None = None
     history_turns: int = 0

@@ -40,7 +40,7 @@ class Cleared:
     played_ms: int
 
 
-class Playout:
+class PlayoutQueue:
     """Answers one behind the other in the order in which they began, silence where there is nothing.
 
     Audio: float32 mono at `rate_hz`.

@@ -6,12 +6,15 @@ Callers close the generators (`contextlib.aclosing`); closing one cancels its wo
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streaming.interleave import AnswerParser
+from streaming.planning import CutSchedule
 
 Pcm = NDArray[np.float32]
 """Mono audio, float32 [T] in [-1, 1]; the caller knows the rate."""
@@ -32,15 +35,53 @@ class Sampling:
 class UnitCut:
     """Units for the decoder to speak now.
 
-    `units`: merged speech units, in order. `final`: no more units follow in this turn. `slack_s`: seconds of audio the
+    `units`: merged speech units, in order. `final`: no more units follow in this turn. `buffered_s`: seconds of audio the
     listener still has to hear; the decoder serves the smallest slack of all sessions first. `voice`: who speaks the turn; None
     is the decoder's first voice.
     """
 
     units: Sequence[int]
     final: bool = False
-    slack_s: float = 0.0
+    buffered_s: float = 0.0
     voice: str | None = None
+
+
+Schedule = Literal["interleaved", "full_chain"]
+Task = Literal["answer", "transcribe", "translate", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOptions:
+    """What the asker may choose. `speak=False` gives text alone; `full_chain` writes the whole answer before speaking it.
+
+    `task`: answer what was said, write it down (only the transcript comes), say it in `reply_language`, or read a text aloud.
+    `question_language`: what the question is spoken in, where the asker knows it. Which languages there are the bundle says;
+    "auto" leaves it to the model.
+    """
+
+    task: Task = "answer"
+    question_language: str = "auto"
+    reply_language: str = "auto"
+    instructions: str = ""
+    schedule: Schedule = "interleaved"
+    speak: bool = True
+    voice: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An earlier turn, as text: what was asked, and of the answer what was heard.
+
+    `units`: of a spoken question that nobody has written down; `recording`: gives them where it is still being encoded.
+    """
+
+    question: str
+    answer: str
+    units: tuple[int, ...] = ()
+    recording: Callable[[], AsyncIterator[list[int]]] | None = field(default=None, compare=False)
 
 
 class VoiceActivity(Protocol):
@@ -87,8 +128,11 @@ class SpeechEncoder(Protocol):
 class LanguageModel(Protocol):
     """Token ids in, token ids out."""
 
-    def generate(self, prompt: AsyncIterator[Sequence[int]], sampling: Sampling) -> AsyncGenerator[list[int]]:
-        """`prompt`: pieces of the prompt as they become known. Yields new ids; a stop id ends the stream, unyielded."""
+    def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
+        """Yields the ids that follow `prompt`; a stop id ends the stream, unyielded.
+
+        A backend that caches prefixes computes a prompt only from where it differs from an earlier one.
+        """
         ...
 
 
@@ -103,3 +147,68 @@ class SpeechDecoder(Protocol):
     def synthesize(self, cuts: AsyncIterator[UnitCut]) -> AsyncGenerator[Pcm]:
         """Yields audio for the units so far; the whole is the same, sample for sample, for any cuts."""
         ...
+
+
+class PromptWriter(Protocol):
+    """The bundle's prompt format: ids around the question, and how to read the ids of the answer."""
+
+    @property
+    def keeps_units(self) -> bool:
+        """Whether earlier spoken questions are passed as units, because the model writes no transcripts."""
+        ...
+
+    def speech_prompt(
+        self, options: TurnOptions, history: Sequence[Exchange], text: str = ""
+    ) -> tuple[list[int], list[int]]:
+        """Ids before and after the units of a spoken question; `text` was typed beside it and stands before the units.
+
+        Raises InvalidRequest (`unsupported_task`) where the model has no wording for the task.
+        """
+        ...
+
+    def text_prompt(self, text: str, options: TurnOptions, history: Sequence[Exchange]) -> list[int]:
+        """Ids of a typed question. Markers written in `text` stay text."""
+        ...
+
+    def opening(self, options: TurnOptions) -> list[int]:
+        """The marker at the end of the prompt, if the answer lacks it; the parser receives it first."""
+        ...
+
+    def sentences(self, text: str) -> list[str]:
+        """What of `text` is read aloud at a time."""
+        ...
+
+    def pause(self) -> list[int]:
+        """Ids of the silence between two sentences read aloud."""
+        ...
+
+    def unit_ids(self, units: Sequence[int]) -> list[int]:
+        """Token ids of speech units."""
+        ...
+
+    def sampling(self, options: TurnOptions, prompt_tokens: int) -> Sampling:
+        """The bundle's sampling with the asker's overrides; raises InvalidRequest where a value is out of range."""
+        ...
+
+    def parser(self) -> AnswerParser:
+        """A parser for one answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """All that a turn needs of a model.
+
+    `decoder_latency_s`: audio that the decoder keeps back until it knows what follows, on average. `cuts`: how many units it is
+    handed at a time. `end_of_turn`: absent where
+    the bundle has no such model.
+    """
+
+    encoder: SpeechEncoder
+    lm: LanguageModel
+    decoder: SpeechDecoder
+    prompts: PromptWriter
+    voice_activity: Callable[[], VoiceActivity]
+    decoder_latency_s: float = 0.0
+    end_of_turn: EndOfTurn | None = None
+    cuts: CutSchedule = field(default_factory=CutSchedule)

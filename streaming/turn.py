@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
 
 from streaming.errors import EngineUnavailable, SpeechServerError, TurnTimeout
 from streaming.interleave import (
@@ -24,119 +23,8 @@ from streaming.interleave import (
     TranscriptDone,
     UnitsDelta,
 )
-from streaming.planning import CutSchedule, CutScheduler, PlayoutClock
-from streaming.stages import (
-    EndOfTurn,
-    LanguageModel,
-    Pcm,
-    Sampling,
-    SpeechDecoder,
-    SpeechEncoder,
-    UnitCut,
-    VoiceActivity,
-)
-
-Schedule = Literal["interleaved", "full_chain"]
-Task = Literal["answer", "transcribe", "translate", "read"]
-
-
-@dataclass(frozen=True, slots=True)
-class TurnOptions:
-    """What the asker may choose. `speak=False` gives text alone; `full_chain` writes the whole answer before speaking it.
-
-    `task`: answer what was said, write it down (only the transcript comes), say it in `reply_language`, or read a text aloud.
-    `question_language`: what the question is spoken in, where the asker knows it. Which languages there are the bundle says;
-    "auto" leaves it to the model.
-    """
-
-    task: Task = "answer"
-    question_language: str = "auto"
-    reply_language: str = "auto"
-    instructions: str = ""
-    schedule: Schedule = "interleaved"
-    speak: bool = True
-    voice: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """An earlier turn, as text: what was asked, and of the answer what was heard.
-
-    `units`: of a spoken question that nobody has written down; `recording`: gives them where it is still being encoded.
-    """
-
-    question: str
-    answer: str
-    units: tuple[int, ...] = ()
-    recording: Callable[[], AsyncIterator[list[int]]] | None = field(default=None, compare=False)
-
-
-class PromptWriter(Protocol):
-    """The bundle's prompt format: ids around the question, and how to read the ids of the answer."""
-
-    @property
-    def keeps_units(self) -> bool:
-        """Whether earlier spoken questions are passed as units, because the model writes no transcripts."""
-        ...
-
-    def speech_prompt(
-        self, options: TurnOptions, history: Sequence[Exchange], text: str = ""
-    ) -> tuple[list[int], list[int]]:
-        """Ids before and after the units of a spoken question; `text` was typed beside it and stands before the units.
-
-        Raises InvalidRequest (`unsupported_task`) where the model has no wording for the task.
-        """
-        ...
-
-    def text_prompt(self, text: str, options: TurnOptions, history: Sequence[Exchange]) -> list[int]:
-        """Ids of a typed question. Markers written in `text` stay text."""
-        ...
-
-    def opening(self, options: TurnOptions) -> list[int]:
-        """The marker at the end of the prompt, if the answer lacks it; the parser receives it first."""
-        ...
-
-    def sentences(self, text: str) -> list[str]:
-        """What of `text` is read aloud at a time."""
-        ...
-
-    def pause(self) -> list[int]:
-        """Ids of the silence between two sentences read aloud."""
-        ...
-
-    def unit_ids(self, units: Sequence[int]) -> list[int]:
-        """Token ids of speech units."""
-        ...
-
-    def sampling(self, options: TurnOptions, prompt_tokens: int) -> Sampling:
-        """The bundle's sampling with the asker's overrides; raises InvalidRequest where a value is out of range."""
-        ...
-
-    def parser(self) -> AnswerParser:
-        """A parser for one answer."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """All that a turn needs of a model.
-
-    `decoder_holds_s`: audio that the decoder keeps back until it knows what follows, on average. `cuts`: how many units it is
-    handed at a time. `end_of_turn`: absent where
-    the bundle has no such model.
-    """
-
-    encoder: SpeechEncoder
-    lm: LanguageModel
-    decoder: SpeechDecoder
-    prompts: PromptWriter
-    voice_activity: Callable[[], VoiceActivity]
-    decoder_holds_s: float = 0.0
-    end_of_turn: EndOfTurn | None = None
-    cuts: CutSchedule = field(default_factory=CutSchedule)
+from streaming.planning import CutScheduler, PlayoutClock
+from streaming.stages import Exchange, Pcm, Stages, TurnOptions, UnitCut
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +80,16 @@ class TurnReport:
     cut_off: bool = False
     marks: list[ChunkMark] = field(default_factory=list[ChunkMark])
     playout: PlayoutClock = field(default_factory=PlayoutClock)
+
+    def figures(self) -> dict[str, float | int | None]:
+        """What a log may tell of the turn: nothing that was said in it."""
+        return {
+            "first_audio_ms": None if self.first_audio_s is None else round(1000 * self.first_audio_s),
+            "input_units": self.input_units,
+            "output_units": self.output_units,
+            "audio_s": round(self.audio_s, 2),
+            "underruns": self.playout.underruns,
+        }
 
 
 TurnEvent = TranscriptDelta | TranscriptDone | TextDelta | AudioDelta
@@ -295,7 +193,7 @@ class Turn:
             sampling = replace(sampling, max_tokens=min(sampling.max_tokens, most))
         before = self.report.output_tokens
         await self._deliver(parser.feed(prompts.opening(options)), speech)
-        async with aclosing(self._stages.lm.generate(_once(prompt), sampling)) as answer:
+        async with aclosing(self._stages.lm.generate(prompt, sampling)) as answer:
             async for ids in answer:
                 if self.report.first_token_s is None:
                     self.report.first_token_s = self._elapsed_s()
@@ -359,9 +257,9 @@ class Turn:
             while (cut := scheduler.next_cut(self._buffered_s())) is not None:
                 units, final = cut
                 self._cut_to_end, self._handed_s = final, self._clock()
-                yield UnitCut(units, final=final, slack_s=self._buffered_s(), voice=self._options.voice)
+                yield UnitCut(units, final=final, buffered_s=self._buffered_s(), voice=self._options.voice)
             if isinstance(event, SpeechChunkDone):  # all of it was cut above, and what the decoder made of it has left
-                held_s = self._stages.decoder_holds_s if scheduler.began else 0.0
+                held_s = self._stages.decoder_latency_s if scheduler.began else 0.0
                 self.report.marks.append(ChunkMark(self._chunk_chars.popleft(), self.report.audio_s + held_s))
         self._cut_to_end = True
 
@@ -387,10 +285,6 @@ async def _encoded(exchange: Exchange) -> Exchange:
     except SpeechServerError:
         units = ()
     return replace(exchange, units=units, recording=None)
-
-
-async def _once(prompt: list[int]) -> AsyncIterator[list[int]]:
-    yield prompt
 
 
 def _first_cause(group: ExceptionGroup[Exception]) -> Exception:

@@ -16,8 +16,7 @@ import numpy as np
 from streaming.errors import InvalidRequest
 from streaming.interleave import Detokenizer, InterleaveParser, Markers
 from streaming.sentences import sentences
-from streaming.stages import Pcm, Sampling, UnitCut
-from streaming.turn import Exchange, Stages, TurnOptions
+from streaming.stages import Exchange, Pcm, Sampling, Stages, TurnOptions, UnitCut
 
 BOS, QUESTION, ANSWER, SPEECH_START, SPEECH_END, STOP, UNPLACED = range(7)
 UNIT_BASE, N_UNITS = 10, 50
@@ -94,7 +93,7 @@ def loudness(frame: Pcm) -> int:
 class FakeLM:
     """Says `script`, or what `script` makes of the prompt, `per_step` tokens every `delay_s`.
 
-    `hang_after`: tokens after which it says nothing more; `fail_after`: tokens after which it raises `error`. `cancelled`
+    `hang_after`: tokens after which it says nothing more before `released` is set; `fail_after`: tokens after which it raises `error`. `cancelled`
     counts answers that were closed before their end.
     """
 
@@ -102,6 +101,7 @@ class FakeLM:
     delay_s: float = 0.0
     per_step: int = 1
     hang_after: int | None = None
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     fail_after: int | None = None
     error: Exception = field(default_factory=lambda: RuntimeError("secret: /weights/lm exploded"))
     prompts: list[list[int]] = field(default_factory=list[list[int]])
@@ -110,8 +110,8 @@ class FakeLM:
     finished: int = 0
     cancelled: int = 0
 
-    async def generate(self, prompt: AsyncIterator[Sequence[int]], sampling: Sampling) -> AsyncGenerator[list[int]]:
-        ids = [token async for piece in prompt for token in piece]
+    async def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
+        ids = list(prompt)
         self.prompts.append(ids)
         self.samplings.append(sampling)
         script = list(self.script(ids) if callable(self.script) else self.script)[: sampling.max_tokens]
@@ -127,7 +127,7 @@ class FakeLM:
                     complete = True
                     raise self.error
                 if self.hang_after is not None and start >= self.hang_after:
-                    await asyncio.Event().wait()
+                    await self.released.wait()
                 yield script[start : start + self.per_step]
             complete = True
         finally:

@@ -25,8 +25,8 @@ from model.vocoders.flow_hift.windows import Window, next_window, start_of
 from model.vocoders.worker import VocoderWorker
 from streaming.endpointing import Endpointer, EndpointerConfig, SpeechStopped
 from streaming.interleave import InterleaveParser, Markers
-from streaming.stages import Pcm, Sampling
-from streaming.turn import AudioDelta, Question, Stages, Turn, TurnEvent, TurnOptions, TurnReport
+from streaming.stages import Pcm, Sampling, Stages, TurnOptions
+from streaming.turn import AudioDelta, Question, Turn, TurnEvent, TurnReport
 
 QUESTION, ANSWER, SPEECH_START, SPEECH_END, STOP, TEXT, UNIT = 1, 2, 3, 4, 5, 10, 1000
 HIFT_BEHIND = 20
@@ -73,11 +73,10 @@ class Engine:
         self._work = asyncio.Event()
         self.scripts: list[list[int]] = []
 
-    async def generate(self, prompt: AsyncIterator[Sequence[int]], sampling: Sampling) -> AsyncGenerator[list[int]]:
+    async def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
         """The next script, token by token as the steps produce it."""
-        tokens = [token async for piece in prompt for token in piece]
-        sequence = _Sequence(len(tokens), self.scripts.pop())
-        self._prefilling.append((sequence, len(tokens)))
+        sequence = _Sequence(len(prompt), self.scripts.pop())
+        self._prefilling.append((sequence, len(prompt)))
         self._work.set()
         try:
             while (token := await sequence.out.get()) is not None:

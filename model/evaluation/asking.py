@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from streaming.stages import Pcm, UnitCut
-from streaming.turn import AudioDelta, Exchange, Question, Stages, Turn, TurnEvent, TurnOptions, TurnReport
+from streaming.stages import Exchange, Pcm, Stages, TurnOptions, UnitCut
+from streaming.turn import AudioDelta, Question, Turn, TurnEvent, TurnReport
 
 T = TypeVar("T")
 

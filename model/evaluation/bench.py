@@ -12,7 +12,7 @@ import numpy as np
 from model.bundle import Bundle
 from model.evaluation.judge import Judge
 from model.evaluation.sets import Item, Pcm, read_audio
-from streaming.turn import Stages, TurnOptions
+from streaming.stages import Stages, TurnOptions
 
 Row = dict[str, Any]
 """Result of one case. A pair [errors, total] is a count to add up."""

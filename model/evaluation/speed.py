@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from itertools import chain
 from pathlib import Path
@@ -43,7 +43,7 @@ class Speed:
         prompt = [*before, *prompts.unit_ids(list(heard)), *after]
         tokens: list[int] = []
         started, cpu = time.monotonic(), processor_s()
-        async with aclosing(stages.lm.generate(_once(prompt), prompts.sampling(options, len(prompt)))) as answer:
+        async with aclosing(stages.lm.generate(prompt, prompts.sampling(options, len(prompt)))) as answer:
             async for ids in answer:
                 tokens += ids
         lm_s, lm_cpu = time.monotonic() - started, _since(cpu)
@@ -115,7 +115,3 @@ def processor_s() -> float | None:
 def _since(before: float | None) -> float | None:
     now = processor_s()
     return None if before is None or now is None else now - before
-
-
-async def _once(prompt: list[int]) -> AsyncIterator[list[int]]:
-    yield prompt

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,9 @@ class TransformersLanguageModel:
         """This backend cannot die apart from its process."""
         return None
 
-    async def generate(self, prompt: AsyncIterator[Sequence[int]], sampling: Sampling) -> AsyncGenerator[list[int]]:
+    async def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
         """See `LanguageModel.generate`. Closing the generator ends it after the step under way."""
-        ids = [token async for piece in prompt for token in piece]
+        ids = list(prompt)
         cache: Any = None
         for _ in range(sampling.max_tokens):
             logits, cache = await self._thread.run(self._step, ids, cache)

@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import sysconfig
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ class VllmLanguageModel:
     async def start(self) -> None:
         """Load the weights and answer one token, so that the first user does not wait for it."""
         await self._live_engine()
-        async for _ in self.generate(_single([0]), Sampling(max_tokens=1)):
+        async for _ in self.generate([0], Sampling(max_tokens=1)):
             pass
 
     async def close(self) -> None:
@@ -111,13 +111,12 @@ class VllmLanguageModel:
         """Why no turn can be answered right now, or None."""
         return "the language-model engine is restarting" if self._dead() else None
 
-    async def generate(self, prompt: AsyncIterator[Sequence[int]], sampling: Sampling) -> AsyncGenerator[list[int]]:
+    async def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
         """See `LanguageModel.generate`. Closing the generator aborts the request and frees its cache."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        ids = [token async for piece in prompt for token in piece]
         engine = await self._live_engine()
         params = SamplingParams(
             temperature=sampling.temperature,
@@ -129,7 +128,7 @@ class VllmLanguageModel:
             detokenize=False,
             output_kind=RequestOutputKind.DELTA,
         )
-        request = engine.generate({"prompt_token_ids": ids}, params, request_id=secrets.token_hex(8))
+        request = engine.generate({"prompt_token_ids": list(prompt)}, params, request_id=secrets.token_hex(8))
         try:
             async with aclosing(request) as outputs:
                 async for output in outputs:
@@ -208,7 +207,3 @@ def _missing_length(directory: Path, length: int) -> dict[str, int]:
     if config.get("model_type") != "chatglm" or "seq_length" in config:
         return {}
     return {"seq_length": length, "max_position_embeddings": length}
-
-
-async def _single(ids: list[int]) -> AsyncIterator[list[int]]:
-    yield ids

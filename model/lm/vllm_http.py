@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import httpx
@@ -38,12 +38,11 @@ class VllmHttpLanguageModel:
         """The server's health is its own; a turn that meets a dead server fails as EngineUnavailable."""
         return None
 
-    async def generate(self, prompt: AsyncIterator[Sequence[int]], sampling: Sampling) -> AsyncGenerator[list[int]]:
+    async def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
         """See `LanguageModel.generate`. Closing the generator disconnects, which aborts the request."""
-        ids = [token async for piece in prompt for token in piece]
         try:
             async with self._client.stream(
-                "POST", "/inference/v1/generate", json=self._request(ids, sampling)
+                "POST", "/inference/v1/generate", json=self._request(list(prompt), sampling)
             ) as response:
                 response.raise_for_status()
                 async for line in response.aiter_lines():

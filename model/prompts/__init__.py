@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from model.profile import Profile
-from streaming.turn import PromptWriter
+from streaming.stages import PromptWriter
 
 PromptFormat = Callable[[Profile, Path], PromptWriter]
 """Prompts of a profile, written with the tokenizer in a language model's directory. Raises BundleError."""

@@ -11,7 +11,7 @@ from model.prompts import PromptFormat
 from model.prompts.interleaved import Piece, Prompts
 from streaming.alternating import AlternatingParser
 from streaming.interleave import AnswerParser
-from streaming.turn import Exchange, Task
+from streaming.stages import Exchange, Task
 
 
 class AlternatingPrompts(Prompts):

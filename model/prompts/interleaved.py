@@ -15,8 +15,7 @@ from model.prompts.plain_text import PlainText
 from streaming.errors import BundleError, InvalidRequest
 from streaming.interleave import AnswerParser, Detokenizer, InterleaveParser, Markers
 from streaming.sentences import sentences
-from streaming.stages import Sampling
-from streaming.turn import Exchange, Task, TurnOptions
+from streaming.stages import Exchange, Sampling, Task, TurnOptions
 
 Piece = str | int
 """Plain text, or the id of a control token."""

@@ -18,7 +18,7 @@ from model.prompts.interleaved import Prompts
 from model.prompts.plain_text import PlainText
 from model.training.g2p import merge
 from model.training.shards import Document
-from streaming.turn import Exchange, TurnOptions
+from streaming.stages import Exchange, TurnOptions
 
 Variant = Literal["interleaved", "full_chain", "no_tq"]
 VARIANTS: tuple[Variant, ...] = ("interleaved", "full_chain", "no_tq")

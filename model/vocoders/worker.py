@@ -121,7 +121,7 @@ class VocoderWorker:
         if self._closed:
             raise EngineUnavailable(_STOPPED)
         loop = asyncio.get_running_loop()
-        job = _Job(loop.time() + cut.slack_s, next(self._numbers), stream, cut, loop.create_future())
+        job = _Job(loop.time() + cut.buffered_s, next(self._numbers), stream, cut, loop.create_future())
         heapq.heappush(self._waiting, job)
         self._work.set()
         return await job.done

@@ -16,8 +16,8 @@ from streaming.audio import MODEL_RATE_HZ
 from streaming.errors import TurnTimeout
 from streaming.realtime.conversation import new_id
 from streaming.realtime.limits import Outcome
-from streaming.stages import Pcm
-from streaming.turn import Emit, Exchange, Question, Turn, TurnOptions, TurnReport
+from streaming.stages import Exchange, Pcm, TurnOptions
+from streaming.turn import Emit, Question, Turn, TurnReport
 
 log = logging.getLogger("cslm.turn")
 
@@ -86,14 +86,7 @@ class TurnRunner:
         heard_s = min(0.0, self.received_s - began_s)
         self.state.metrics.observe_turn(report, "rest", outcome, heard_s=heard_s)
         self.received_s = time.monotonic()
-        figures = {
-            "transport": "rest",
-            "first_audio_ms": None if report.first_audio_s is None else round(1000 * report.first_audio_s),
-            "input_units": report.input_units,
-            "output_units": report.output_units,
-            "audio_s": round(report.audio_s, 2),
-        }
-        log.info("turn %s", outcome, extra=figures)
+        log.info("turn %s", outcome, extra={"transport": "rest", **report.figures()})
 
 
 async def _pieces(pcm: Pcm) -> AsyncGenerator[Pcm]:

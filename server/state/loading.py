@@ -15,7 +15,7 @@ from model.lm import Backend
 from server.settings import Settings
 from streaming.errors import BundleError
 from streaming.stability import EarlyCounts, StabilityRule
-from streaming.turn import Stages
+from streaming.stages import Stages
 
 if TYPE_CHECKING:
     from model.encoders import EncoderStage
@@ -91,7 +91,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
                 decoder,
                 bundle.prompts,
                 activity,
-                profile.vocoder_holds_s,
+                profile.vocoder_latency_s,
                 end_of_turn,
                 profile.cut_schedule(),
             ),

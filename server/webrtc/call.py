@@ -18,7 +18,7 @@ from aiortc.mediastreams import MediaStreamTrack
 from server.webrtc.tracks import PLAYOUT_HZ, AnswerTrack, heard
 from streaming.audio import Resampler
 from streaming.errors import InvalidRequest
-from streaming.playout import Playout, Progress
+from streaming.playout import PlayoutQueue, Progress
 from streaming.realtime.conversation import new_id
 from streaming.realtime.effects import Machine, Unreadable
 from streaming.realtime.events import (
@@ -59,7 +59,7 @@ class Call:
     def __init__(self, ice_servers: list[RTCIceServer]) -> None:
         self.id = new_id("rtc")
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=ice_servers))
-        self._playout = Playout(PLAYOUT_HZ)
+        self._playout = PlayoutQueue(PLAYOUT_HZ)
         self._inbox: asyncio.Queue[str | bytes | ClientMessage] = asyncio.Queue(_QUEUED)
         self._channel: RTCDataChannel | None = None
         self._unopened: deque[str] = deque(maxlen=_UNOPENED)

@@ -12,7 +12,7 @@ import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from streaming.audio import AudioFrame, float_to_pcm16
-from streaming.playout import Arrivals, Playout, Progress
+from streaming.playout import Arrivals, PlayoutQueue, Progress
 from streaming.stages import Pcm
 
 PLAYOUT_HZ = 24_000
@@ -24,11 +24,11 @@ _LATE_S = 0.5
 
 
 class AnswerTrack(MediaStreamTrack):
-    """Plays a `Playout` in real time, 20 ms at a time; `on_progress` hears what each frame begins and ends."""
+    """Plays a `PlayoutQueue` in real time, 20 ms at a time; `on_progress` hears what each frame begins and ends."""
 
     kind = "audio"
 
-    def __init__(self, playout: Playout, on_progress: Callable[[Progress], None]) -> None:
+    def __init__(self, playout: PlayoutQueue, on_progress: Callable[[Progress], None]) -> None:
         super().__init__()
         self._playout = playout
         self._on_progress = on_progress

@@ -12,7 +12,8 @@ from streaming.realtime.config import Transcription
 from streaming.realtime.effects import Captioned, Follow
 from streaming.realtime.limits import Observer, Outcome
 from streaming.realtime.utterance import UtteranceEncoding
-from streaming.turn import Question, Stages, Turn, TurnEvent, TurnOptions
+from streaming.stages import Stages, TurnOptions
+from streaming.turn import Question, Turn, TurnEvent
 
 log = logging.getLogger(__name__)
 

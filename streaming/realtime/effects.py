@@ -15,8 +15,8 @@ from streaming.realtime.config import Transcription
 from streaming.realtime.events import ServerEvent
 from streaming.realtime.messages import ClientMessage
 from streaming.realtime.utterance import UtteranceEncoding
-from streaming.stages import Pcm
-from streaming.turn import Question, TurnEvent, TurnOptions, TurnReport
+from streaming.stages import Pcm, TurnOptions
+from streaming.turn import Question, TurnEvent, TurnReport
 
 TimerName = Literal["expiry", "farewell", "idle"]
 

@@ -118,7 +118,7 @@ class ItemTruncated:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardDelta:
+class InputTranscriptDelta:
     """What was heard of a recording, as far as it was not told before."""
 
     type: ClassVar = "conversation.item.input_audio_transcription.delta"
@@ -128,7 +128,7 @@ class HeardDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardCompleted:
+class InputTranscriptCompleted:
     """All that was heard of a recording of `seconds`."""
 
     type: ClassVar = "conversation.item.input_audio_transcription.completed"
@@ -139,7 +139,7 @@ class HeardCompleted:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardFailed:
+class InputTranscriptFailed:
     type: ClassVar = "conversation.item.input_audio_transcription.failed"
     item_id: str
     content_index: int
@@ -309,9 +309,9 @@ ServerEvent = (
     | ItemRetrieved
     | ItemDeleted
     | ItemTruncated
-    | HeardDelta
-    | HeardCompleted
-    | HeardFailed
+    | InputTranscriptDelta
+    | InputTranscriptCompleted
+    | InputTranscriptFailed
     | ResponseCreated
     | RateLimitsUpdated
     | OutputItemAdded

@@ -134,7 +134,7 @@ def _data(event: out.ServerEvent) -> dict[str, Any]:
             return {**_head(event), "error": {**error.body(), "event_id": event_id}}
         case out.RateLimitsUpdated(requests):
             return {**_head(event), "rate_limits": [{"name": "requests", **_plain(requests), "reset_seconds": 0.0}]}
-        case out.HeardCompleted(seconds=seconds):
+        case out.InputTranscriptCompleted(seconds=seconds):
             said = {name: getattr(event, name) for name in ("item_id", "content_index", "transcript")}
             return {**_head(event), **said, "usage": {"type": "duration", "seconds": seconds}}
         case _:

@@ -17,8 +17,7 @@ from streaming.realtime.effects import Encode, Forget, Hear, Output
 from streaming.realtime.limits import SessionLimits
 from streaming.realtime.listening import Listener, Speech
 from streaming.realtime.utterance import UtteranceEncoding
-from streaming.stages import Pcm
-from streaming.turn import Stages
+from streaming.stages import Pcm, Stages
 
 SEMANTIC_PAUSE_MS = 200
 """Silence after which the end-of-turn model is asked."""

@@ -10,7 +10,8 @@ from streaming.realtime.config import SessionConfig
 from streaming.realtime.conversation import Conversation, Item
 from streaming.realtime.limits import SessionModel
 from streaming.realtime.responses import ResponseRequest
-from streaming.turn import Question, TurnOptions
+from streaming.stages import TurnOptions
+from streaming.turn import Question
 
 
 def response_request(

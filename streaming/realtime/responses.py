@@ -16,7 +16,8 @@ from streaming.realtime.response_events import Reason, ResponseEvents
 from streaming.realtime.server_shapes import RateLimit
 from streaming.realtime.steps import Handler
 from streaming.realtime.transcripts import heard_all, heard_so_far
-from streaming.turn import AudioDelta, Question, TurnOptions
+from streaming.stages import TurnOptions
+from streaming.turn import AudioDelta, Question
 
 
 @dataclass(frozen=True, slots=True, eq=False)

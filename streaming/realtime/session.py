@@ -14,17 +14,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast, get_args
 
+from structlog.contextvars import bind_contextvars, bound_contextvars
+
 from streaming.audio import MODEL_RATE_HZ
 from streaming.errors import SpeechServerError
 from streaming.realtime import effects as do
 from streaming.realtime.captioner import Captioner
-from streaming.realtime.events import Failed, HeardFailed, ResponseDone, ServerEvent
+from streaming.realtime.events import Failed, InputTranscriptFailed, ResponseDone, ServerEvent
 from streaming.realtime.limits import Observer, Outcome, SessionLimits
 from streaming.realtime.machine import FAREWELL_S
 from streaming.realtime.messages import ClientMessage
 from streaming.realtime.utterance import UtteranceEncoding
-from streaming.stages import Pcm
-from streaming.turn import Stages, Turn, TurnEvent
+from streaming.stages import Pcm, Stages
+from streaming.turn import Turn, TurnEvent
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Session:
 
         The next client event is asked for when the one before it was dealt with and all that was said of it was sent.
         """
+        bind_contextvars(session_id=self.machine.id)
         try:
             async with asyncio.TaskGroup() as tasks:
                 running = _Running(self, tasks)
@@ -208,8 +211,9 @@ class _Running:
 
     def _start_turn(self, effect: do.StartTurn) -> None:
         turn = Turn(self._stages, effect.question, effect.options, partial(self._progress, effect.turn_id))
-        task = self._turns[effect.turn_id] = self._tasks.create_task(self._run(turn), name="response")
-        task.add_done_callback(partial(self._closed, effect.turn_id, turn))
+        with bound_contextvars(turn_id=effect.turn_id):  # of the task, and of its end
+            task = self._turns[effect.turn_id] = self._tasks.create_task(self._run(turn), name="response")
+            task.add_done_callback(partial(self._closed, effect.turn_id, turn))
 
     async def _progress(self, turn_id: str, event: TurnEvent) -> None:
         if self._receive(do.TurnProgress(turn_id, event)):
@@ -231,6 +235,7 @@ class _Running:
         failure = None if task.cancelled() else task.result()
         outcome: Outcome = "cancelled" if task.cancelled() else "failed" if failure else "completed"
         self._observer.turn(turn.report, outcome)
+        log.info("turn %s", outcome, extra=turn.report.figures())
         buffered_s = turn.report.playout.buffered_s(time.monotonic())
         self._receive(do.TurnClosed(turn_id, turn.report, failure, task.cancelled(), buffered_s))
 
@@ -238,7 +243,7 @@ class _Running:
 def _error_in(event: ServerEvent) -> SpeechServerError | None:
     """The error that the client is told of with `event`."""
     match event:
-        case Failed(error) | HeardFailed(error=error):
+        case Failed(error) | InputTranscriptFailed(error=error):
             return error
         case ResponseDone(response) if response.details is not None:
             return response.details.error

@@ -10,7 +10,7 @@ from streaming.errors import SpeechServerError
 from streaming.realtime.config import Transcription
 from streaming.realtime.conversation import Item
 from streaming.realtime.effects import Captioned, Follow, Output, Unfollow
-from streaming.realtime.events import HeardCompleted, HeardDelta, HeardFailed, ServerEvent
+from streaming.realtime.events import InputTranscriptCompleted, InputTranscriptDelta, InputTranscriptFailed, ServerEvent
 from streaming.realtime.steps import Handler
 from streaming.realtime.utterance import UtteranceEncoding
 
@@ -21,7 +21,7 @@ def heard_so_far(item: Item, text: str, *, shown: bool) -> list[ServerEvent]:
     if not shown or len(text) <= len(item.reported) or not text.startswith(item.reported):
         return []
     delta, item.reported = text[len(item.reported) :], text
-    return [HeardDelta(item.id, item.recording_at, delta)]
+    return [InputTranscriptDelta(item.id, item.recording_at, delta)]
 
 
 def heard_all(item: Item, text: str, *, shown: bool) -> list[ServerEvent]:
@@ -31,12 +31,12 @@ def heard_all(item: Item, text: str, *, shown: bool) -> list[ServerEvent]:
     if not shown or item.encoding is None:
         return []
     seconds = round(item.encoding.samples / MODEL_RATE_HZ, 3)
-    return [*events, HeardCompleted(item.id, item.recording_at, text, seconds)]
+    return [*events, InputTranscriptCompleted(item.id, item.recording_at, text, seconds)]
 
 
 def not_heard(item: Item, error: SpeechServerError) -> list[ServerEvent]:
     """The recording in `item` could not be transcribed."""
-    return [HeardFailed(item.id, item.recording_at, error)]
+    return [InputTranscriptFailed(item.id, item.recording_at, error)]
 
 
 _MOST_FOLLOWED = 4

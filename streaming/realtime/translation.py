@@ -30,8 +30,8 @@ from streaming.realtime.server_shapes import SessionShape
 from streaming.realtime.shapes import Name, Strict, merged
 from streaming.realtime.steps import Handler, Steps
 from streaming.realtime.utterance import UtteranceEncoding
-from streaming.stages import Pcm
-from streaming.turn import AudioDelta, Question, TurnOptions
+from streaming.stages import Pcm, TurnOptions
+from streaming.turn import AudioDelta, Question
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from streaming.endpointing import SpeechStarted
 from streaming.realtime.config import AudioInput
 from streaming.realtime.input_buffer import InputBuffer
 from streaming.realtime.limits import SessionLimits
-from streaming.turn import Stages
+from streaming.stages import Stages
 from tests.bench.end_of_turn import NoUnits
 from tests.bench.latency import summary
 from tests.bench.questions import connect as connect_http

@@ -26,8 +26,7 @@ from streaming.endpointing import Paused, SpeechStopped
 from streaming.realtime.config import AudioInput, SemanticVad, ServerVad
 from streaming.realtime.input_buffer import InputBuffer
 from streaming.realtime.limits import SessionLimits
-from streaming.stages import Pcm
-from streaming.turn import Stages
+from streaming.stages import Pcm, Stages
 from tests.bench.latency import summary
 from tests.bench.questions import manifest
 from tests.bench.results import arguments, ms, origin, table, write

@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from random import Random
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -59,11 +58,8 @@ async def serve(name: str) -> None:
     print(json.dumps({"start_s": time.monotonic() - began}), flush=True)
 
     async def one(prompt: list[int]) -> tuple[float, float]:
-        async def pieces() -> AsyncIterator[list[int]]:
-            yield prompt
-
         times = [time.perf_counter()]
-        async for _ in lm.generate(pieces(), Sampling(max_tokens=ANSWER_TOKENS)):
+        async for _ in lm.generate(prompt, Sampling(max_tokens=ANSWER_TOKENS)):
             times.append(time.perf_counter())
         return times[1] - times[0], (times[-1] - times[1]) / (ANSWER_TOKENS - 1)
 

@@ -110,7 +110,7 @@ def real_prompts(bundle: Path, limit: int | None) -> tuple[list[str], Tokens]:
 
     from model.bundle import Bundle
     from model.encoders.whisper_ctc import WhisperCtc
-    from streaming.turn import TurnOptions
+    from streaming.stages import TurnOptions
 
     torch.set_num_threads(1)
     opened = Bundle(bundle)
@@ -170,13 +170,10 @@ def first_difference(lm: Any, prompt: list[int], wanted: list[int], got: list[in
 
 async def _answer(lm: Backend, bundle: Path, prompt: list[int]) -> list[int]:
     from model.bundle import Bundle
-    from streaming.turn import TurnOptions
-
-    async def once() -> Any:
-        yield prompt
+    from streaming.stages import TurnOptions
 
     sampling = Bundle(bundle).prompts.sampling(TurnOptions(temperature=0.0, top_p=1.0), len(prompt))
-    return [token async for piece in lm.generate(once(), sampling) for token in piece]
+    return [token async for piece in lm.generate(prompt, sampling) for token in piece]
 
 
 def report(record: dict[str, Any]) -> str:

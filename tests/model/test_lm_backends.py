@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from importlib.util import find_spec
@@ -130,14 +130,8 @@ async def backend(request: pytest.FixtureRequest, checkpoint: Path) -> AsyncGene
     await lm.close()
 
 
-async def pieces(ids: Sequence[int]) -> AsyncIterator[list[int]]:
-    """A prompt that becomes known bit by bit."""
-    for token in ids:
-        yield [token]
-
-
 async def answer(lm: Backend, ids: Sequence[int], sampling: Sampling = GREEDY) -> list[int]:
-    return [token async for fresh in lm.generate(pieces(ids), sampling) for token in fresh]
+    return [token async for fresh in lm.generate(ids, sampling) for token in fresh]
 
 
 async def test_contract(backend: Backend, reference: list[list[int]]) -> None:
@@ -149,7 +143,7 @@ async def test_contract(backend: Backend, reference: list[list[int]]) -> None:
     assert await answer(backend, PROMPTS[1], Sampling(max_tokens=3)) == reference[1][:3]
     sampled = await answer(backend, PROMPTS[0], Sampling(temperature=1.0, top_p=0.9, top_k=20, max_tokens=8))
     assert len(sampled) == 8
-    async with aclosing(backend.generate(pieces(PROMPTS[2]), Sampling(max_tokens=400))) as abandoned:
+    async with aclosing(backend.generate(PROMPTS[2], Sampling(max_tokens=400))) as abandoned:
         await anext(abandoned)
     assert await answer(backend, PROMPTS[0]) == reference[0]
     assert backend.fault() is None
@@ -189,7 +183,7 @@ async def test_a_dead_engine_fails_the_turn_and_the_next_is_answered(
 ) -> None:
     lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64))
     await lm.start()
-    async with aclosing(lm.generate(pieces(PROMPTS[0]), Sampling(max_tokens=400))) as turn:
+    async with aclosing(lm.generate(PROMPTS[0], Sampling(max_tokens=400))) as turn:
         await anext(turn)
         (engine,) = (p for p in psutil.Process().children() if "VLLM::EngineCore" in " ".join(p.cmdline()))
         behind = [" ".join(p.cmdline()) for p in engine.children()]

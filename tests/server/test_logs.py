@@ -13,7 +13,7 @@ import websockets
 from structlog.contextvars import bound_contextvars
 
 from server.logs import configure_logs
-from tests.fakes import FakeLM
+from tests.fakes import TEXT, FakeLM
 from tests.server.front import listening, recording, serving
 from tests.server.models import fake_model
 
@@ -104,6 +104,26 @@ async def test_a_failure_that_nothing_foresaw_is_found_by_the_id_of_its_answer(
         assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
         failed = [line for line in lines(stream) if "exploded" in line.get("exception", "")]
         assert [line["request_id"] for line in failed] == [answer.headers["x-request-id"]]
+
+
+@pytest.mark.usefixtures("configured")
+async def test_a_realtime_turn_is_one_line_with_its_ids_and_none_of_its_words() -> None:
+    async with listening() as front:
+        stream = io.StringIO()
+        configure_logs("info", stream)
+        async with websockets.connect(f"{front.url.replace('http', 'ws')}/v1/realtime", proxy=None) as socket:
+            session = json.loads(await socket.recv())["session"]
+            content = [{"type": "input_text", "text": "Is it a secret?"}]
+            item = {"type": "message", "role": "user", "content": content}
+            await socket.send(json.dumps({"type": "conversation.item.create", "item": item}))
+            await socket.send(json.dumps({"type": "response.create"}))
+            while (event := json.loads(await socket.recv()))["type"] != "response.done":
+                pass
+        (turn,) = (line for line in lines(stream) if line["event"] == "turn completed")
+        assert (turn["session_id"], turn["turn_id"]) == (session["id"], event["response"]["id"])
+        assert turn["request_id"].startswith("req_")
+        assert turn["output_units"] > 0 and turn["audio_s"] > 0 and turn["first_audio_ms"] >= 0
+        assert "secret" not in stream.getvalue() and TEXT.split()[0] not in stream.getvalue()
 
 
 async def test_a_handshake_has_an_id_too() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.playout import Arrivals, Cleared, Playout, Progress
+from streaming.playout import Arrivals, Cleared, PlayoutQueue, Progress
 
 RATE_HZ = 1000
 
@@ -16,7 +16,7 @@ def counting(start: int, size: int) -> np.ndarray:
 
 
 def test_an_answer_is_played_from_its_first_sample_to_its_last() -> None:
-    playout = Playout(RATE_HZ)
+    playout = PlayoutQueue(RATE_HZ)
     assert playout.take(4)[0].tolist() == [0, 0, 0, 0]
     playout.push("r1", "i1", counting(1, 6))
     assert playout.waiting_s == 0.006
@@ -30,7 +30,7 @@ def test_an_answer_is_played_from_its_first_sample_to_its_last() -> None:
 
 
 def test_the_next_answer_follows_without_a_gap() -> None:
-    playout = Playout(RATE_HZ)
+    playout = PlayoutQueue(RATE_HZ)
     for number in (1, 2):
         playout.push(f"r{number}", f"i{number}", counting(number, 3))
         playout.complete(f"r{number}")
@@ -40,7 +40,7 @@ def test_the_next_answer_follows_without_a_gap() -> None:
 
 
 def test_answers_that_come_at_once_are_played_one_behind_the_other() -> None:
-    playout = Playout(RATE_HZ)
+    playout = PlayoutQueue(RATE_HZ)
     for piece in (1, 2):
         playout.push("r1", "i1", counting(piece, 1))
         playout.push("r2", "i2", counting(10 * piece, 1))
@@ -52,7 +52,7 @@ def test_answers_that_come_at_once_are_played_one_behind_the_other() -> None:
 
 
 def test_what_is_cleared_is_played_no_more_even_what_is_still_to_come() -> None:
-    playout = Playout(RATE_HZ)
+    playout = PlayoutQueue(RATE_HZ)
     playout.push("r1", "i1", counting(1, 100))
     playout.take(40)
     assert playout.clear() == [Cleared("r1", "i1", 40)]
@@ -66,7 +66,7 @@ def test_what_is_cleared_is_played_no_more_even_what_is_still_to_come() -> None:
 
 @given(st.lists(st.integers(0, 30), max_size=20), st.integers(1, 40))
 def test_any_split_plays_the_same(sizes: list[int], frame: int) -> None:
-    playout, sent = Playout(RATE_HZ), 0
+    playout, sent = PlayoutQueue(RATE_HZ), 0
     for size in sizes:
         playout.push("r", "i", counting(sent + 1, size))
         sent += size

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from streaming.errors import EngineUnavailable, InvalidRequest
 from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
 from streaming.planning import CutSchedule
-from streaming.stages import Pcm, Sampling, UnitCut
-from streaming.turn import AudioDelta, Exchange, Question, Turn, TurnEvent, TurnOptions, TurnReport
+from streaming.stages import Exchange, Pcm, Sampling, TurnOptions, UnitCut
+from streaming.turn import AudioDelta, Question, Turn, TurnEvent, TurnReport
 from tests.fakes import (
     ANSWER,
     QUESTION,
@@ -88,7 +88,7 @@ class GatedLM:
         self.gate = asyncio.Event()
         self.closed = False
 
-    async def generate(self, prompt: AsyncIterator[Sequence[int]], sampling: Sampling) -> AsyncGenerator[list[int]]:
+    async def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
         try:
             yield list(self.before)
             await self.gate.wait()
@@ -174,7 +174,7 @@ def test_every_unit_is_spoken_once_for_any_arrival(
     steps: list[list[int]], first_units: int, steady_units: int, low_water_s: float
 ) -> None:
     class Scripted:
-        async def generate(self, prompt: AsyncIterator[Sequence[int]], sampling: Sampling) -> AsyncGenerator[list[int]]:
+        async def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
             for step in steps:
                 await asyncio.sleep(0)
                 yield step
@@ -205,7 +205,7 @@ async def test_an_answer_without_speech_never_reaches_the_decoder() -> None:
 
 async def test_every_speech_chunk_is_marked_where_it_ends() -> None:
     script = answer_ids("?", ("One two, ", UNITS[:10]), ("three. ", ()), ("Four.", UNITS[10:]))
-    heard, report = await answered(lm=FakeLM(script), decoder_holds_s=0.5)
+    heard, report = await answered(lm=FakeLM(script), decoder_latency_s=0.5)
     per_unit_s = FakeDecoder().per_unit / FakeDecoder().sample_rate
     ends = [(mark.text_chars, round(mark.audio_s - 0.5, 6)) for mark in report.marks]
     assert ends == [(9, 10 * per_unit_s), (16, 10 * per_unit_s), (21, len(UNITS) * per_unit_s)]

@@ -19,7 +19,7 @@ from model.training.lm_data import TEXT_WEIGHT, UNIT_WEIGHT, answer_units, spoke
 from model.training.noise import UnitNoise
 from model.training.segments import segments
 from model.training.shards import Document
-from streaming.turn import Exchange, TurnOptions
+from streaming.stages import Exchange, TurnOptions
 
 Mixture = Mapping[str, float]
 """Share of each kind of document: `hear` (units, then text), `say` (text, then units), `answer` (a spoken question), `understand` (the

@@ -22,7 +22,8 @@ from server.http.voices import Voice, voice_id
 from server.media.encode import OPENAI_PCM_HZ, AudioWriter, OutputFormat, encode_piece, encode_rest, open_writer
 from server.state.sessions import session_model
 from streaming.errors import SpeechServerError
-from streaming.turn import AudioDelta, TurnEvent, TurnOptions, TurnReport
+from streaming.stages import TurnOptions
+from streaming.turn import AudioDelta, TurnEvent, TurnReport
 
 router = APIRouter(prefix="/v1/audio")
 

@@ -35,7 +35,8 @@ from server.state.loading import ServedModel
 from streaming.audio import MODEL_RATE_HZ
 from streaming.endpointing import EndpointerConfig
 from streaming.errors import InvalidRequest
-from streaming.turn import TurnOptions, TurnReport
+from streaming.stages import TurnOptions
+from streaming.turn import TurnReport
 
 router = APIRouter(prefix="/v1/audio")
 

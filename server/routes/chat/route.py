@@ -24,8 +24,8 @@ from server.routes.chat.messages import ChatRequest, Dialogue, UserMessage, dial
 from server.state.loading import ServedModel
 from server.state.sessions import session_model
 from streaming.errors import InvalidRequest
-from streaming.stages import Pcm
-from streaming.turn import Exchange, TurnEvent, TurnOptions
+from streaming.stages import Exchange, Pcm, TurnOptions
+from streaming.turn import TurnEvent
 
 MAX_CHARACTERS = 100_000
 """Text of a request, instructions and earlier messages with it."""

@@ -19,7 +19,7 @@ from server.media.decode import InputFormat
 from server.media.encode import OutputFormat
 from server.settings import Settings
 from streaming.errors import InvalidRequest
-from streaming.turn import Schedule, TurnOptions
+from streaming.stages import Schedule, TurnOptions
 
 ResponseFormat = Literal["wav", "pcm", "flac", "mp3", "opus", "aac", "json"]
 

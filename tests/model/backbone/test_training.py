@@ -33,7 +33,7 @@ from model.training.backbone.train import Trainer, run
 from model.training.backbone.write import lines_of, speakable
 from model.training.g2p import INVENTORY
 from model.training.noise import UnitNoise
-from streaming.turn import TurnOptions
+from streaming.stages import TurnOptions
 
 RECIPE = Recipe(
     rank=2, row_tokens=128, rows=2, lr=1e-2, tokens=10_000, warmup_steps=1, ease_tokens=1000, composed=0.0, bfloat16=False,

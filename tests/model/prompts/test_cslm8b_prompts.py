@@ -15,7 +15,7 @@ from model.profile import load_profile
 from model.prompts.interleaved import Prompts
 from streaming.errors import BundleError
 from streaming.interleave import SpeechChunkDone, TextDelta, TranscriptDelta, TranscriptDone, UnitsDelta, joined
-from streaming.turn import Exchange, TurnOptions
+from streaming.stages import Exchange, TurnOptions
 from tests.released.language_model import (
     ANSWER,
     BOS,

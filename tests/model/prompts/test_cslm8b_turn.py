@@ -11,8 +11,8 @@ from model.bundle import Bundle
 from model.lm.transformers_model import TransformersLanguageModel
 from model.turn_detection.vad import load_voice_activity
 from model.vocoders import StreamingVocoder
-from streaming.stages import Pcm, UnitCut
-from streaming.turn import AudioDelta, Question, Stages, Turn, TurnEvent, TurnOptions
+from streaming.stages import Pcm, Stages, TurnOptions, UnitCut
+from streaming.turn import AudioDelta, Question, Turn, TurnEvent
 from tests.released.bundle import SPOKEN, TEXT, TRANSCRIPT
 
 

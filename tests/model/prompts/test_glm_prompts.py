@@ -18,7 +18,7 @@ from model.prompts.interleaved import Prompts
 from model.prompts.plain_text import TIKTOKEN, PlainText, convert_tiktoken
 from streaming.errors import BundleError, InvalidRequest
 from streaming.interleave import SpeechChunkDone, TextDelta, UnitsDelta, joined
-from streaming.turn import Exchange, TurnOptions
+from streaming.stages import Exchange, TurnOptions
 from tests.released.glm import (
     ASSISTANT,
     AUDIO,

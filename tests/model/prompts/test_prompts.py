@@ -11,7 +11,7 @@ from model.bundle import find_bundle
 from model.prompts.interleaved import Prompts
 from streaming.errors import InvalidRequest
 from streaming.interleave import TextDelta, TranscriptDelta, UnitsDelta, joined
-from streaming.turn import Exchange, TurnOptions
+from streaming.stages import Exchange, TurnOptions
 
 BUNDLE = find_bundle("cslm-mini")
 PROMPTS = BUNDLE.prompts

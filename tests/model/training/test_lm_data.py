@@ -74,8 +74,8 @@ def test_the_turn_before_is_told_as_text(renderer: Renderer) -> None:
 def test_prompts_of_training_are_those_of_the_server(renderer: Renderer, tmp_path: Path) -> None:
     from model.profile import Profile
     from model.prompts.interleaved import Prompts
-    from streaming.turn import Exchange as Turn
-    from streaming.turn import TurnOptions
+    from streaming.stages import Exchange as Turn
+    from streaming.stages import TurnOptions
 
     save_tokenizer(build_tokenizer(TEXTS, n_units=len(INVENTORY), english_pieces=60), tmp_path)
     served = Prompts(Profile.model_validate(PROFILE | {"history_turns": 1}), tmp_path)

@@ -12,7 +12,7 @@ from model.profile import Profile
 from model.prompts.interleaved import Prompts
 from model.training.rendering import WORDINGS, Scribe, Segment
 from model.training.shards import Document
-from streaming.turn import TurnOptions
+from streaming.stages import TurnOptions
 
 USER = "<|begin_of_text|><|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n"
 ASSISTANT = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"

@@ -94,16 +94,16 @@ async def test_weights_that_cannot_be_loaded_again_are_tried_until_they_can(
 async def test_the_cut_nearest_to_underrun_is_served_first(worker: VocoderWorker) -> None:
     served: list[str] = []
 
-    async def one(name: str, slack_s: float) -> None:
+    async def one(name: str, buffered_s: float) -> None:
         async def cut() -> AsyncIterator[UnitCut]:
-            yield UnitCut(UNITS, final=True, slack_s=slack_s)
+            yield UnitCut(UNITS, final=True, buffered_s=buffered_s)
 
         async for _ in worker.synthesize(cut()):
             served.append(name)
 
     async with asyncio.TaskGroup() as tasks:
-        for name, slack_s in (("busy", 0.0), ("relaxed", 5.0), ("urgent", 0.1)):
-            tasks.create_task(one(name, slack_s))
+        for name, buffered_s in (("busy", 0.0), ("relaxed", 5.0), ("urgent", 0.1)):
+            tasks.create_task(one(name, buffered_s))
     assert served.index("urgent") < served.index("relaxed")
 
 

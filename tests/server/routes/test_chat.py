@@ -15,7 +15,7 @@ import soundfile
 from openai import AsyncOpenAI
 
 from streaming.audio import float_to_pcm16
-from streaming.turn import Exchange
+from streaming.stages import Exchange
 from tests.fakes import N_UNITS, TEXT, UNIT_BASE, UNITS, FakeDecoder, FakeLM, FakePrompts
 from tests.server.front import Front, eventually, listening, recording
 from tests.server.models import fake_model

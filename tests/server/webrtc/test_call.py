@@ -15,7 +15,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from server.webrtc.call import Call
 from server.webrtc.tracks import PLAYOUT_HZ
 from streaming.audio import AudioFrame, WireFormat
-from streaming.playout import Playout
+from streaming.playout import PlayoutQueue
 from streaming.realtime import events as out
 from streaming.realtime.config import SessionConfig
 from streaming.realtime.effects import HangUp, Input, Output, Unreadable
@@ -24,8 +24,7 @@ from streaming.realtime.machine import RealtimeMachine
 from streaming.realtime.messages import ClientMessage, ItemTruncate
 from streaming.realtime.server_shapes import ResponseShape
 from streaming.realtime.session import Session
-from streaming.stages import Pcm
-from streaming.turn import Stages
+from streaming.stages import Pcm, Stages
 from tests.fakes import UNITS, FakeDecoder, FakeEncoder, fake_stages
 
 PCM, PCMU = WireFormat("audio/pcm", 24_000), WireFormat("audio/pcmu", 8_000)
@@ -53,14 +52,14 @@ def session(machine: Any, stages: Stages | None = None) -> Session:
 
 
 @pytest.fixture
-def playout(monkeypatch: pytest.MonkeyPatch) -> Playout:
-    playout = Playout(PLAYOUT_HZ)
-    monkeypatch.setattr("server.webrtc.call.Playout", lambda rate_hz: playout)
+def playout(monkeypatch: pytest.MonkeyPatch) -> PlayoutQueue:
+    playout = PlayoutQueue(PLAYOUT_HZ)
+    monkeypatch.setattr("server.webrtc.call.PlayoutQueue", lambda rate_hz: playout)
     return playout
 
 
 @pytest.fixture
-async def call(playout: Playout) -> AsyncGenerator[Call]:
+async def call(playout: PlayoutQueue) -> AsyncGenerator[Call]:
     call = Call([])
     yield call
     await call.close()
@@ -81,7 +80,7 @@ def done(name: str) -> list[out.ServerEvent]:
     return [out.OutputAudioDone(name, 0, f"item_of_{name}", 0), out.ResponseDone(response)]
 
 
-async def test_each_answer_is_played_from_its_own_rate_also_two_at_once(call: Call, playout: Playout) -> None:
+async def test_each_answer_is_played_from_its_own_rate_also_two_at_once(call: Call, playout: PlayoutQueue) -> None:
     events = [created("a", PCM), created("b", PCMU, None), delta("a", PCM, 1000), delta("b", PCMU, 400)]
     for event in [*events, delta("a", PCM, 1000), *done("a"), *done("b")]:
         await call.send(event)
@@ -94,14 +93,14 @@ async def test_each_answer_is_played_from_its_own_rate_also_two_at_once(call: Ca
         assert np.abs(middle).max() == pytest.approx(0.5, abs=0.05)
 
 
-async def test_an_answer_is_played_to_its_last_sample(call: Call, playout: Playout) -> None:
+async def test_an_answer_is_played_to_its_last_sample(call: Call, playout: PlayoutQueue) -> None:
     """What the resampler holds back at 22.05 kHz is part of it."""
     for event in (created("a", PCM), delta("a", WireFormat(rate_hz=22_050), 400, 0.5), *done("a")):
         await call.send(event)
     assert playout.waiting_s * PLAYOUT_HZ == 12_000
 
 
-async def test_only_answers_of_the_conversation_are_cut_there(call: Call, playout: Playout) -> None:
+async def test_only_answers_of_the_conversation_are_cut_there(call: Call, playout: PlayoutQueue) -> None:
     for event in (created("a", PCM), created("b", PCM, None), delta("a", PCM, 300), delta("b", PCM, 300), *done("b")):
         await call.send(event)
     playout.take(PLAYOUT_HZ // 2)
@@ -183,7 +182,7 @@ def tones(rate_hz: int, seconds: float = 1.0) -> Pcm:
 
 @pytest.mark.parametrize("kind", ["audio/pcm", "audio/pcmu", "audio/pcma"])
 async def test_formats_of_the_settings_leave_the_sound_of_a_call_alone(
-    call: Call, playout: Playout, kind: Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
+    call: Call, playout: PlayoutQueue, kind: Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 ) -> None:
     """They are those of text; a call has none. Through G.711 the error would be 10 dB below the signal, not 80."""
     audio = {"input": {"format": {"type": kind}, "turn_detection": None}, "output": {"format": {"type": kind}}}

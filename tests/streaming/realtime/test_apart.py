@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streaming.realtime.limits import SessionLimits
-from streaming.turn import Exchange
+from streaming.stages import Exchange
 from tests.fakes import TEXT, TRANSCRIPT, FakeLM, FakePrompts, FakeVoiceActivity, text_ids
 from tests.streaming.realtime.peer import Peer, tone
 

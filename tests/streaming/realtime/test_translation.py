@@ -19,8 +19,8 @@ from streaming.errors import InvalidRequest
 from streaming.realtime.ga import Ga
 from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.translation import CLIENT_EVENTS, TranslationConfig, TranslationMachine
-from streaming.turn import TurnOptions
-from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeLM, FakePrompts, fake_stages
+from streaming.stages import TurnOptions
+from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeDecoder, FakeLM, FakePrompts, fake_stages
 from tests.streaming.realtime.peer import Event, Peer, silence, tone
 
 Connect = Callable[..., Peer]
@@ -80,6 +80,25 @@ async def test_phrase_by_phrase_until_the_session_is_closed(connect: Connect) ->
     marks = [event["elapsed_ms"] for event in peer.events if "elapsed_ms" in event]
     assert marks == sorted(marks) and all(mark % 200 == 0 for mark in marks)
     assert [outcome for _, outcome in peer.turns] == ["completed"] * 2
+    await peer.running
+
+
+async def test_every_phrase_is_sent_to_its_last_sample(connect: Connect) -> None:
+    """What the resampler holds back at 22.05 kHz is part of it."""
+    peer = connect(decoder=FakeDecoder(sample_rate=22_050, per_unit=882))
+    for loud, ms in ((True, 400), (False, 500), (True, 400)):
+        say(peer, ms, loud=loud)
+    peer.send("session.close")
+    await peer.until("session.closed")
+    spoken = b"".join(base64.b64decode(event["delta"]) for event in peer.all("session.output_audio.delta"))
+    assert len(spoken) == 2 * len(UNITS) * 960 * 2
+
+
+async def test_a_session_that_is_over_ends_though_its_phrase_does_not(connect: Connect) -> None:
+    peer = connect(lm=FakeLM(hang_after=5), limits=SessionLimits(max_session_s=0.2))
+    say(peer, 400)
+    say(peer, 500, loud=False)
+    assert (await peer.until("error"))["error"]["code"] == "session_expired"
     await peer.running
 
 
