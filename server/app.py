@@ -47,7 +47,7 @@ def create_app(settings: Settings, open_model: OpenModel = loading.open_model) -
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        async with state.serving.opened(open_model, settings), state.calls.opened():
+        async with metrics.vitals.watched(), state.serving.opened(open_model, settings), state.calls.opened():
             yield
 
     app = FastAPI(title="cslm-serve", version=package_version(), lifespan=lifespan)

@@ -40,6 +40,11 @@ class Settings(BaseSettings):
         "off", description="units of unfinished speech, from a bidirectional encoder: never, counted only, used"
     )
     early_units_share: float = Field(0.2, gt=0, le=1, description="share of the encoder's time for early units")
+    vocoder_standby: bool | None = Field(
+        None, description="keep a second vocoder loaded, for when the first goes; unset: only on a CPU"
+    )
+    hang_s: float = Field(1.5, ge=1, description="a worker process without a sign of life for so long is replaced")
+    step_s: float = Field(20.0, ge=1, description="longest step of a stage: a batch, a token of all answers, a block")
     lm_url: str | None = Field(None, description="vLLM server of the backend vllm_http")
     api_key: SecretStr | None = Field(None, description="key for /v1/*; unset: open to everyone")
     api_key_file: Path | None = Field(None, description="file with api_key, such as a container secret")

@@ -9,7 +9,10 @@ from model.lm.process import process_setup
 
 process_setup()
 
+from model.workers.worker import preload
 from tests.live_server import serving
+
+preload("model.kinds", "model.vocoders.source_filter", "model.vocoders.flow_hift", "pytest")
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,10 @@ import numpy as np
 from deploy.capacity.language_model import Timing
 from deploy.capacity.virtual import SharedProcessor, run
 from deploy.capacity.vocoder import VocoderTiming
-from model.vocoders.flow_hift import KIND
 from model.vocoders.flow_hift.windows import Window, next_window, start_of
+from model.vocoders.streams import Cut, Failure
 from model.vocoders.worker import VocoderWorker
+from model.workers.supervisor import WorkerState
 from streaming.endpointing import Endpointer, EndpointerConfig, SpeechStopped
 from streaming.interleave import InterleaveParser, Markers
 from streaming.stages import Pcm, Sampling, Stages, TurnOptions
@@ -126,23 +126,30 @@ class Engine:
                 self._decoding.remove(sequence)
 
 
-class SimulatedWorker(VocoderWorker):
-    """The real worker's queue, order and batches; its process is arithmetic on the real grid."""
+class SimulatedProcess:
+    """In place of the vocoder's process: arithmetic on the real grid."""
 
     def __init__(self, timing: VocoderTiming, gpu: SharedProcessor) -> None:
-        super().__init__(KIND, Path(), timing.config.sample_rate)
         self._timing, self._gpu = timing, gpu
         self._states: dict[int, list[int]] = {}
+        self.serving = self
 
-    async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        if function.__name__ == "_load":
-            return self._timing.config.batch
-        return await self._decoded(arguments[0])
+    async def start(self) -> int:
+        return self._timing.config.batch
 
-    def _new_process(self) -> Any:
-        return None
+    async def close(self) -> None:
+        """Nothing runs."""
 
-    async def _decoded(self, cuts: list[tuple[int, str | None, list[int], bool]]) -> list[Pcm]:
+    async def wait(self) -> object:
+        return self
+
+    def forget(self, stream: int) -> None:
+        self._states.pop(stream, None)
+
+    def state(self) -> WorkerState:
+        return WorkerState("vocoder", None, {}, 0.0, ())
+
+    async def decode(self, cuts: Sequence[Cut]) -> list[Pcm | Failure]:
         """Silence of the right length, after the time that the blocks take."""
         frames = {stream: 0 for stream, *_ in cuts}
         for stream, _, units, _ in cuts:
@@ -160,7 +167,7 @@ class SimulatedWorker(VocoderWorker):
                 await self._gpu.work(self._timing.block_s(size, longest, len(windows)))
         return [np.zeros(frames[stream] * self._timing.config.mel_hop, np.float32) for stream, *_ in cuts]
 
-    def _ready(self, cuts: list[tuple[int, str | None, list[int], bool]]) -> list[tuple[int, Window]]:
+    def _ready(self, cuts: Sequence[Cut]) -> list[tuple[int, Window]]:
         config, found = self._timing.config, list[tuple[int, Window]]()
         for stream, _, _, final in cuts:
             units, block = self._states[stream]
@@ -228,7 +235,7 @@ def simulate(lm: Timing, vocoder: VocoderTiming, sessions: int, talk: Talk | Non
 
 async def _conversations(lm: Timing, vocoder: VocoderTiming, sessions: int, talk: Talk, draw: random.Random) -> Result:
     gpu, result = SharedProcessor(), Result(sessions)
-    engine, worker = Engine(lm, gpu), SimulatedWorker(vocoder, gpu)
+    engine, worker = Engine(lm, gpu), VocoderWorker(SimulatedProcess(vocoder, gpu), vocoder.config.sample_rate)
     await worker.start()
     stages = Stages(None, engine, worker, _Prompts(talk), lambda: None)  # type: ignore[arg-type, return-value]
     stepping = asyncio.create_task(engine.run())

@@ -1,9 +1,10 @@
-"""Language-model backends behind one seam (`streaming.stages.LanguageModel`): vllm in process, vllm over HTTP, transformers."""
+"""Language-model backends behind one seam (`streaming.stages.LanguageModel`): vllm, vllm over HTTP, transformers."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from model.workers.supervisor import WorkerState
 from streaming.stages import LanguageModel
 
 
@@ -20,4 +21,8 @@ class Backend(LanguageModel, Protocol):
 
     def fault(self) -> str | None:
         """Why no turn can be answered right now, or None."""
+        ...
+
+    def state(self) -> WorkerState | None:
+        """How its process is, where it has one of its own on this machine."""
         ...

@@ -41,6 +41,9 @@ class TransformersLanguageModel:
         """This backend cannot die apart from its process."""
         return None
 
+    def state(self) -> None:
+        """It has none."""
+
     async def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
         """See `LanguageModel.generate`. Closing the generator ends it after the step under way."""
         ids = list(prompt)

@@ -38,6 +38,9 @@ class VllmHttpLanguageModel:
         """The server's health is its own; a turn that meets a dead server fails as EngineUnavailable."""
         return None
 
+    def state(self) -> None:
+        """It is on another machine."""
+
     async def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
         """See `LanguageModel.generate`. Closing the generator disconnects, which aborts the request."""
         try:

@@ -33,10 +33,9 @@ async def readyz(state: AppStateDep) -> JSONResponse:
 
 @router.get("/metrics", summary="Prometheus metrics", openapi_extra=_METRICS, response_class=Response)
 async def metrics(state: AppStateDep) -> Response:
-    ready = state.serving.fault() is None
-    state.metrics.ready(ready)
-    if ready:
-        model = state.serving.model()
+    state.metrics.ready(state.serving.fault() is None)
+    if (model := state.serving.warm) is not None:
         state.metrics.build(version=package_version(), model=model.name, backend=model.backend)
         state.metrics.early(model.early)
+        state.metrics.vitals.workers = model.workers
     return Response(state.metrics.exposition(), media_type=CONTENT_TYPE)

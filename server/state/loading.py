@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import subprocess
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model.bundle import Bundle, find_bundle
 from model.lm import Backend
+from model.workers.supervisor import WorkerState
+from model.workers.worker import Limits, preload
 from server.settings import Settings
 from streaming.errors import BundleError
 from streaming.stability import EarlyCounts, StabilityRule
@@ -20,6 +22,10 @@ from streaming.stages import Stages
 if TYPE_CHECKING:
     from model.encoders import EncoderStage
     from model.turn_detection.smart_turn import SmartTurn
+
+
+_ENGINE_START_S, _VOCODER_START_S = 900.0, 120.0
+"""Until their weights are loaded. Compiling layers for a GPU takes minutes."""
 
 
 def no_fault() -> str | None:
@@ -35,7 +41,7 @@ class ServedModel:
     `max_question_s`: longest question it takes; `voices`: names accepted as `voice`, the first is the default;
     `history_turns`: how many earlier turns it receives. `backend`: what runs the language model.
     `fault`: asked by `/readyz`, says which stage is dead while it is, else None. `early`: what was done with unfinished speech,
-    None where nothing is.
+    None where nothing is. `workers`: how the stages' processes are.
     """
 
     name: str
@@ -49,26 +55,36 @@ class ServedModel:
     fault: Callable[[], str | None] = no_fault
     early: EarlyCounts | None = None
     reply_languages: tuple[str, ...] = ("auto", "en", "zh")
+    workers: Callable[[], Sequence[WorkerState]] = tuple
 
 
 @asynccontextmanager
 async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
     """Load the bundle of `settings` and keep it warm while the context lasts. Raises BundleError, EngineUnavailable.
 
-    The language model comes first: on a CPU its process is forked from this one, which should be small by then.
+    Stages whose processes may be lost are kept by supervisors (`model.workers`).
     """
     from model.turn_detection.vad import load_voice_activity
+    from model.vocoders.process import VocoderProcess
     from model.vocoders.worker import VocoderWorker
 
     bundle = find_bundle(settings.bundle, settings.bundles)
     kind = _backend_kind(settings)
     device = await asyncio.to_thread(_preflight, bundle, kind, settings)
+    _preload(kind, bundle)
     profile = bundle.profile
     async with AsyncExitStack() as opened:
         lm = await asyncio.to_thread(_make_backend, kind, bundle, settings)
         opened.push_async_callback(lm.close)
         await lm.start()
-        decoder = VocoderWorker(bundle.vocoder_kind, bundle.vocoder, profile.output_sample_rate_hz, device=device)
+        process = VocoderProcess(
+            bundle.vocoder_kind,
+            bundle.vocoder,
+            device=device,
+            limits=Limits(_VOCODER_START_S, settings.hang_s, settings.step_s),
+            standby=device == "cpu" if settings.vocoder_standby is None else settings.vocoder_standby,
+        )
+        decoder = VocoderWorker(process, profile.output_sample_rate_hz)
         opened.push_async_callback(decoder.close)
         await decoder.start()
         encoder = await asyncio.to_thread(_make_encoder, bundle, device)
@@ -99,7 +115,19 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
             fault=lambda: lm.fault() or decoder.fault(),
             early=early,
             reply_languages=tuple(profile.templates),
+            workers=lambda: [state for state in (lm.state(), decoder.state()) if state is not None],
         )
+
+
+def _preload(kind: str, bundle: Bundle) -> None:
+    """Have what workers import imported once, in the process that they are forked from."""
+    vocoder = bundle.vocoder_kind.load.__module__
+    if kind == "vllm":
+        from model.lm.engine_process import PRELOAD
+
+        preload(vocoder, *PRELOAD)
+    else:
+        preload(vocoder)
 
 
 def _load_end_of_turn(bundle: Bundle) -> SmartTurn | None:
@@ -116,7 +144,8 @@ def _backend_kind(settings: Settings) -> str:
 
 def _make_backend(kind: str, bundle: Bundle, settings: Settings) -> Backend:
     if kind == "vllm":
-        from model.lm.vllm_engine import EngineConfig, VllmLanguageModel
+        from model.lm.engine_options import EngineConfig
+        from model.lm.vllm_engine import VllmLanguageModel
 
         config = EngineConfig(
             bundle.profile.max_model_len,
@@ -128,7 +157,7 @@ def _make_backend(kind: str, bundle: Bundle, settings: Settings) -> Backend:
             eager=settings.eager,
             batched_tokens=settings.batched_tokens,
         )
-        return VllmLanguageModel(bundle.lm, config)
+        return VllmLanguageModel(bundle.lm, config, Limits(_ENGINE_START_S, settings.hang_s, settings.step_s))
     if kind == "vllm_http":
         from model.lm.vllm_http import VllmHttpLanguageModel
 

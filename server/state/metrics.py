@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from server.state.vitals import Vitals
 from streaming.realtime.limits import Outcome
 from streaming.stability import EarlyCounts
 from streaming.turn import TurnReport
@@ -59,6 +60,7 @@ class Metrics:
         self._ready = Gauge("cslm_ready", "1 while the model is warm", registry=registry)
         self._build = Info("cslm_build", "What is running", registry=registry)
         self._max_sessions = Gauge("cslm_max_sessions", "Admission slots in all", registry=registry)
+        self.vitals = Vitals(registry)
         self._unfinished = _UnfinishedSpeech()
         self._begin_at_zero()
         registry.register(self._unfinished)

@@ -25,6 +25,11 @@ class Serving:
         self._model: ServedModel | None = None
         self._failure: Exception | None = None
 
+    @property
+    def warm(self) -> ServedModel | None:
+        """The model, once it is warm, whatever has happened to its stages since."""
+        return self._model
+
     def model(self) -> ServedModel:
         """The warm model. Raises ModelLoading before it is warm and EngineUnavailable when it could not be loaded."""
         if self._model is not None:

@@ -41,7 +41,8 @@ async def serve(name: str) -> None:
     """The engine of that name, which answers the prompts of each line of stdin, all of a line at once, and prints what it took."""
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    from model.lm.vllm_engine import EngineConfig, VllmLanguageModel
+    from model.lm.engine_options import EngineConfig
+    from model.lm.vllm_engine import VllmLanguageModel
     from streaming.stages import Sampling
 
     executor, eager = ENGINES[name]

@@ -28,8 +28,8 @@ from server.app import create_app
 from server.serve import listening_socket
 from server.settings import Settings
 from tests.bench.results import ROOT, arguments, origin, table, write
-from tests.fakes import fake_model, opener
 from tests.live_server import free_port
+from tests.server.models import fake_model, opener
 
 WARM, TIMES = 50, 1000
 VARIANTS = (("asyncio", False), ("asyncio", True), ("uvloop", False), ("uvloop", True))

@@ -129,7 +129,8 @@ def real_prompts(bundle: Path, limit: int | None) -> tuple[list[str], Tokens]:
 
 async def _vllm(bundle: Path, prompts: Tokens) -> tuple[Tokens, Tokens]:
     from model.bundle import Bundle
-    from model.lm.vllm_engine import EngineConfig, VllmLanguageModel
+    from model.lm.engine_options import EngineConfig
+    from model.lm.vllm_engine import VllmLanguageModel
 
     lm = VllmLanguageModel(bundle / "lm", EngineConfig(Bundle(bundle).profile.max_model_len))
     await lm.start()

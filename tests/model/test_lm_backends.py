@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -21,8 +22,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from model.lm import Backend
+from model.lm.engine_options import EngineConfig, engine_options, require_compiler
 from model.lm.transformers_model import TransformersLanguageModel, sample
-from model.lm.vllm_engine import EngineConfig, VllmLanguageModel, engine_options, require_compiler
+from model.lm.vllm_engine import VllmLanguageModel
 from model.lm.vllm_http import VllmHttpLanguageModel
 from streaming.errors import BundleError, EngineUnavailable
 from streaming.stages import Sampling
@@ -124,8 +126,7 @@ async def backend(request: pytest.FixtureRequest, checkpoint: Path) -> AsyncGene
     await lm.start()
     if request.param == "vllm_compiled":
         assert isinstance(lm, VllmLanguageModel)
-        assert lm._engine is not None
-        assert lm._engine.vllm_config.compilation_config.backend == "inductor"
+        assert (await lm._supervisor.worker()).facts == {"compilation": "inductor"}
     yield lm
     await lm.close()
 
@@ -177,24 +178,62 @@ def test_compiled_layers_without_a_compiler_are_refused_by_name(monkeypatch: pyt
     assert caught.value.code == "compiler_missing"
 
 
+async def hurt(lm: VllmLanguageModel, by: signal.Signals) -> int:
+    """Send a signal to the engine; its process."""
+    engine = (await lm._supervisor.worker()).pid
+    os.kill(engine, by)
+    return engine
+
+
 @needs_vllm
-async def test_a_dead_engine_fails_the_turn_and_the_next_is_answered(
-    checkpoint: Path, reference: list[list[int]]
-) -> None:
+async def test_an_answer_outlives_its_engine(checkpoint: Path, reference: list[list[int]]) -> None:
+    """Killed and stopped, while it writes, before the first token and while idle: greedy, not a token differs."""
+    lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64))
+    await lm.start()
+    try:
+        gone, long = [], Sampling(max_tokens=400)
+        whole = await answer(lm, PROMPTS[0], long)
+        for by in (signal.SIGKILL, signal.SIGSTOP):
+            async with aclosing(lm.generate(PROMPTS[0], long)) as turn:
+                said = await anext(turn)
+                gone.append(await hurt(lm, by))
+                said += [token for fresh in [piece async for piece in turn] for token in fresh]
+            assert said == whole
+            gone.append(await hurt(lm, by))
+            assert await answer(lm, PROMPTS[1]) == reference[1]
+        gone.append(await hurt(lm, signal.SIGKILL))
+        while sum(lm.state().restarts.values()) < 5:
+            await asyncio.sleep(0.01)
+        assert lm.fault() == "the language model is restarting"
+        while lm.fault():
+            await asyncio.sleep(0.01)
+        assert await answer(lm, PROMPTS[2]) == reference[2]
+        assert not any(psutil.pid_exists(pid) for pid in gone)
+        assert len([each for each in psutil.Process().children(recursive=True) if each.name() == "language-model"]) == 1
+    finally:
+        await lm.close()
+    assert not [each for each in psutil.Process().children(recursive=True) if each.name() == "language-model"]
+
+
+@needs_vllm
+async def test_closing_ends_the_answers_that_are_written(checkpoint: Path) -> None:
     lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64))
     await lm.start()
     async with aclosing(lm.generate(PROMPTS[0], Sampling(max_tokens=400))) as turn:
         await anext(turn)
-        (engine,) = (p for p in psutil.Process().children() if "VLLM::EngineCore" in " ".join(p.cmdline()))
-        behind = [" ".join(p.cmdline()) for p in engine.children()]
-        assert not any("VLLM::" in name for name in behind)  # the model runs in it
-        engine.kill()
-        with pytest.raises(EngineUnavailable) as caught:
+        await hurt(lm, signal.SIGSTOP)
+        await lm.close()
+        with pytest.raises(EngineUnavailable):
             while True:
                 await anext(turn)
-    assert caught.value.retryable
-    assert await answer(lm, PROMPTS[0]) == reference[0]
-    await lm.close()
+
+
+@needs_vllm
+async def test_a_checkpoint_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    lm = VllmLanguageModel(tmp_path, EngineConfig(512, kv_cache_mb=64))
+    with pytest.raises(BundleError, match="vLLM cannot load"):
+        await lm.start()
 
 
 async def test_a_server_that_is_not_there_is_named() -> None:

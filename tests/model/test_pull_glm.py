@@ -10,8 +10,8 @@ import pytest
 
 from model.bundle import Bundle, find_bundle
 from model.check import preflight
+from model.lm.engine_options import EngineConfig, engine_options
 from model.lm.layout import describe
-from model.lm.vllm_engine import EngineConfig, engine_options
 from model.pull import PullOptions, pull
 from streaming.errors import BundleError
 

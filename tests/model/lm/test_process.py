@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from model.lm.engine_options import EngineConfig
 from model.lm.process import assert_process_setup
-from model.lm.vllm_engine import EngineConfig, VllmLanguageModel
+from model.lm.vllm_engine import VllmLanguageModel
 
 SETUP = "from model.lm.process import process_setup; process_setup(); "
 

@@ -12,7 +12,9 @@ import pytest
 from model.kinds import vocoder_kind
 from model.vocoders.flow_hift.decoder import FlowHiftVocoder
 from model.vocoders.flow_hift.small import VOICES
-from model.vocoders.worker import VocoderWorker, _Failure, _Streams
+from model.vocoders.process import VocoderProcess
+from model.vocoders.streams import Cut, Failure, Streams
+from model.vocoders.worker import VocoderWorker
 from streaming.errors import BundleError
 from streaming.stages import Pcm, UnitCut
 
@@ -27,7 +29,7 @@ async def spoken(worker: VocoderWorker, units: Sequence[int], size: int, voice: 
 
 
 async def test_sessions_share_the_process(weights: Path, vocoder: FlowHiftVocoder) -> None:
-    worker = VocoderWorker(vocoder_kind("flow_hift"), weights, 22_050)
+    worker = VocoderWorker(VocoderProcess(vocoder_kind("flow_hift"), weights), 22_050)
     await worker.start()
     try:
         units = list(range(100, 150))
@@ -45,7 +47,7 @@ async def test_sessions_share_the_process(weights: Path, vocoder: FlowHiftVocode
 
 
 async def test_a_broken_file_stops_the_start_and_is_named(tmp_path: Path) -> None:
-    worker = VocoderWorker(vocoder_kind("flow_hift"), tmp_path, 22_050)
+    worker = VocoderWorker(VocoderProcess(vocoder_kind("flow_hift"), tmp_path), 22_050)
     try:
         with pytest.raises(BundleError, match=r"flow\.pt is missing"):
             await worker.start()
@@ -69,19 +71,19 @@ def test_check_says_what_is_wrong(weights: Path) -> None:
 
 
 def test_one_bad_stream_fails_only_itself(vocoder: FlowHiftVocoder) -> None:
-    streams, units = _Streams(vocoder), list(range(60))
-    begun = streams.decode([(1, None, units[:30], False), (2, VOICES[1], units[:30], False)])
+    streams, units = Streams(vocoder), list(range(60))
+    begun = streams.decode([Cut(1, None, units[:30], False), Cut(2, VOICES[1], units[:30], False)])
     batch = [
-        (1, None, units[30:], True),
-        (2, VOICES[1], [10**6], False),
-        (3, "nobody", units, True),
-        (4, VOICES[1], units, True),
+        Cut(1, None, units[30:], True),
+        Cut(2, VOICES[1], [10**6], False),
+        Cut(3, "nobody", units, True),
+        Cut(4, VOICES[1], units, True),
     ]
     rest, failed, refused, whole = streams.decode(batch)
-    assert isinstance(failed, _Failure)
+    assert isinstance(failed, Failure)
     assert failed.error.retryable
     assert "1000000" in failed.trace
-    assert isinstance(refused, _Failure)
+    assert isinstance(refused, Failure)
     assert "nobody" in refused.error.message
     assert not refused.trace
     np.testing.assert_allclose(np.concatenate([begun[0], rest]), vocoder.decode(units), atol=1e-4)

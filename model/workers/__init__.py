@@ -1,0 +1,1 @@
+"""Worker processes: what runs in them, how the gateway talks to them, and who brings them back."""

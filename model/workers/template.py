@@ -1,0 +1,11 @@
+"""Imported first by the process that workers are forked from (multiprocessing's fork server): what all of them need, once.
+
+It ends with the gateway. The fork server alone would wait for its children as well, of which a stopped one ends for nobody
+but the kernel.
+"""
+
+import torch  # noqa: F401
+
+from model.workers.link import die_with_parent
+
+die_with_parent()

@@ -1,0 +1,256 @@
+"""One worker process, seen from the gateway: started, watched, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import forkserver, util
+from multiprocessing.process import BaseProcess
+from typing import Any, Literal
+
+from model.workers.frames import Frames, packed
+from model.workers.link import Beat, Failed, Main, Ready, work
+from streaming.errors import EngineUnavailable, SpeechServerError
+
+log = logging.getLogger(__name__)
+
+CHECK_S = 0.25
+"""How long nothing may come before silence is counted; a beat is due sooner."""
+
+_LOADING = 10
+"""Times that a worker may be silent longer while it loads: reading and compiling may keep the interpreter for themselves."""
+
+_REAPED_S = 5.0
+_PATIENCE_S = 1.0
+_TEMPLATE = "model.workers.template"
+
+Reason = Literal["died", "hung", "stuck", "failed"]
+"""Why a worker went: its process ended; it gave no sign of life; one step took too long; it could not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`start_s`: until it is ready; `hang_s`: without a sign of life; `step_s`: for one step of its work."""
+
+    start_s: float
+    hang_s: float = 1.5
+    step_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker process does: `main(link, *arguments)`."""
+
+    main: Main
+    arguments: tuple[Any, ...]
+
+
+class WorkerLost(EngineUnavailable):
+    """The process went under the work; what it knew is gone. The work itself may be done again."""
+
+
+class Worker:
+    """One process. `live` is its life; `on_ready`, `on_message` and `on_lost` hear of it, on the event loop.
+
+    `facts`: what it said when it became ready; `gauges`: what it measured of itself last; `failure`: why it could not start.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        job: Job,
+        limits: Limits,
+        *,
+        on_ready: Callable[[Worker], None],
+        on_message: Callable[[Worker, Any], None],
+        on_lost: Callable[[Worker, Reason], None],
+    ) -> None:
+        self.name = name
+        self._job = job
+        self._limits = limits
+        self._on_ready, self._on_message, self._on_lost = on_ready, on_message, on_lost
+        self._writer: asyncio.StreamWriter | None = None
+        self._silences = 0
+        self.ready = self.lost = False
+        self.facts: dict[str, Any] = {}
+        self.gauges: dict[str, float] = {}
+        self.pid = 0
+        self.failure: SpeechServerError | None = None
+
+    @property
+    def silent(self) -> bool:
+        """It has given no sign of life for longer than a slow moment explains."""
+        return self._silences * CHECK_S >= self._limits.hang_s / 2
+
+    def send(self, message: Any) -> None:
+        """To the process. What it cannot take is lost with it."""
+        if self._writer is not None and not self.lost:
+            self._writer.write(packed(message))
+
+    async def live(self) -> None:
+        """From the start of the process until it is gone for certain. Cancelling this ends it.
+
+        Raises OSError where no process can be had.
+        """
+        ours, theirs = socket.socketpair()
+        process = _context().Process(
+            target=work,
+            args=(theirs, self.name, self._job.main, self._job.arguments),
+            name=self.name,
+        )
+        at_exit = util.Finalize(None, _kill, args=(process,), exitpriority=10)  # before children are waited for
+        try:
+            await self._fork(process)
+            theirs.close()
+            self.pid = process.pid or 0
+            reader, self._writer = await asyncio.open_connection(sock=ours)
+            reason = await self._until_lost(reader)
+            log.error("%s (process %d) %s", self.name, self.pid, _SAID[reason])
+            self._lose(reason)
+        finally:
+            self.lost = True
+            for each in (ours, theirs):
+                each.close()
+            if self._writer is not None:
+                self._writer.transport.abort()
+            try:
+                if process.pid is not None:
+                    await _ended(process)
+            finally:
+                at_exit.cancel()
+
+    async def _fork(self, process: BaseProcess) -> None:
+        """Start the process, off the loop: the template may still be importing."""
+        if sys.platform == "linux":
+            forkserver.ensure_running()  # on this thread: the template ends with the thread that started it
+        starting = asyncio.ensure_future(asyncio.to_thread(process.start))
+        try:
+            async with asyncio.timeout(self._limits.start_s):
+                await asyncio.shield(starting)
+        except TimeoutError:
+            raise OSError(f"no process for the {self.name} within {self._limits.start_s:g} s") from None
+        except EOFError:
+            raise OSError("the process that workers are forked from has died") from None
+        finally:  # what the thread hands over must not be closed under it
+            if not starting.done():
+                await asyncio.wait({starting}, timeout=_PATIENCE_S)
+            while not starting.done():
+                _kill_template()
+                await asyncio.wait({starting}, timeout=_PATIENCE_S)
+            if not starting.cancelled():
+                starting.exception()  # told above, or nobody is left to be told
+
+    async def _until_lost(self, reader: asyncio.StreamReader) -> Reason:
+        loop = asyncio.get_running_loop()
+        frames, began_s = Frames(), loop.time()
+        while True:
+            asked_s = loop.time()
+            try:
+                async with asyncio.timeout(CHECK_S):
+                    data = await reader.read(1 << 20)
+            except TimeoutError:
+                if loop.time() - asked_s < 2 * CHECK_S:  # else it was this process that stood still
+                    self._silences += 1
+                if self._silences * CHECK_S >= self._limits.hang_s * (1 if self.ready else _LOADING):
+                    return "hung"
+            except ConnectionError:
+                return "died"
+            else:
+                if not data:
+                    return "died" if self.ready or self.failure is None else "failed"
+                self._silences = 0
+                for message in frames.feed(data):
+                    if self._take(message):
+                        return "stuck"
+            if not self.ready and loop.time() - began_s > self._limits.start_s:
+                return "stuck"
+
+    def _take(self, message: Any) -> bool:
+        """Returns whether a step takes too long."""
+        match message:
+            case Beat():
+                self.gauges = message.gauges
+                return self.ready and message.busy_s > self._limits.step_s
+            case Ready():
+                self.ready, self.facts = True, message.facts
+                self._on_ready(self)
+            case Failed():
+                self.failure = message.error
+                log.error("%s: %s", self.name, self.failure.message)
+            case _:
+                self._on_message(self, message)
+        return False
+
+    def _lose(self, reason: Reason) -> None:
+        self.lost = True
+        self._on_lost(self, reason)
+
+
+_SAID: dict[Reason, str] = {
+    "died": "died",
+    "hung": "gave no sign of life",
+    "stuck": "took too long",
+    "failed": "cannot start",
+}
+
+
+def _context() -> Any:
+    """How processes are made: forked from one that has imported what they need; where forking is unsafe, afresh.
+
+    Either way they inherit no descriptor of the gateway.
+    """
+    return multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+
+
+def preload(*modules: str) -> None:
+    """What the process that workers are forked from imports. To be said before the first of them starts."""
+    if sys.platform == "linux":
+        multiprocessing.get_context("forkserver").set_forkserver_preload([_TEMPLATE, *modules])
+
+
+async def _ended(process: BaseProcess) -> None:
+    """Kill it, and wait until the kernel has taken it away; a cancellation waits for that."""
+    _kill(process)
+    gone = asyncio.ensure_future(asyncio.to_thread(_reap, process))
+    try:
+        await asyncio.shield(gone)
+    except asyncio.CancelledError:
+        await asyncio.wait({gone})
+        raise
+
+
+def _reap(process: BaseProcess) -> None:
+    process.join(_REAPED_S)
+    while process.is_alive():
+        _kill_template()  # it should have told; its other children end with it and are started again
+        process.join(_REAPED_S)
+    process.close()
+
+
+def _kill(process: BaseProcess) -> None:
+    """The process, and whatever it has started. To be called at once: a number that is free may be another's soon."""
+    if process.pid is None:
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()  # it may not lead its group yet
+
+
+def _kill_template() -> None:
+    """A template that hangs; the next start makes another."""
+    pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)  # nobody else knows it
+    if pid:
+        log.error("the process that workers are forked from does not answer; starting a new one")
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+preload()

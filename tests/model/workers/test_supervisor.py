@@ -1,0 +1,274 @@
+"""Worker processes: hangs and deaths are noticed while idle, starts that fail are repeated, nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from model.workers.frames import Frames, packed
+from model.workers.link import Link, Ready
+from model.workers.supervisor import Supervisor
+from model.workers.worker import Job, Limits, Worker
+from streaming.errors import BundleError, EngineUnavailable
+
+LIMITS = Limits(start_s=60, hang_s=1.5, step_s=0.5)
+
+
+def echo(link: Link, refusals: str) -> None:
+    """A worker that answers; it cannot start as long as the file `refusals` is there, and `sleep` takes too long."""
+    if Path(refusals).exists():
+        raise BundleError("the weights are damaged", code="bundle_file_truncated")
+    link.send(Ready({"sockets": sockets(os.getpid())}))
+    while True:
+        message = link.receive()
+        if message == "sleep":
+            time.sleep(60)
+        link.send(message)
+
+
+def sockets(pid: int) -> list[str]:
+    """What a process holds of the network."""
+    return [f"{each.laddr}" for each in psutil.Process(pid).net_connections(kind="inet")]
+
+
+class Ward:
+    """A supervisor and what it told."""
+
+    def __init__(self, refusals: Path, *, standby: bool = False) -> None:
+        self.heard: list[Any] = []
+        self.lost: list[Worker] = []
+        self.supervisor = Supervisor(
+            "echo",
+            Job(echo, (str(refusals),)),
+            LIMITS,
+            standby=standby,
+            on_message=lambda _, message: self.heard.append(message),
+            on_lost=self.lost.append,
+        )
+
+    async def ask(self) -> None:
+        """A message there and back."""
+        (await self.supervisor.worker()).send("hello")
+        while not self.heard:
+            await asyncio.sleep(0.01)
+        self.heard.clear()
+
+    def restarts(self, reason: Any) -> int:
+        return self.supervisor.state().restarts.get(reason, 0)
+
+
+@asynccontextmanager
+async def ward(tmp_path: Path, **options: Any) -> AsyncGenerator[Ward]:
+    """Started, and closed without a trace."""
+    it = Ward(tmp_path / "refusals", **options)
+    before = len(os.listdir("/proc/self/fd"))
+    try:
+        yield it
+    finally:
+        await it.supervisor.close()
+    assert not processes()
+    assert len(os.listdir("/proc/self/fd")) <= before + 4  # those of the process that workers are forked from
+
+
+def processes() -> list[psutil.Process]:
+    """Workers that live."""
+    living = [each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE]
+    return [each for each in living if each.name() == "echo"]
+
+
+@pytest.mark.parametrize(
+    ("hurt", "reason"), [(signal.SIGKILL, "died"), (signal.SIGSTOP, "hung"), (signal.SIGTERM, "died")]
+)
+async def test_a_worker_that_goes_while_idle_is_replaced(tmp_path: Path, hurt: int, reason: str) -> None:
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        first = await it.supervisor.worker()
+        os.kill(first.pid, hurt)
+        faults = set()
+        while not it.restarts(reason):
+            faults.add(it.supervisor.fault())
+            await asyncio.sleep(0.01)
+        assert it.supervisor.fault() == "the echo is restarting"
+        assert it.lost == [first]
+        if reason == "hung":
+            assert "the echo does not answer" in faults  # before it is given up
+        await it.ask()
+        assert it.supervisor.fault() is None
+        assert [each.pid for each in processes()] != [first.pid]
+        assert len(processes()) == 1
+
+
+async def test_a_step_that_takes_too_long_is_a_hang(tmp_path: Path) -> None:
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        (await it.supervisor.worker()).send("sleep")
+        while not it.restarts("stuck"):
+            await asyncio.sleep(0.01)
+        await it.ask()
+
+
+async def test_one_that_stands_by_takes_over_at_once(tmp_path: Path) -> None:
+    async with ward(tmp_path, standby=True) as it:
+        await it.supervisor.start()
+        while len(it.supervisor.state().gauges) < 2 or not all(it.supervisor.state().gauges):
+            await asyncio.sleep(0.01)
+        await it.ask()
+        first = await it.supervisor.worker()
+        while len(it.supervisor._ready) < 2:
+            await asyncio.sleep(0.01)
+        os.kill(first.pid, signal.SIGKILL)
+        while not it.lost:
+            await asyncio.sleep(0)
+        assert it.supervisor.fault() is None
+        await it.ask()
+        while len(processes()) < 2:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_start_that_fails_is_named_the_first_time_and_repeated_later(tmp_path: Path) -> None:
+    refusals = tmp_path / "refusals"
+    refusals.touch()
+    async with ward(tmp_path) as it:
+        with pytest.raises(BundleError, match="damaged") as caught:
+            await it.supervisor.start()
+        assert caught.value.code == "bundle_file_truncated"
+    refusals.unlink()
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        refusals.touch()
+        os.kill((await it.supervisor.worker()).pid, signal.SIGKILL)
+        while it.restarts("failed") < 2:
+            await asyncio.sleep(0.01)
+        refusals.unlink()
+        await it.ask()
+
+
+async def test_exhausted_descriptors_end_nothing_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs, left = socket.socketpair, 3
+
+    def exhausted(*arguments: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left > 0:
+            raise OSError(24, "Too many open files")
+        return pairs(*arguments)
+
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        monkeypatch.setattr("model.workers.worker.socket.socketpair", exhausted)
+        os.kill((await it.supervisor.worker()).pid, signal.SIGKILL)
+        while it.restarts("failed") < 2:
+            await asyncio.sleep(0.01)
+        await it.ask()
+
+
+async def test_work_that_waits_is_told_when_it_is_closed(tmp_path: Path) -> None:
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        (tmp_path / "refusals").touch()
+        os.kill((await it.supervisor.worker()).pid, signal.SIGKILL)
+        while not it.lost:
+            await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(it.supervisor.worker())
+        await asyncio.sleep(0)
+        await it.supervisor.close()
+        with pytest.raises(EngineUnavailable, match="stopped"):
+            await waiting
+
+
+async def test_no_worker_inherits_a_socket_of_the_gateway(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0)) as inheritable:
+        inheritable.set_inheritable(True)
+        async with ward(tmp_path) as it:
+            await it.supervisor.start()
+            assert (await it.supervisor.worker()).facts["sockets"] == []
+
+
+async def test_a_start_that_is_broken_off_hurts_nobody(tmp_path: Path) -> None:
+    """What a thread is handing to the new process must not be closed under it: the one they are forked from would end of it."""
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        template = psutil.Process((await it.supervisor.worker()).pid).ppid()
+        for delay_s in (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05) * 3:
+            other = Ward(tmp_path / "refusals")
+            starting = asyncio.create_task(other.supervisor.start())
+            await asyncio.sleep(delay_s)
+            starting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await starting
+        await it.ask()
+        assert not it.lost
+        assert psutil.Process((await it.supervisor.worker()).pid).ppid() == template
+
+
+async def test_a_template_that_hangs_is_replaced(tmp_path: Path) -> None:
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        worker = psutil.Process((await it.supervisor.worker()).pid)
+        worker.parent().suspend()  # type: ignore[union-attr]
+        worker.kill()
+        while not it.lost:
+            await asyncio.sleep(0.01)
+        await it.ask()
+
+
+GATEWAY = """
+import asyncio, sys
+from model.workers.supervisor import Supervisor
+from model.workers.worker import Job, Limits
+from tests.model.workers.test_supervisor import echo
+
+async def main():
+    nothing = lambda *arguments: None
+    supervisor = Supervisor("echo", Job(echo, (sys.argv[1],)), Limits(60), standby=True, on_message=nothing, on_lost=nothing)
+    await supervisor.start()
+    while len(supervisor._ready) < 2:
+        await asyncio.sleep(0.01)
+    print("ready", flush=True)
+    await asyncio.sleep(600)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("hurt", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_outlives_the_gateway(tmp_path: Path, hurt: int) -> None:
+    """Not even a worker that is stopped, which cannot see that its gateway has gone."""
+    script = tmp_path / "gateway.py"
+    script.write_text(GATEWAY)
+    command = [sys.executable, str(script), str(tmp_path / "refusals")]
+    gateway = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": "."}
+    )
+    assert gateway.stdout is not None
+    with gateway, gateway.stdout:
+        assert gateway.stdout.readline() == "ready\n"
+        family = psutil.Process(gateway.pid).children(recursive=True)
+        workers = [each for each in family if each.name() == "echo"]
+        assert len(workers) == 2
+        workers[0].suspend()
+        gateway.send_signal(hurt)
+        gateway.wait(30)
+    psutil.wait_procs(family, timeout=30)
+    assert not [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_messages_come_whole_however_the_bytes_were_cut() -> None:
+    messages = [1, "two", b"3" * 1000, {"four": [4.0]}]
+    stream = b"".join(map(packed, messages))
+    for size in (1, 7, 64, len(stream)):
+        frames = Frames()
+        assert [m for at in range(0, len(stream), size) for m in frames.feed(stream[at : at + size])] == messages
