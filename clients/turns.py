@@ -154,7 +154,9 @@ class TurnRecord:
         if details is None:
             return
         self.reason = details.reason
-        if details.error is not None:
+        if details.error is not None and self.status == "incomplete":
+            self.reason = details.error.code
+        elif details.error is not None:
             code = details.error.code or details.error.type or "response_failed"
             self.reason = code
             self.errors.append(TurnError(code, details.error.message or "the response failed"))

@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streaming.errors import BundleError
+from streaming.pace import Pace as SpeechPace
 from streaming.planning import CutSchedule
+from streaming.stages import Task
 
 
 class _Frozen(BaseModel):
@@ -70,6 +72,14 @@ class Cuts(_Frozen):
     low_water_s: Annotated[float, Field(ge=0)] = 0.35
 
 
+class Pace(_Frozen):
+    """How many units a text takes to say at the most: see `streaming.pace.Pace`."""
+
+    units: Annotated[int, Field(ge=1)] = 30
+    per_letter: Annotated[float, Field(gt=0)] = 8.0
+    per_character: Annotated[float, Field(gt=0)] = 24.0
+
+
 class Kinds(_Frozen):
     """Which code runs each part, by its name in `model.kinds`."""
 
@@ -91,7 +101,8 @@ class Profile(_Frozen):
     `segment_words` is what the model was trained with; the server never enforces it. `vocoder_latency_s`: audio that the
     vocoder keeps back until it knows what follows, on average. `cuts`: a first cut of fewer units than the vocoder needs for any
     audio is a round trip for nothing. `early_units`: for a bidirectional encoder; absent where
-    units are final as soon as they come.
+    units are final as soon as they come. `spoken_tasks`: those whose text the model knows in words only, without digits and
+    symbols (`model.reading`). `sorry`: what it says by language, or in any (`default`), where it has no answer.
     """
 
     format_version: Annotated[int, Field(ge=1, le=1)]
@@ -114,6 +125,9 @@ class Profile(_Frozen):
     sampling: SamplingDefaults
     max_model_len: int
     segment_words: int
+    pace: Pace = Pace()
+    spoken_tasks: tuple[Task, ...] = ("read",)
+    sorry: dict[str, str] = {}
     vocoder_latency_s: Annotated[float, Field(ge=0)] = 0.0
     cuts: Cuts = Cuts()
     early_units: Stability | None = None
@@ -121,6 +135,10 @@ class Profile(_Frozen):
     supports_instructions: bool = False
     max_question_s: float = 30.0
     voices: tuple[str, ...] = ("default",)
+
+    def speech_pace(self) -> SpeechPace:
+        """`pace`, as the turn takes it."""
+        return SpeechPace(**self.pace.model_dump())
 
     def cut_schedule(self) -> CutSchedule:
         """`cuts`, as the turn takes it."""

@@ -31,7 +31,7 @@ from server.version import package_version
 from server.webrtc.registry import CallRegistry
 
 _EXPOSED_HEADERS = (
-    "x-request-id", "x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "retry-after", "location",
+    "x-request-id", "x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "x-dropped-text", "retry-after", "location",
 )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ error, and its text never leaves the server.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
 
 
 class SpeechServerError(Exception):
@@ -34,6 +35,46 @@ class InvalidRequest(SpeechServerError):
 
     type = "invalid_request_error"
     code = "invalid_value"
+
+
+class NothingCame(InvalidRequest):
+    """Nothing can be answered or said. `shortfall` is how a session that goes on tells of it (`streaming.report.Shortfall`)."""
+
+    shortfall: ClassVar[Literal["empty_answer", "nothing_to_answer"]] = "empty_answer"
+
+
+class EmptyAnswer(NothingCame):
+    """The model wrote no answer to a question that it could have read or heard. Asked again, it does no better."""
+
+    code = "empty_answer"
+
+
+class NothingToAnswer(NothingCame):
+    """A typed question without anything that the model can read."""
+
+    code = "nothing_to_answer"
+    shortfall = "nothing_to_answer"
+
+    @classmethod
+    def of(cls, dropped: Sequence[str]) -> Self:
+        """With what was left out of it."""
+        return cls(f"{_left_out(dropped)}; ask in words of the model's languages", param="text")
+
+
+class NothingToSay(NothingCame):
+    """A text to be read aloud without anything that can be said."""
+
+    code = "nothing_to_say"
+
+    @classmethod
+    def of(cls, dropped: Sequence[str]) -> Self:
+        """With what was left out of it."""
+        return cls(f"{_left_out(dropped)}; send words of the model's languages", param="input")
+
+
+def _left_out(dropped: Sequence[str]) -> str:
+    lost = " ".join(dropped)
+    return f"{lost[:60]!r} cannot be said" if lost else "the text has no words"
 
 
 class NotFound(InvalidRequest):

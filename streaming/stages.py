@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streaming.interleave import AnswerParser
+from streaming.pace import Pace
 from streaming.planning import CutSchedule
+from streaming.spoken import SpokenForm
 
 Pcm = NDArray[np.float32]
 """Mono audio, float32 [T] in [-1, 1]; the caller knows the rate."""
@@ -56,7 +58,8 @@ class TurnOptions:
 
     `task`: answer what was said, write it down (only the transcript comes), say it in `reply_language`, or read a text aloud.
     `question_language`: what the question is spoken in, where the asker knows it. Which languages there are the bundle says;
-    "auto" leaves it to the model.
+    "auto" leaves it to the model. `apologise`: where nothing comes of the question, say so if the bundle can, in place of
+    raising.
     """
 
     task: Task = "answer"
@@ -69,6 +72,7 @@ class TurnOptions:
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
+    apologise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +178,14 @@ class PromptWriter(Protocol):
         """The marker at the end of the prompt, if the answer lacks it; the parser receives it first."""
         ...
 
+    async def spoken_form(self, text: str, options: TurnOptions) -> SpokenForm:
+        """`text` as the model knows text: in words, where it was trained on nothing else."""
+        ...
+
+    def sorry(self, language: str) -> str:
+        """What is said aloud in `language` where there is no answer; "" if the bundle has nothing for it."""
+        ...
+
     def sentences(self, text: str) -> list[str]:
         """What of `text` is read aloud at a time."""
         ...
@@ -200,8 +212,7 @@ class Stages:
     """All that a turn needs of a model.
 
     `decoder_latency_s`: audio that the decoder keeps back until it knows what follows, on average. `cuts`: how many units it is
-    handed at a time. `end_of_turn`: absent where
-    the bundle has no such model.
+    handed at a time. `pace`: how many units a text can need. `end_of_turn`: absent where the bundle has no such model.
     """
 
     encoder: SpeechEncoder
@@ -212,3 +223,4 @@ class Stages:
     decoder_latency_s: float = 0.0
     end_of_turn: EndOfTurn | None = None
     cuts: CutSchedule = field(default_factory=CutSchedule)
+    pace: Pace = field(default_factory=Pace)

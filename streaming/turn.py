@@ -7,13 +7,22 @@ Cancelling the caller is barge-in: both stages are closed before `run` returns.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from streaming.errors import EngineUnavailable, SpeechServerError, TurnTimeout
+from streaming.errors import (
+    EmptyAnswer,
+    EngineUnavailable,
+    NothingCame,
+    NothingToAnswer,
+    NothingToSay,
+    SpeechServerError,
+    TurnTimeout,
+)
 from streaming.interleave import (
     AnswerParser,
     LMEvent,
@@ -23,8 +32,10 @@ from streaming.interleave import (
     TranscriptDone,
     UnitsDelta,
 )
-from streaming.planning import CutScheduler, PlayoutClock
+from streaming.planning import CutScheduler
+from streaming.report import ChunkMark, Notice, TurnReport
 from streaming.stages import Exchange, Pcm, Stages, TurnOptions, UnitCut
+from streaming.watch import AnswerWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,56 +54,7 @@ class AudioDelta:
     pcm: Pcm
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkMark:
-    """Where a speech chunk ends: after `text_chars` characters of the answer, and after `audio_s` seconds of its audio."""
-
-    text_chars: int
-    audio_s: float
-
-
-@dataclass(slots=True)
-class TurnReport:
-    """What happened in a turn. Times are seconds since the turn was made, None where it did not come to that.
-
-    `heard_s`: question fully encoded; `first_token_s`, `first_units_s`, `first_audio_s`: first of each out; `done_s`: end.
-    `first_chunk_s`: transcript, first text and first speech chunk are complete: the latency of arXiv 2604.11096.
-    `decode_busy_s`: sum over the cuts of the time from handing one to the decoder until its audio came. `marks`: ends of the
-    speech chunks spoken so far. `cut_off`: the answer met the limit of its tokens.
-    """
-
-    transcript: str = ""
-    text: str = ""
-    heard_s: float | None = None
-    first_token_s: float | None = None
-    first_units_s: float | None = None
-    first_chunk_s: float | None = None
-    first_audio_s: float | None = None
-    lm_done_s: float | None = None
-    done_s: float | None = None
-    input_units: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    output_units: int = 0
-    dropped_ids: int = 0
-    audio_s: float = 0.0
-    decode_busy_s: float = 0.0
-    cut_off: bool = False
-    marks: list[ChunkMark] = field(default_factory=list[ChunkMark])
-    playout: PlayoutClock = field(default_factory=PlayoutClock)
-
-    def figures(self) -> dict[str, float | int | None]:
-        """What a log may tell of the turn: nothing that was said in it."""
-        return {
-            "first_audio_ms": None if self.first_audio_s is None else round(1000 * self.first_audio_s),
-            "input_units": self.input_units,
-            "output_units": self.output_units,
-            "audio_s": round(self.audio_s, 2),
-            "underruns": self.playout.underruns,
-        }
-
-
-TurnEvent = TranscriptDelta | TranscriptDone | TextDelta | AudioDelta
+TurnEvent = TranscriptDelta | TranscriptDone | TextDelta | AudioDelta | Notice
 Emit = Callable[[TurnEvent], Awaitable[None]]
 
 
@@ -105,8 +67,7 @@ _Speech = UnitsDelta | SpeechChunkDone | _SpeechDone
 _SpeechQueue = asyncio.Queue[_Speech]
 
 _QUEUE_EVENTS = 256
-_READ_TOKENS, _READ_TOKENS_PER_CHARACTER = 30, 8
-"""Most units of a sentence read aloud: slow speech of the longest-winded script has fewer."""
+_HAN = re.compile("[\u3400-\u9fff]")
 
 
 class Turn:
@@ -152,14 +113,14 @@ class Turn:
     def _elapsed_s(self) -> float:
         return self._clock() - self._began_s
 
-    async def _prompt(self, text: str) -> list[int]:
+    async def _prompt(self, text: str, options: TurnOptions) -> list[int]:
         """The whole prompt. Units arrive while the user speaks; at the end of the turn only the tail is left."""
         prompts, question = self._stages.prompts, self._question
-        history = [await _encoded(each) for each in question.history] if prompts.keeps_units else question.history
-        if question.units is None:
-            ids = prompts.text_prompt(text, self._options, history)
+        history = await self._history()
+        if question.units is None or options.task == "read":
+            ids = prompts.text_prompt(text, options, history)
         else:
-            before, after = prompts.speech_prompt(self._options, history, text)
+            before, after = prompts.speech_prompt(options, history, text)
             units = [unit async for piece in question.units for unit in piece]
             ids = before + prompts.unit_ids(units) + after
             self.report.input_units = len(units)
@@ -169,28 +130,83 @@ class Turn:
         return ids
 
     async def _think(self, speech: _SpeechQueue) -> None:
-        prompts, parser = self._stages.prompts, self._stages.prompts.parser()
-        text = self._question.text or ""
-        if self._options.task == "read":
-            for number, sentence in enumerate(prompts.sentences(text)):
-                if number:
-                    await self._deliver(parser.feed(prompts.pause()), speech)
-                await self._deliver([TextDelta(sentence if not number else f" {sentence}")], speech)
-                await self._generate(sentence, parser, speech)
-        else:
-            await self._generate(text, parser, speech)
+        parser = self._stages.prompts.parser()
+        try:
+            text = await self._prepared()
+            if self._options.task == "read":
+                await self._read(text, parser, speech)
+            else:
+                await self._generate(text, parser, speech, AnswerWatch(self._stages.pace))
+                if self._options.task == "answer" and not (self.report.text.strip() or self.report.output_units):
+                    raise EmptyAnswer("the model has no answer to this; ask it in other words")
+        except NothingCame as failure:
+            await self._apologise(failure, parser, speech)
+        if self._options.speak and self.report.text and not self.report.output_units and not self.report.incomplete:
+            self.report.shortfall = "no_speech"
         self.report.dropped_ids = parser.dropped
         self.report.lm_done_s = self._elapsed_s()
         await speech.put(_SpeechDone())
 
-    async def _generate(self, text: str, parser: AnswerParser, speech: _SpeechQueue) -> None:
+    async def _prepared(self) -> str:
+        """What was typed, in the words that the model knows. Raises NothingCame where that leaves nothing to go by."""
+        text = self._question.text or ""
+        if not text:
+            return text
+        form = await self._stages.prompts.spoken_form(text, self._options)
+        if not form.text and self._question.units is None:
+            raise NothingToSay.of(form.dropped) if self._options.task == "read" else NothingToAnswer.of(form.dropped)
+        if form.dropped:
+            await self._notice(Notice("text_dropped", " ".join(form.dropped)))
+        return form.text
+
+    async def _history(self) -> Sequence[Exchange]:
+        """Earlier turns, in the words that the model knows."""
+        prompts, history = self._stages.prompts, self._question.history
+        if prompts.keeps_units:
+            return [await _encoded(each) for each in history]
+        forms = [await prompts.spoken_form(each.question, self._options) for each in history]
+        return [replace(each, question=form.text) for each, form in zip(history, forms, strict=True)]
+
+    async def _read(self, text: str, parser: AnswerParser, speech: _SpeechQueue) -> None:
+        """Read `text` aloud, a sentence at a time."""
+        prompts = self._stages.prompts
+        options = replace(self._options, task="read")
+        for number, sentence in enumerate(prompts.sentences(text)):
+            if number:
+                await self._deliver(parser.feed(prompts.pause()), speech)
+            await self._deliver([TextDelta(sentence if not number else f" {sentence}")], speech)
+            watch = AnswerWatch(self._stages.pace, sentence)
+            await self._generate(sentence, parser, speech, watch, options)
+            if self._options.speak and not watch.units:
+                await self._notice(Notice("not_said", sentence))
+
+    async def _apologise(self, failure: NothingCame, parser: AnswerParser, speech: _SpeechQueue) -> None:
+        """Say that there is no answer; raise `failure` where nobody wants that or the bundle cannot."""
+        language = self._options.reply_language
+        if language == "auto":
+            language = "zh" if _HAN.search(self.report.transcript + (self._question.text or "")) else "en"
+        sorry = self._stages.prompts.sorry(language) if self._options.apologise else ""
+        if not sorry:
+            raise failure
+        self.report.shortfall = failure.shortfall
+        await self._read(sorry, parser, speech)
+
+    async def _notice(self, notice: Notice) -> None:
+        self.report.notices.append(notice)
+        await self._emit(notice)
+
+    async def _generate(
+        self,
+        text: str,
+        parser: AnswerParser,
+        speech: _SpeechQueue,
+        watch: AnswerWatch,
+        options: TurnOptions | None = None,
+    ) -> None:
         """One request to the language model: all of a question, or one sentence of a text to be read."""
-        prompts, options = self._stages.prompts, self._options
-        prompt = await self._prompt(text)
+        prompts, options = self._stages.prompts, options or self._options
+        prompt = await self._prompt(text, options)
         sampling = prompts.sampling(options, len(prompt))
-        if options.task == "read":  # a model that does not find the end of a sentence must not speak for ever
-            most = _READ_TOKENS + _READ_TOKENS_PER_CHARACTER * len(text)
-            sampling = replace(sampling, max_tokens=min(sampling.max_tokens, most))
         before = self.report.output_tokens
         await self._deliver(parser.feed(prompts.opening(options)), speech)
         async with aclosing(self._stages.lm.generate(prompt, sampling)) as answer:
@@ -198,9 +214,14 @@ class Turn:
                 if self.report.first_token_s is None:
                     self.report.first_token_s = self._elapsed_s()
                 self.report.output_tokens += len(ids)
-                await self._deliver(parser.feed(ids), speech)
+                await self._deliver(watch.passed(parser.feed(ids)), speech)
+                if watch.ended:
+                    break
         await self._deliver(parser.finish(), speech)
-        if self.report.output_tokens - before >= sampling.max_tokens:
+        if watch.ended:
+            self.report.shortfall = watch.ended
+            await self._notice(Notice(watch.ended, watch.text))
+        elif self.report.output_tokens - before >= sampling.max_tokens:
             self.report.cut_off = True
 
     async def _deliver(self, events: list[LMEvent], speech: _SpeechQueue) -> None:

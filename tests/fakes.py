@@ -6,6 +6,7 @@ They count what they were asked and whether they were closed, can be slow, hang 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,9 @@ import numpy as np
 
 from streaming.errors import InvalidRequest
 from streaming.interleave import Detokenizer, InterleaveParser, Markers
+from streaming.pace import Pace
 from streaming.sentences import sentences
+from streaming.spoken import SpokenForm
 from streaming.stages import Exchange, Pcm, Sampling, Stages, TurnOptions, UnitCut
 
 BOS, QUESTION, ANSWER, SPEECH_START, SPEECH_END, STOP, UNPLACED = range(7)
@@ -187,6 +190,7 @@ class FakePrompts:
 
     max_prompt_tokens: int = 2000
     keeps_units: bool = False
+    apology: str = ""
     options: list[TurnOptions] = field(default_factory=list[TurnOptions])
     histories: list[list[Exchange]] = field(default_factory=list[list[Exchange]])
 
@@ -200,6 +204,16 @@ class FakePrompts:
 
     def opening(self, options: TurnOptions) -> list[int]:
         return [SPEECH_START] if options.task == "read" else []
+
+    async def spoken_form(self, text: str, options: TurnOptions) -> SpokenForm:
+        """All but emojis can be said."""
+        dropped = re.findall("[\U0001f000-\U0001ffff]+", text)
+        return SpokenForm(
+            " ".join(re.sub("[\U0001f000-\U0001ffff]+", " ", text).split()) if dropped else text, tuple(dropped)
+        )
+
+    def sorry(self, language: str) -> str:
+        return self.apology
 
     def sentences(self, text: str) -> list[str]:
         return sentences(text, 40)
@@ -256,7 +270,7 @@ class FakeEndOfTurn:
 
 
 def fake_stages(**replaced: Any) -> Stages:
-    """All stages; pass any of encoder, lm, decoder, prompts, voice_activity, end_of_turn to replace it."""
+    """All stages; pass any of `Stages` to replace it. Scripts say what they like: the pace has no bound."""
     stages: dict[str, Any] = {
         "encoder": FakeEncoder(),
         "lm": FakeLM(),
@@ -264,6 +278,7 @@ def fake_stages(**replaced: Any) -> Stages:
         "prompts": FakePrompts(),
         "voice_activity": FakeVoiceActivity,
         "end_of_turn": FakeEndOfTurn(),
+        "pace": Pace(units=10**9),
     }
     return Stages(**(stages | replaced))
 

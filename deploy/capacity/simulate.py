@@ -25,8 +25,9 @@ from model.vocoders.worker import VocoderWorker
 from model.workers.supervisor import WorkerState
 from streaming.endpointing import Endpointer, EndpointerConfig, SpeechStopped
 from streaming.interleave import InterleaveParser, Markers
+from streaming.report import TurnReport
 from streaming.stages import Pcm, Sampling, Stages, TurnOptions
-from streaming.turn import AudioDelta, Question, Turn, TurnEvent, TurnReport
+from streaming.turn import AudioDelta, Question, Turn, TurnEvent
 
 QUESTION, ANSWER, SPEECH_START, SPEECH_END, STOP, TEXT, UNIT = 1, 2, 3, 4, 5, 10, 1000
 HIFT_BEHIND = 20

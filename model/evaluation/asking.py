@@ -10,8 +10,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from streaming.report import TurnReport
 from streaming.stages import Exchange, Pcm, Stages, TurnOptions, UnitCut
-from streaming.turn import AudioDelta, Question, Turn, TurnEvent, TurnReport
+from streaming.turn import AudioDelta, Question, Turn, TurnEvent
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from model.evaluation.asking import Reply, ask
 from model.evaluation.bench import NEEDS_JUDGE, Bench, Case, Row, Table, each, grouped, no_items, number, percent, rate
 from model.evaluation.bench import share as share_of
 from model.evaluation.scores import errors, heard_right, right, written_errors, written_language
-from streaming.turn import TurnReport
+from streaming.report import TurnReport
 
 
 class Recognition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +13,11 @@ from tokenizers.decoders import DecodeStream
 from model.profile import Profile
 from model.prompts import PromptFormat
 from model.prompts.plain_text import PlainText
+from model.reading.spoken import Reader
 from streaming.errors import BundleError, InvalidRequest
 from streaming.interleave import AnswerParser, Detokenizer, InterleaveParser, Markers
 from streaming.sentences import sentences
+from streaming.spoken import SpokenForm
 from streaming.stages import Exchange, Sampling, Task, TurnOptions
 
 Piece = str | int
@@ -50,6 +53,7 @@ class Prompts:
         self._enough = self._read_markers()
         self._control = re.compile("|".join(re.escape(name) for name in self._template_tokens()))
         self._check_control_tokens()
+        self._reader = Reader(profile.languages, lambda word: len(self._plain.encode(f" {word}")))
 
     def _read_markers(self) -> Mapping[Task, tuple[int, ...]]:
         """Learn the ids by which answers are read. Returns those behind which, whatever the wording, a task needs nothing more."""
@@ -86,6 +90,16 @@ class Prompts:
             return []
         wording, names = self._wording(options), self._profile.tokens
         return [self._id(n) for n in (names.question, names.answer, names.speech_start) if n and wording.endswith(n)]
+
+    async def spoken_form(self, text: str, options: TurnOptions) -> SpokenForm:
+        """`text` in words, for the tasks of `spoken_tasks`; as it stands for the others."""
+        if options.task not in self._profile.spoken_tasks:
+            return SpokenForm(text)
+        return await asyncio.to_thread(self._reader.spoken, text)
+
+    def sorry(self, language: str) -> str:
+        """What is said aloud in `language` where there is no answer."""
+        return self._profile.sorry.get(language, "") if "read" in self._profile.tasks else ""
 
     def sentences(self, text: str) -> list[str]:
         """What of `text` is read aloud at a time."""

@@ -4,66 +4,28 @@ from __future__ import annotations
 
 import re
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-).split()
-_TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_ORDINALS = {
-    "one": "first",
-    "two": "second",
-    "three": "third",
-    "five": "fifth",
-    "eight": "eighth",
-    "nine": "ninth",
-    "twelve": "twelfth",
-}
+from model.reading import numbers
 
 
 def english_number(n: int) -> str:
-    """`n` in words: 42 → "forty two"; exact up to 10^12, digit by digit beyond."""
-    if n < 0:
-        return "minus " + english_number(-n)
-    if n < 20:
-        return _ONES[n]
-    if n < 100:
-        return _TENS[n // 10] + (f" {_ONES[n % 10]}" if n % 10 else "")
-    for size, word in ((10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred")):
-        if size <= n < 10**12:
-            return f"{english_number(n // size)} {word}" + (f" {english_number(n % size)}" if n % size else "")
-    return " ".join(_ONES[int(d)] for d in str(n))
+    """`n` in words without hyphens: 42 → "forty two"."""
+    return _unhyphened(numbers.cardinal(n))
 
 
-def _english_ordinal(n: int) -> str:
-    head, _, last = english_number(n).rpartition(" ")
-    last = _ORDINALS.get(last, last[:-1] + "ieth" if last.endswith("y") else last + "th")
-    return f"{head} {last}".strip()
-
-
-def _english_year(n: int) -> str:
-    if n % 1000 < 10 or not 1000 <= n < 2100:
-        return english_number(n)
-    high, low = divmod(n, 100)
-    return f"{english_number(high)} " + (
-        "hundred" if low == 0 else f"oh {_ONES[low]}" if low < 10 else english_number(low)
-    )
-
-
-def _english_time(hour: int, minute: int) -> str:
-    return f"{english_number(hour)} " + (
-        "o'clock" if minute == 0 else f"oh {_ONES[minute]}" if minute < 10 else english_number(minute)
-    )
+def _unhyphened(words: str) -> str:
+    return words.replace("-", " ")
 
 
 def spell_english(text: str) -> str:
     """Digits and symbols of English text as words."""
     text = re.sub(r"(\d),(?=\d{3}\b)", r"\1", text)
-    text = re.sub(r"\b(\d{1,2}):(\d\d)\b", lambda m: _english_time(int(m[1]), int(m[2])), text)
-    text = re.sub(r"\b(\d+)(?:st|nd|rd|th)\b", lambda m: _english_ordinal(int(m[1])), text)
+    text = re.sub(r"\b(\d{1,2}):(\d\d)\b", lambda m: _unhyphened(numbers.clock(int(m[1]), int(m[2]))), text)
+    text = re.sub(r"\b(\d+)(?:st|nd|rd|th)\b", lambda m: _unhyphened(numbers.ordinal(int(m[1]))), text)
     text = re.sub(r"\$(\d+)", r"\1 dollars", text)
+    text = re.sub(r"(\d+)\.(\d+)", lambda m: f"{english_number(int(m[1]))} point {numbers.digits(m[2])}", text)
     text = re.sub(
-        r"(\d+)\.(\d+)", lambda m: f"{english_number(int(m[1]))} point " + " ".join(_ONES[int(d)] for d in m[2]), text
+        r"\b(in|year|since|of) (1[1-9]\d\d|20\d\d)\b", lambda m: f"{m[1]} {_unhyphened(numbers.year(int(m[2])))}", text
     )
-    text = re.sub(r"\b(in|year|since|of) (1[1-9]\d\d|20\d\d)\b", lambda m: f"{m[1]} {_english_year(int(m[2]))}", text)
     text = re.sub(r"(^|[=+×÷*/(]\s*)-\s*(?=\d)", r"\1minus ", text)
     for symbol, word in (
         ("+", "plus"),

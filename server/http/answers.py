@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -15,10 +16,16 @@ from server.errors import public_error
 from server.http.response_stream import ClientStalled, ResponseStream, run_until_disconnect
 from server.http.turns import TurnRequest, TurnRunner
 from server.media.encode import AudioWriter, encode_piece, encode_rest
-from streaming.errors import SpeechServerError
-from streaming.turn import AudioDelta, Emit, TurnEvent, TurnReport
+from streaming.errors import EmptyAnswer, SpeechServerError
+from streaming.report import Notice, TurnReport
+from streaming.turn import AudioDelta, Emit, TurnEvent
 
 log = logging.getLogger("cslm.turn")
+
+DROPPED_TEXT = "x-dropped-text"
+"""Header: what of a typed text cannot be said, percent-encoded UTF-8, cut to `_MOST_DROPPED` characters."""
+
+_MOST_DROPPED = 200
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
@@ -112,6 +119,8 @@ def emitter(sink: Sink, stream: ResponseStream) -> Emit:
     """Where a turn's events go: through `sink` onto `stream`."""
 
     async def emit(event: TurnEvent) -> None:
+        if isinstance(event, Notice) and event.code == "text_dropped":
+            stream.header(DROPPED_TEXT, quote(event.text[:_MOST_DROPPED]))
         await stream.send(await sink.write(event))
 
     return emit
@@ -122,19 +131,25 @@ def audio_headers(audio_format: str, writer: AudioWriter) -> dict[str, str]:
     return {"x-audio-format": audio_format, "x-audio-sample-rate": str(writer.sample_rate)}
 
 
-class AudioSink:
-    """Nothing but the audio."""
+def warnings(report: TurnReport) -> list[dict[str, str]]:
+    """What was not said."""
+    return [notice.body() for notice in report.notices]
 
-    def __init__(self, writer: AudioWriter) -> None:
+
+class AudioSink:
+    """Nothing but the audio. `otherwise`: what to do where the model says nothing."""
+
+    def __init__(self, writer: AudioWriter, otherwise: str) -> None:
         self.media_type = writer.media_type
         self._writer = writer
+        self._otherwise = otherwise
 
     async def write(self, event: TurnEvent) -> bytes:
         return await encode_piece(self._writer, event.pcm) if isinstance(event, AudioDelta) else b""
 
     async def finish(self, report: TurnReport) -> bytes:
         if not report.audio_s:
-            raise SpeechServerError("the model answered without speech; its text is in stream=events", code="no_speech")
+            raise EmptyAnswer(f"the model said nothing; {self._otherwise}", code="no_speech")
         return await encode_rest(self._writer)
 
     def fail(self, error: SpeechServerError) -> bytes:

@@ -17,6 +17,7 @@ from server.http import request_ids
 from server.http.validation import invalid_parameter
 from streaming.errors import (
     CapacityError,
+    EmptyAnswer,
     EngineUnavailable,
     InvalidRequest,
     NotFound,
@@ -34,6 +35,7 @@ _STATUS: dict[type[SpeechServerError], HTTPStatus] = {
     SpeechServerError: HTTPStatus.INTERNAL_SERVER_ERROR,
     InvalidRequest: HTTPStatus.BAD_REQUEST,
     Unauthorised: HTTPStatus.UNAUTHORIZED,
+    EmptyAnswer: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotFound: HTTPStatus.NOT_FOUND,
     NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     UploadTimeout: HTTPStatus.REQUEST_TIMEOUT,

@@ -14,7 +14,7 @@ class ClientStalled(Exception):
 
 
 class ResponseStream:
-    """One HTTP answer under way. The status leaves with the first bytes, so that a failure before them still has one."""
+    """One HTTP answer under way. Status and headers leave with the first bytes, so a failure before them still has a status."""
 
     def __init__(self, send: Send, *, media_type: str, headers: Mapping[str, str], timeout_s: float) -> None:
         self._send = send
@@ -23,6 +23,10 @@ class ResponseStream:
         self._timeout_s = timeout_s
         self._lock = asyncio.Lock()
         self.started = False
+
+    def header(self, name: str, value: str) -> None:
+        """One more header; it is lost where the first bytes have left."""
+        self._headers.append((name.encode(), value.encode("latin-1", "replace")))
 
     async def send(self, data: bytes, *, last: bool = False) -> None:
         """Send `data`, and wait while the client does not read. Empty data is not sent. Raises ClientStalled."""

@@ -13,11 +13,12 @@ from server.http.dependencies import AppState
 from server.http.response_stream import ClientStalled
 from server.state.loading import ServedModel
 from streaming.audio import MODEL_RATE_HZ
-from streaming.errors import TurnTimeout
+from streaming.errors import NothingToAnswer, NothingToSay, TurnTimeout
 from streaming.realtime.conversation import new_id
 from streaming.realtime.limits import Outcome
+from streaming.report import TurnReport
 from streaming.stages import Exchange, Pcm, TurnOptions
-from streaming.turn import Emit, Question, Turn, TurnReport
+from streaming.turn import Emit, Question, Turn
 
 log = logging.getLogger("cslm.turn")
 
@@ -26,12 +27,16 @@ _PIECE_SAMPLES = MODEL_RATE_HZ // 2
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """What a turn is about. `pcm`: what was said, at 16 kHz; `text`: typed, in its place or beside it."""
+    """What a turn is about.
+
+    `pcm`: what was said, at 16 kHz; `text`: typed, in its place or beside it; `param` names it in errors.
+    """
 
     options: TurnOptions
     pcm: Pcm | None = None
     text: str | None = None
     history: Sequence[Exchange] = ()
+    param: str = "text"
 
 
 @dataclass(slots=True)
@@ -61,6 +66,9 @@ class TurnRunner:
             try:
                 await turn.run(self.state.settings.max_turn_s)
                 outcome = "completed"
+            except (NothingToAnswer, NothingToSay) as failure:
+                failure.param = request.param
+                raise
             except (asyncio.CancelledError, ClientStalled):
                 outcome = "cancelled"
                 raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from streaming.turn import TurnReport
+from streaming.report import TurnReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
                 profile.vocoder_latency_s,
                 end_of_turn,
                 profile.cut_schedule(),
+                profile.speech_pace(),
             ),
             backend=kind,
             fault=lambda: lm.fault() or decoder.fault(),

@@ -11,8 +11,8 @@ from prometheus_client.registry import Collector
 
 from server.state.vitals import Vitals
 from streaming.realtime.limits import Outcome
+from streaming.report import TurnReport
 from streaming.stability import EarlyCounts
-from streaming.turn import TurnReport
 
 Transport = Literal["rest", "realtime", "webrtc"]
 

@@ -16,7 +16,7 @@ from streaming.realtime.limits import Observer, Outcome, SessionLimits, SessionM
 from streaming.realtime.session import Session
 from streaming.realtime.settings import initial_settings, settings_shape
 from streaming.realtime.translation import TranslationConfig, translated_into, translation_shape
-from streaming.turn import TurnReport
+from streaming.report import TurnReport
 
 
 def session_model(model: ServedModel) -> SessionModel:

@@ -12,8 +12,8 @@ from streaming.errors import NotFound
 from streaming.realtime.server_shapes import AudioPart, ItemShape, Status, TextPart
 from streaming.realtime.shapes import ClientEventError
 from streaming.realtime.utterance import UtteranceEncoding
+from streaming.report import ChunkMark
 from streaming.stages import Exchange
-from streaming.turn import ChunkMark
 
 Role = Literal["user", "assistant", "system"]
 

@@ -15,8 +15,9 @@ from streaming.realtime.config import Transcription
 from streaming.realtime.events import ServerEvent
 from streaming.realtime.messages import ClientMessage
 from streaming.realtime.utterance import UtteranceEncoding
+from streaming.report import TurnReport
 from streaming.stages import Pcm, TurnOptions
-from streaming.turn import Question, TurnEvent, TurnReport
+from streaming.turn import Question, TurnEvent
 
 TimerName = Literal["expiry", "farewell", "idle"]
 

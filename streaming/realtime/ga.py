@@ -188,6 +188,7 @@ def _(response: ResponseShape) -> dict[str, Any]:
         "audio": {"output": {"format": _plain(response.format), "voice": response.voice}},
         "usage": None if response.usage is None else _plain(response.usage),
         "metadata": response.metadata,
+        **({"warnings": [notice.body() for notice in response.warnings]} if response.warnings else {}),
     }
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from streaming.errors import InvalidRequest, SpeechServerError
+from streaming.report import TurnReport
 from streaming.stages import Stages
-from streaming.turn import TurnReport
 
 Outcome = Literal["completed", "cancelled", "failed"]
 

@@ -19,7 +19,8 @@ from streaming.realtime.server_shapes import (
     TextPart,
     Usage,
 )
-from streaming.turn import AudioDelta, TurnReport
+from streaming.report import SHORTFALLS, Incomplete, TurnReport
+from streaming.turn import AudioDelta
 
 Reason = Literal["turn_detected", "client_cancelled"]
 
@@ -78,11 +79,18 @@ class ResponseEvents:
 
     def completed(self, report: TurnReport) -> list[ServerEvent]:
         """The answer is complete, or as long as it may become."""
-        if report.cut_off:
-            self.item.status = "incomplete"
-            return self._end(StatusDetails("incomplete", "max_output_tokens"), report)
+        if report.incomplete is not None:
+            return self.incomplete(report.incomplete, report)
         self.item.status = "completed"
         return self._end(StatusDetails("completed"), report)
+
+    def incomplete(self, reason: Incomplete, report: TurnReport) -> list[ServerEvent]:
+        """The answer is not a whole one."""
+        self.item.status = "incomplete"
+        if reason == "max_output_tokens":
+            return self._end(StatusDetails("incomplete", reason), report)
+        # Clients that check the protocol accept no reasons but its own; the code of an error may be any.
+        return self._end(StatusDetails("incomplete", error=SpeechServerError(SHORTFALLS[reason], code=reason)), report)
 
     def cancelled(self, reason: Reason, report: TurnReport) -> list[ServerEvent]:
         """Interrupted by the speaker or cancelled by the client."""
@@ -104,7 +112,7 @@ class ResponseEvents:
             out.ContentPartDone(*at, self._part()),
             *self._in_conversation(out.ItemDone),
             out.OutputItemDone(self.id, 0, item),
-            out.ResponseDone(self._response(details, usage(report), (item,))),
+            out.ResponseDone(self._response(details, report, (item,))),
         ]
 
     def _in_conversation(self, kind: type[out.ItemAdded] | type[out.ItemDone]) -> list[ServerEvent]:
@@ -118,7 +126,7 @@ class ResponseEvents:
         return AudioPart("audio", self.item.text) if self.item.spoken else TextPart("text", self.item.text)
 
     def _response(
-        self, details: StatusDetails | None = None, use: Usage | None = None, output: tuple[ItemShape, ...] = ()
+        self, details: StatusDetails | None = None, report: TurnReport | None = None, output: tuple[ItemShape, ...] = ()
     ) -> ResponseShape:
         return ResponseShape(
             id=self.id,
@@ -130,7 +138,8 @@ class ResponseEvents:
             metadata=self._metadata,
             details=details,
             output=output,
-            usage=use,
+            usage=None if report is None else usage(report),
+            warnings=() if report is None else tuple(report.notices),
         )
 
 

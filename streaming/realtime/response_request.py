@@ -80,6 +80,7 @@ def _options(
         voice=voice,
         temperature=config.temperature if params.temperature is None else params.temperature,
         max_tokens=limit if isinstance(limit, int) else None,
+        apologise=True,
     )
 
 

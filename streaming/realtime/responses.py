@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from streaming.errors import InvalidRequest, SpeechServerError
+from streaming.errors import InvalidRequest, NothingCame, SpeechServerError
 from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
 from streaming.realtime.config import AudioOutput, MaxTokens, wire_of
 from streaming.realtime.conversation import Item
@@ -150,7 +150,9 @@ class Responses:
         failure = closed.failure
         if closed.cancelled and isinstance(active.stopping, SpeechServerError):
             failure = active.stopping
-        if failure is not None:
+        if isinstance(failure, NothingCame):
+            self._tell(active.events.incomplete(failure.shortfall, closed.report))
+        elif failure is not None:
             self._tell(active.events.failed(failure, closed.report))
         elif closed.cancelled:
             reason = active.stopping if isinstance(active.stopping, str) else "client_cancelled"

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from streaming.audio import WireFormat
 from streaming.errors import SpeechServerError
+from streaming.report import Notice
 
 Status = Literal["completed", "incomplete", "in_progress"]
 
@@ -70,6 +71,7 @@ class ResponseShape:
     details: StatusDetails | None = None
     output: tuple[ItemShape, ...] = ()
     usage: Usage | None = None
+    warnings: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

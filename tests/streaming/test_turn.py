@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.errors import EngineUnavailable, InvalidRequest
+from streaming.errors import EmptyAnswer, EngineUnavailable, InvalidRequest, NothingToAnswer, NothingToSay
 from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
+from streaming.pace import Pace
 from streaming.planning import CutSchedule
+from streaming.report import Notice, TurnReport
 from streaming.stages import Exchange, Pcm, Sampling, TurnOptions, UnitCut
-from streaming.turn import AudioDelta, Question, Turn, TurnEvent, TurnReport
+from streaming.turn import AudioDelta, Question, Turn, TurnEvent
 from tests.fakes import (
     ANSWER,
     QUESTION,
@@ -183,7 +186,8 @@ def test_every_unit_is_spoken_once_for_any_arrival(
         decoder, heard = FakeDecoder(per_unit=4), Heard()
         cuts = CutSchedule(first_units, steady_units, low_water_s)
         stages = fake_stages(lm=Scripted(), decoder=decoder, cuts=cuts)
-        await Turn(stages, Question(text="?"), TurnOptions(), heard).run()
+        with suppress(EmptyAnswer):
+            await Turn(stages, Question(text="?"), TurnOptions(), heard).run()
 
         said = stages.prompts.parser()
         events = said.feed(token for step in steps for token in step)
@@ -372,10 +376,15 @@ async def test_a_text_is_read_sentence_by_sentence_in_one_breath() -> None:
 
 async def test_a_sentence_that_does_not_end_is_ended() -> None:
     lm = FakeLM(unit_ids(UNITS * 30))
-    options = TurnOptions(task="read")
-    report = await Turn(fake_stages(lm=lm), Question(text="Short."), options, Heard()).run()
-    assert report.cut_off
-    assert report.output_tokens == lm.samplings[0].max_tokens < 100
+    pace = Pace(units=6, per_letter=1.5)
+    sentences = ["A first sentence.", "And one more."]
+    heard, report = await answered(" ".join(sentences), TurnOptions(task="read"), lm=lm, pace=pace)
+    assert (report.incomplete, lm.active, lm.cancelled) == ("speech_limit", 0, 2)
+    assert report.notices == [Notice("speech_limit", sentence) for sentence in sentences]
+    assert report.notices == [event for event in heard if isinstance(event, Notice)]
+    pause = 1
+    assert report.output_units == pause + sum(map(pace.most_units, sentences))
+    assert report.text == " ".join(sentences)
 
 
 async def test_speech_starts_before_the_last_sentence_is_written() -> None:
@@ -417,3 +426,85 @@ async def test_an_earlier_recording_is_told_whole_where_the_model_is_told_units(
     await running
     units = [exchange.units for exchange in prompts.histories[-1]]
     assert units == ([(1, 2, 3), (), ()] if keeps_units else [(), (), ()])
+
+
+PACE = Pace(units=4, per_letter=1.5)
+
+
+async def test_speech_beyond_its_text_ends_the_answer() -> None:
+    lm = FakeLM(answer_ids("Q", ("It is five. ", UNITS[:16]), ("It is.", range(40)), ("Never.", range(9))))
+    heard, report = await answered(lm=lm, pace=PACE)
+    assert report.incomplete == "speech_limit"
+    assert report.output_units == 16 + PACE.most_units("It is.")
+    assert (report.text, lm.active, lm.cancelled) == ("It is five. It is.", 0, 1)
+    assert report.notices == [Notice("speech_limit", "It is.")] == [e for e in heard if isinstance(e, Notice)]
+    assert len(report.marks) == 2
+
+
+async def test_text_in_a_circle_ends_the_answer() -> None:
+    circle = ("seventy-four, seventy-three, seventy-eight, seventy-seven, ", UNITS)
+    lm = FakeLM(answer_ids("Q", *[circle] * 100), per_step=50)
+    _, report = await answered(lm=lm)
+    assert (report.incomplete, lm.cancelled) == ("repetition", 1)
+    assert report.text.count("seventy-four") < 14
+
+
+@pytest.mark.parametrize("speak", [True, False])
+async def test_nothing_at_all_is_no_answer(speak: bool) -> None:
+    with pytest.raises(EmptyAnswer) as raised:
+        await answered("what?", TurnOptions(speak=speak), lm=FakeLM(answer_ids("what?")))
+    assert raised.value.code == "empty_answer"
+
+
+async def test_a_question_of_emojis_is_no_question() -> None:
+    lm = FakeLM()
+    with pytest.raises(NothingToAnswer) as raised:
+        await answered("😂😂😂", lm=lm)
+    assert raised.value.code == "nothing_to_answer" and "😂" in raised.value.message
+    assert not lm.prompts
+
+
+async def test_emojis_alone_cannot_be_read() -> None:
+    with pytest.raises(NothingToSay) as raised:
+        await answered("😂", TurnOptions(task="read"))
+    assert raised.value.code == "nothing_to_say"
+
+
+async def test_what_is_dropped_is_told_before_anything_is_said() -> None:
+    heard, report = await answered("Two 😂 three.", TurnOptions(task="read"), lm=FakeLM(unit_ids(UNITS)))
+    assert report.text == "Two three."
+    assert heard[0] == Notice("text_dropped", "😂") == report.notices[0]
+    assert report.incomplete is None
+
+
+async def test_a_sentence_of_which_nothing_was_said_is_told() -> None:
+    lm = FakeLM(lambda prompt: unit_ids(UNITS) if prompt[-2] == text_ids("y")[0] else [])
+    _, report = await answered("Say. Nothing at all here now.", TurnOptions(task="read"), lm=lm)
+    assert [(notice.code, notice.text) for notice in report.notices] == [
+        ("not_said", sentence) for sentence in FakePrompts().sentences("Say. Nothing at all here now.")
+    ]
+
+
+async def test_text_without_speech_is_incomplete_where_speech_was_wanted() -> None:
+    silent = answer_ids("Q", ("Words. ", ()))
+    assert (await answered(lm=FakeLM(silent)))[1].incomplete == "no_speech"
+    assert (await answered(options=TurnOptions(speak=False), lm=FakeLM(silent)))[1].incomplete is None
+
+
+@pytest.mark.parametrize(("question", "shortfall"), [("what?", "empty_answer"), ("😂", "nothing_to_answer")])
+async def test_a_bundle_that_can_says_sorry(question: str, shortfall: str) -> None:
+    def model(prompt: list[int]) -> list[int]:
+        return unit_ids(UNITS) if prompt[-2] == text_ids("y")[0] else answer_ids("what?")
+
+    prompts = FakePrompts(apology="Sorry")
+    heard, report = await answered(question, TurnOptions(apologise=True), lm=FakeLM(model), prompts=prompts)
+    assert (report.text, heard.text(), report.incomplete) == ("Sorry", "Sorry", shortfall)
+    assert np.array_equal(heard.pcm(), FakeDecoder().speak(UNITS))
+    with pytest.raises(NothingToAnswer if question == "😂" else EmptyAnswer):
+        await answered(question, lm=FakeLM(model), prompts=prompts)
+
+
+async def test_earlier_questions_are_told_as_they_are_said() -> None:
+    prompts = FakePrompts()
+    await answered(Question(text="And?", history=[Exchange("One 😂 two", "Three.")]), prompts=prompts)
+    assert prompts.histories == [[Exchange("One two", "Three.")]]

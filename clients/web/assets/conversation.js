@@ -14,6 +14,16 @@ export const STAGES = [
 /** The server answers one question at a time; this one can be asked once more when that is over. */
 export const ALREADY_ANSWERING = "conversation_already_has_active_response";
 
+/** Why an answer is not a whole one, by the server's codes (docs/errors.md). */
+const SHORTFALLS = {
+  empty_answer: "The model has no answer to this.",
+  nothing_to_answer: "The question has no words that the model knows.",
+  no_speech: "The answer has no speech.",
+  speech_limit: "The model went on speaking without words, and was stopped.",
+  repetition: "The answer went round in a circle, and was stopped.",
+  max_output_tokens: "The answer is as long as it may be, and was cut.",
+};
+
 const REPLAYED_TURNS = 8;
 const BYTES_PER_MS = 48; // 24 kHz, 16 bit
 
@@ -30,6 +40,7 @@ class Turn {
     this.answerItemId = null;
     this.status = typed ? "asked" : "listening"; // → asked → answering → done | interrupted | failed
     this.failure = "";
+    this.shortfall = ""; // why an answer that is done is not a whole one
     this.audioMs = 0; // received
     this.audioOver = false; // no more of it will come
     this.heardMs = 0; // played
@@ -280,7 +291,9 @@ const HANDLERS = {
     if (turn.status === "answering") {
       turn.mark("done", atMs);
       turn.status = { cancelled: "interrupted", failed: "failed" }[response.status] ?? "done";
-      turn.failure = response.status_details?.error?.message ?? "";
+      const { reason, error } = response.status_details ?? {};
+      turn.failure = error?.message ?? "";
+      if (response.status === "incomplete") turn.shortfall = SHORTFALLS[error?.code ?? reason] ?? turn.failure;
     }
     return turn;
   },

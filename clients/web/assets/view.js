@@ -61,12 +61,12 @@ function write(element, text) {
   element.lang = CHINESE.test(text) ? "zh" : "en";
 }
 
-function note(element, { status, failure, heardMs, question }) {
+function note(element, { status, failure, shortfall, heardMs, question }) {
   const text =
     status === "failed" ? failure || "The answer failed."
     : status === "interrupted" && heardMs ? `Interrupted after ${seconds(heardMs)}`
     : status === "interrupted" ? "Interrupted"
-    : "";
+    : shortfall;
   element.querySelector("span").textContent = text;
   element.querySelector(".again").hidden = status !== "failed" || !question;
   element.hidden = !text;

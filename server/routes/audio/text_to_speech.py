@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
 from server.http import openapi
-from server.http.answers import EVENT_STREAM, AudioSink, answer_one_turn, audio_headers
+from server.http.answers import EVENT_STREAM, AudioSink, answer_one_turn, audio_headers, warnings
 from server.http.dependencies import AdmittedDep, resolve_model
 from server.http.sse import server_sent_event
 from server.http.turns import TurnRequest, TurnRunner
@@ -21,9 +21,10 @@ from server.http.validation import refuse_unsupported, validated
 from server.http.voices import Voice, voice_id
 from server.media.encode import OPENAI_PCM_HZ, AudioWriter, OutputFormat, encode_piece, encode_rest, open_writer
 from server.state.sessions import session_model
-from streaming.errors import SpeechServerError
+from streaming.errors import EmptyAnswer, SpeechServerError
+from streaming.report import TurnReport
 from streaming.stages import TurnOptions
-from streaming.turn import AudioDelta, TurnEvent, TurnReport
+from streaming.turn import AudioDelta, TurnEvent
 
 router = APIRouter(prefix="/v1/audio")
 
@@ -57,6 +58,7 @@ _OPENAPI = openapi.route(
             {
                 "type": "speech.audio.done",
                 "usage": {"input_tokens": 9, "output_tokens": 31, "total_tokens": 40},
+                "warnings": [],
             },
         ),
     },
@@ -77,10 +79,14 @@ async def text_to_speech(request: Request, state: AdmittedDep) -> Response:
     turn_options = TurnOptions(task="read", voice=voice, temperature=options.temperature)
     model.stages.prompts.text_prompt("", turn_options, ())  # refuses what was not learned
     writer = open_writer(options.response_format, model.stages.decoder.sample_rate, pcm_hz=OPENAI_PCM_HZ)
-    sink = TextToSpeechEvents(writer) if options.stream_format == "sse" else AudioSink(writer)
+    sink = (
+        TextToSpeechEvents(writer)
+        if options.stream_format == "sse"
+        else AudioSink(writer, "send the text in other words")
+    )
     return answer_one_turn(
         TurnRunner(state, model, received_s),
-        TurnRequest(turn_options, text=options.input),
+        TurnRequest(turn_options, text=options.input, param="input"),
         sink,
         audio_headers(options.response_format, writer),
     )
@@ -98,7 +104,10 @@ class TextToSpeechEvents:
         return self._audio(await encode_piece(self._writer, event.pcm)) if isinstance(event, AudioDelta) else b""
 
     async def finish(self, report: TurnReport) -> bytes:
+        if not report.audio_s:
+            raise EmptyAnswer("the model said nothing; send the text in other words", code="no_speech")
         done: dict[str, Any] = {"type": "speech.audio.done", "usage": Usage.of(report).speech()}
+        done["warnings"] = warnings(report)
         return self._audio(await encode_rest(self._writer)) + server_sent_event(done)
 
     def fail(self, error: SpeechServerError) -> bytes:

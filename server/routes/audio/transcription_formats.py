@@ -15,7 +15,8 @@ from server.http.usage import Usage
 from server.media.utterances import Utterance
 from streaming.errors import SpeechServerError
 from streaming.interleave import TranscriptDelta
-from streaming.turn import TurnEvent, TurnReport
+from streaming.report import TurnReport
+from streaming.turn import TurnEvent
 
 TranscriptFormat = Literal["json", "text", "verbose_json", "srt", "vtt"]
 

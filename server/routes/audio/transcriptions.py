@@ -34,9 +34,9 @@ from server.routes.audio.transcription_formats import (
 from server.state.loading import ServedModel
 from streaming.audio import MODEL_RATE_HZ
 from streaming.endpointing import EndpointerConfig
-from streaming.errors import InvalidRequest
+from streaming.errors import EmptyAnswer, InvalidRequest
+from streaming.report import TurnReport
 from streaming.stages import TurnOptions
-from streaming.turn import TurnReport
 
 router = APIRouter(prefix="/v1/audio")
 
@@ -233,6 +233,8 @@ async def _written(
             sink.begin_utterance()
             reports.append(await runner.run(TurnRequest(_turn_options(options, kind), utterance.pcm), emit))
             segments.append(Segment(utterance, _text(reports[-1], kind)))
+        if segments and not any(segment.text for segment in segments):
+            raise EmptyAnswer("no words were understood in the recording")
         await stream.send(sink.finish(segments, reports), last=True)
 
     return AnswerResponse(runner, sink, work)

@@ -7,7 +7,7 @@ import time
 from base64 import b64encode
 from typing import Any
 
-from server.http.answers import EVENT_STREAM
+from server.http.answers import EVENT_STREAM, warnings
 from server.http.sse import server_sent_event
 from server.http.usage import Usage
 from server.media.encode import AudioWriter, encode_piece, encode_rest
@@ -15,7 +15,8 @@ from server.state.spoken_answers import SpokenAnswers
 from streaming.errors import SpeechServerError
 from streaming.interleave import TextDelta
 from streaming.realtime.conversation import new_id
-from streaming.turn import AudioDelta, TurnEvent, TurnReport
+from streaming.report import TurnReport
+from streaming.turn import AudioDelta, TurnEvent
 
 
 class _Completion:
@@ -64,10 +65,10 @@ class ChatDocument:
                 "expires_at": self._completion.expires_at,
                 "transcript": report.text,
             }
-            message |= {"content": None, "audio": audio}
+            message |= {"content": None, "audio": audio} if report.audio_s else {}
         choice = {"index": 0, "message": message, "finish_reason": finish_reason(report), "logprobs": None}
         head = self._completion.head("chat.completion")
-        document = {**head, "choices": [choice], "usage": Usage.of(report).chat()}
+        document = {**head, "choices": [choice], "usage": Usage.of(report).chat(), "warnings": warnings(report)}
         return json.dumps(document, ensure_ascii=False).encode()
 
     def fail(self, error: SpeechServerError) -> bytes:
@@ -101,6 +102,9 @@ class ChatChunks:
             rest = self._audio(await encode_rest(self._writer))
             self._completion.remember(report)
             rest += self._delta(self._in_audio(expires_at=self._completion.expires_at))
+        head = self._completion.head("chat.completion.chunk")
+        for notice in report.notices:
+            rest += server_sent_event({**head, "choices": [], "warning": notice.body()})
         rest += self._delta({}, finish_reason(report))
         if self._include_usage:
             rest += self._chunk([], Usage.of(report).chat())
@@ -131,5 +135,5 @@ class ChatChunks:
 
 
 def finish_reason(report: TurnReport) -> str:
-    """`length` where the answer met the limit of its tokens."""
-    return "length" if report.cut_off else "stop"
+    """`length` where the answer was ended before the model ended it."""
+    return "length" if report.incomplete in ("max_output_tokens", "speech_limit", "repetition") else "stop"

@@ -126,7 +126,9 @@ async def completions(request: Request, state: AdmittedDep) -> Response:
     async def work(stream: ResponseStream) -> None:
         history = [await _exchange(runner, said, recorded.get(said.param), reply) for said, reply in talk.earlier]
         question = talk.question
-        turn = TurnRequest(options, recorded.get(question.param), question.text or None, history)
+        turn = TurnRequest(
+            options, recorded.get(question.param), question.text or None, history, f"{question.param}.content"
+        )
         await send_turn(runner, turn, sink, stream)
 
     return AnswerResponse(runner, sink, work)

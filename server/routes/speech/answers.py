@@ -7,7 +7,7 @@ import time
 from base64 import b64encode
 from typing import Any
 
-from server.http.answers import EVENT_STREAM, AnswerSink, AudioSink
+from server.http.answers import EVENT_STREAM, AnswerSink, AudioSink, warnings
 from server.http.sse import server_sent_event
 from server.http.turns import TurnRunner
 from server.media.encode import AudioWriter, encode_piece, encode_rest, wav_header
@@ -15,13 +15,14 @@ from server.routes.speech.options import Reply
 from streaming.audio import float_to_pcm16
 from streaming.errors import SpeechServerError
 from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
-from streaming.turn import AudioDelta, TurnEvent, TurnReport
+from streaming.report import Notice, TurnReport
+from streaming.turn import AudioDelta, TurnEvent
 
 
 def answer_sink(reply: Reply, writer: AudioWriter, runner: TurnRunner, *, decode_s: float) -> AnswerSink:
     """The sink for the form of answer that was asked for. `decode_s`: see `timings`."""
     if reply.form == "audio":
-        return AudioSink(writer)
+        return AudioSink(writer, "its text is in response_format=json and in stream=events")
     turn: dict[str, Any] = {"id": runner.id, "model": runner.model.name}
     if reply.form == "json":
         return DocumentSink(runner.model.stages.decoder.sample_rate, turn, decode_s)
@@ -48,6 +49,8 @@ class EventSink:
             return self._event("transcript.done", transcript=self._transcript)
         if isinstance(event, TextDelta):
             return self._event("text.delta", delta=event.text)
+        if isinstance(event, Notice):
+            return self._event("warning", warning=event.body())
         return self._audio(await encode_piece(self._writer, event.pcm))
 
     async def finish(self, report: TurnReport) -> bytes:
@@ -55,7 +58,7 @@ class EventSink:
             self._audio(await encode_rest(self._writer))
             + self._event("timings", timings=timings(report, self._decode_s))
             + self._event("usage", usage=usage(report))
-            + self._event("done", transcript=report.transcript, text=report.text)
+            + self._event("done", transcript=report.transcript, text=report.text, incomplete=report.incomplete)
         )
 
     def fail(self, error: SpeechServerError) -> bytes:
@@ -94,6 +97,8 @@ class DocumentSink:
             "created": int(time.time()),
             "transcript": report.transcript,
             "text": report.text,
+            "incomplete": report.incomplete,
+            "warnings": warnings(report),
             "audio": {"format": "wav", "sample_rate": self._rate, "data": b64encode(wav).decode()},
             "timings": timings(report, self._decode_s),
             "usage": usage(report),

@@ -44,6 +44,8 @@ def _openapi() -> dict[str, Any]:
         "created": 1790000000,
         "transcript": "What is two plus three?",
         "text": "Two plus three is five.",
+        "incomplete": None,
+        "warnings": [],
         "audio": {"format": "wav", "sample_rate": 24000, "data": "UklGRg=="},
         "timings": {"heard_s": 0.03, "first_audio_s": 0.28, "done_s": 0.9},
         "usage": {"input_units": 21, "output_units": 22, "audio_s": 1.6},

@@ -289,9 +289,9 @@ async def test_a_turn_that_takes_too_long() -> None:
 async def test_an_answer_without_speech() -> None:
     lm = FakeLM(answer_ids("Hm?", ("Only words. ", ())))
     async with serving(fake_model(lm=lm)) as front:
-        error_of(await front.client.post(SPEECH, content=recording()), 500, "no_speech")
+        error_of(await front.client.post(SPEECH, content=recording()), 422, "no_speech")
         document = (await front.client.post(f"{SPEECH}?response_format=json", content=recording())).json()
-        assert document["text"] == "Only words. "
+        assert (document["text"], document["incomplete"]) == ("Only words. ", "no_speech")
 
 
 async def test_an_unexpected_error_in_a_route(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from server.state.admission import Admission
 from server.state.metrics import Metrics
 from streaming.errors import BundleError, CapacityError
 from streaming.planning import PlayoutClock
-from streaming.turn import TurnReport
+from streaming.report import TurnReport
 from tests.fakes import UNITS, FakeDecoder, FakeLM
 from tests.server.front import eventually, make_settings, recording, serving
 from tests.server.models import fake_model, opener

@@ -21,8 +21,8 @@ from streaming.realtime.ga import Ga
 from streaming.realtime.limits import Observer, Outcome, SessionLimits
 from streaming.realtime.messages import ClientMessage
 from streaming.realtime.session import Session
+from streaming.report import TurnReport
 from streaming.stages import Pcm, Stages
-from streaming.turn import TurnReport
 
 Event = dict[str, Any]
 """A server event as the client reads it."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.realtime.conversation import Item, heard_until
-from streaming.turn import ChunkMark
+from streaming.report import ChunkMark
 
 TEXT = "To wrap a present neatly, cut the paper first."
 MARKS = (ChunkMark(25, 2.0), ChunkMark(len(TEXT), 3.5))

@@ -15,8 +15,9 @@ from streaming.realtime import events as out
 from streaming.realtime import messages as msg
 from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.machine import RealtimeMachine
+from streaming.report import TurnReport
 from streaming.stages import Pcm
-from streaming.turn import AudioDelta, TurnReport
+from streaming.turn import AudioDelta
 from tests.fakes import fake_stages
 from tests.streaming.realtime.peer import silence, tone
 
