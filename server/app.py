@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
@@ -18,7 +19,7 @@ from server.http.request_ids import RequestIds
 from server.routes import health, models
 from server.routes.audio import text_to_speech, transcriptions
 from server.routes.chat import route as chat
-from server.routes.realtime import calls, client_secrets, sockets
+from server.routes.realtime import beta_sessions, calls, client_secrets, sockets
 from server.routes.speech import route as speech
 from server.settings import Settings
 from server.state import loading
@@ -32,6 +33,10 @@ from server.webrtc.registry import CallRegistry
 
 _EXPOSED_HEADERS = (
     "x-request-id", "x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "x-dropped-text", "retry-after", "location",
+)  # fmt: skip
+
+_ROUTES = (
+    health, models, speech, transcriptions, text_to_speech, chat, client_secrets, beta_sessions, calls, sockets,
 )  # fmt: skip
 
 
@@ -63,12 +68,20 @@ def create_app(settings: Settings, open_model: OpenModel = loading.open_model) -
             expose_headers=_EXPOSED_HEADERS,
         )
     app.add_middleware(RequestIds)
-    for module in (health, models, speech, transcriptions, text_to_speech, chat, sockets, client_secrets, calls):
+    for module in _ROUTES:
         app.include_router(module.router)
+    _answer_head(app)
     web = web_directory()
     if web is not None:
         _serve_page(app, web)
     return app
+
+
+def _answer_head(app: FastAPI) -> None:
+    """HEAD wherever GET is; FastAPI does not add it. The body is left out below, by uvicorn."""
+    for route in list(app.routes):
+        if isinstance(route, APIRoute) and route.methods == {"GET"}:
+            app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)
 
 
 def web_directory() -> Path | None:

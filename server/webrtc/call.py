@@ -34,7 +34,7 @@ from streaming.realtime.events import (
     SessionCreated,
     SessionUpdated,
 )
-from streaming.realtime.ga import Ga
+from streaming.realtime.ga import Dialect
 from streaming.realtime.messages import Append, ClientMessage, ItemTruncate, OutputClear
 from streaming.realtime.session import Session
 
@@ -56,7 +56,7 @@ class PeerGone(Exception):
 class Call:
     """A call from its offer to its end. `answer` first, then `run`; `hang_up` ends it."""
 
-    def __init__(self, ice_servers: list[RTCIceServer]) -> None:
+    def __init__(self, ice_servers: list[RTCIceServer], dialect: Dialect) -> None:
         self.id = new_id("rtc")
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=ice_servers))
         self._playout = PlayoutQueue(PLAYOUT_HZ)
@@ -65,7 +65,7 @@ class Call:
         self._unopened: deque[str] = deque(maxlen=_UNOPENED)
         self._microphone: asyncio.Future[MediaStreamTrack] = asyncio.get_running_loop().create_future()
         self._connected, self._over = asyncio.Event(), asyncio.Event()
-        self._ga = Ga()
+        self._dialect = dialect
         self._speech: dict[str, Resampler] = {}  # by response under way
         self._apart: deque[str] = deque(maxlen=_APART)  # responses whose items are not in the conversation
         self._interrupts = False
@@ -161,7 +161,7 @@ class Call:
         """What the session gets: the client's events and the microphone. What is to be cleared is the call's business."""
         while True:
             message = await self._inbox.get()
-            event = self._ga.decode(message, machine.audio_in) if isinstance(message, str | bytes) else message
+            event = self._dialect.decode(message, machine.audio_in) if isinstance(message, str | bytes) else message
             if isinstance(event, OutputClear):
                 self._clear()
             else:
@@ -206,7 +206,7 @@ class Call:
         self._tell(kind(progress.response_id))
 
     def _tell(self, event: ServerEvent) -> None:
-        for message in self._ga.encode(event):
+        for message in self._dialect.encode(event):
             self._write(message)
 
     def _write(self, message: str) -> None:

@@ -20,6 +20,7 @@ from server.state.sessions import realtime_session, session_limits, session_mode
 from server.webrtc.call import Call
 from streaming.errors import NotFound
 from streaming.realtime.config import AnyConfig
+from streaming.realtime.ga import Dialect
 from streaming.realtime.machine import RealtimeMachine
 
 log = logging.getLogger("cslm.calls")
@@ -52,10 +53,15 @@ class CallRegistry:
             if tasks:
                 await asyncio.wait(tasks)
 
-    async def begin(self, model: ServedModel, offer: str, config: AnyConfig | None) -> tuple[str, str]:
-        """Answer `offer` and hold the call. Returns its id and the answer. Raises InvalidRequest, CapacityError."""
+    async def begin(
+        self, model: ServedModel, offer: str, config: AnyConfig | None, dialect: Dialect
+    ) -> tuple[str, str]:
+        """Answer `offer` and hold the call, its events in `dialect`. Returns its id and the answer.
+
+        Raises InvalidRequest, CapacityError.
+        """
         answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        call = Call(_ice_servers(self._settings.ice_servers))
+        call = Call(_ice_servers(self._settings.ice_servers), dialect)
         task = asyncio.create_task(self._hold(model, call, offer, config, answered), name=call.id)
         self._held[call.id] = _Held(call, task)
         task.add_done_callback(lambda _: self._held.pop(call.id, None))

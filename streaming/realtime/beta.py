@@ -77,11 +77,11 @@ def from_client(event: dict[str, Any]) -> dict[str, Any]:
     """A client event of the beta as one of today."""
     kind = event.get("type")
     if kind == "session.update" and isinstance(event.get("session"), dict):
-        return {**event, "session": {"type": "realtime", **_nested(event["session"])}}
+        return {**event, "session": {"type": "realtime", **nested(event["session"])}}
     if kind == "transcription_session.update" and isinstance(event.get("session"), dict):
-        return {**event, "type": "session.update", "session": {"type": "transcription", **_nested(event["session"])}}
+        return {**event, "type": "session.update", "session": {"type": "transcription", **nested(event["session"])}}
     if kind == "response.create" and isinstance(event.get("response"), dict):
-        response = _nested(event["response"])
+        response = nested(event["response"])
         if isinstance(response.get("input"), list):
             response["input"] = [_item(item, _PARTS) for item in response["input"]]
         return {**event, "response": response}
@@ -103,17 +103,20 @@ def to_client(event: dict[str, Any]) -> list[dict[str, Any]]:
     if "session" in event:
         if event["session"]["type"] == "transcription" and kind == "session.updated":
             event["type"] = "transcription_session.updated"
-        event["session"] = _session(event["session"])
+        event["session"] = flat_session(event["session"])
     return [event]
 
 
-def _nested(flat: dict[str, Any]) -> dict[str, Any]:
+def nested(flat: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a flat session or response of the beta, where they stand now; as they are where they do not fit."""
     nested: dict[str, Any] = {}
     for name, value in flat.items():
         *path, last = _WHERE.get(name, (name,))
         at = nested
         for part in path:
             at = at.setdefault(part, {})
+            if not isinstance(at, dict):
+                return flat
         at[last] = _value(name, value)
     return nested
 
@@ -148,7 +151,8 @@ def _response(response: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _session(session: dict[str, Any]) -> dict[str, Any]:
+def flat_session(session: dict[str, Any]) -> dict[str, Any]:
+    """A session as the beta showed it."""
     input_ = session["audio"]["input"]
     flat = {
         "input_audio_format": _FORMATS_BACK[input_["format"]["type"]],

@@ -10,12 +10,15 @@ from server.http import openapi
 from server.http.dependencies import AppState, AppStateDep, SecretSession, SecretSessionDep, resolve_model
 from server.http.uploads import read_form, read_whole
 from server.http.validation import validated
+from server.routes.realtime.dialects import dialect_of
 from streaming.errors import InvalidRequest
+from streaming.realtime.beta import Beta
 from streaming.realtime.config import AnyConfig, SessionConfig
+from streaming.realtime.ga import Dialect
 from streaming.realtime.messages import json_object
 from streaming.realtime.shapes import ClientEventError
 
-router = APIRouter(prefix="/v1/realtime/calls")
+router = APIRouter(prefix="/v1/realtime")
 
 
 class CallForm(BaseModel):
@@ -45,20 +48,36 @@ _CREATE["requestBody"]["content"]["application/sdp"] = {
 _HANG_UP = openapi.route(answers={})
 
 
-@router.post("", summary="Begin a WebRTC call", openapi_extra=_CREATE, response_class=Response, status_code=201)
+@router.post("/calls", summary="Begin a WebRTC call", openapi_extra=_CREATE, response_class=Response, status_code=201)
 async def create(request: Request, state: AppStateDep, secret: SecretSessionDep) -> Response:
+    return await _begun(request, state, secret, dialect_of(request))
+
+
+@router.post(
+    "",
+    summary="Begin a WebRTC call at the beta's address, in its dialect",
+    openapi_extra=_CREATE,
+    response_class=Response,
+    status_code=201,
+    deprecated=True,
+)
+async def create_beta(request: Request, state: AppStateDep, secret: SecretSessionDep) -> Response:
+    return await _begun(request, state, secret, Beta())
+
+
+async def _begun(request: Request, state: AppState, secret: SecretSession | None, dialect: Dialect) -> Response:
     offer, config = await _offered(request, state)
     if secret is not None:
         of_secret = _config_of(secret)
         config = config or of_secret
     name = config.model if isinstance(config, SessionConfig) else None
     model = resolve_model(state, name or request.query_params.get("model"))
-    call_id, answer = await state.calls.begin(model, offer, config)
+    call_id, answer = await state.calls.begin(model, offer, config, dialect)
     headers = {"Location": f"/v1/realtime/calls/{call_id}"}
     return Response(answer, 201, headers=headers, media_type="application/sdp")
 
 
-@router.post("/{call_id}/hangup", summary="End a WebRTC call", openapi_extra=_HANG_UP, response_class=Response)
+@router.post("/calls/{call_id}/hangup", summary="End a WebRTC call", openapi_extra=_HANG_UP, response_class=Response)
 async def hangup(call_id: str, state: AppStateDep, secret: SecretSessionDep) -> Response:
     state.calls.hang_up(call_id)
     return Response(status_code=200)

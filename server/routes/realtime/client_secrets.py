@@ -68,6 +68,11 @@ _TRANSLATION = openapi.route(
 )
 async def client_secrets(request: Request, state: AuthorisedDep) -> dict[str, Any]:
     wanted = await _parsed(SecretRequest, request, state)
+    return made_secret(state, wanted)
+
+
+def made_secret(state: AppState, wanted: SecretRequest) -> dict[str, Any]:
+    """`value`, `expires_at` and `session` of a new secret. Raises InvalidRequest."""
     model = resolve_model(state, getattr(wanted.session, "model", None))
     session = wanted.session.model_dump(exclude_unset=True)
     return _made(state, wanted.expires_after, session, described_session(state.settings, model, wanted.session))
@@ -86,8 +91,13 @@ async def translation_client_secrets(request: Request, state: AuthorisedDep) -> 
 
 
 async def _parsed(shape: type[S], request: Request, state: AppState) -> S:
+    return validated(shape, await read_settings(request, state))
+
+
+async def read_settings(request: Request, state: AppState) -> dict[str, Any]:
+    """The JSON object that is the body, empty where there is none. Raises InvalidRequest."""
     body = await read_whole(request, state.settings)
-    return validated(shape, json_object(body.decode("utf-8", "replace")) if body.strip() else {})
+    return json_object(body.decode("utf-8", "replace")) if body.strip() else {}
 
 
 def _made(state: AppState, after: ExpiresAfter, session: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:

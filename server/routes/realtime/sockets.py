@@ -26,10 +26,11 @@ from server.http.dependencies import (
     secret_session,
 )
 from server.http.error_responses import error_response
+from server.routes.realtime.dialects import BETA_SUBPROTOCOL, dialect_of
+from server.state.auth import SUBPROTOCOL_PREFIX
 from server.state.loading import ServedModel
 from server.state.sessions import realtime_session, session_limits, session_model
-from streaming.errors import InvalidRequest, SpeechServerError
-from streaming.realtime.beta import Beta
+from streaming.errors import InvalidRequest, NotFound, SpeechServerError
 from streaming.realtime.config import AnyConfig, TranscriptionConfig
 from streaming.realtime.effects import Machine, Unreadable
 from streaming.realtime.events import ServerEvent
@@ -47,7 +48,8 @@ _CLOSE_S = 1.0
 router = APIRouter()
 
 _ANY_CONFIG: TypeAdapter[AnyConfig] = TypeAdapter(AnyConfig)
-BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+_PATHS = ("/v1/realtime", "/v1/realtime/translations")
+_SUBPROTOCOLS = ("realtime", BETA_SUBPROTOCOL)
 
 
 @router.websocket("/v1/realtime")
@@ -57,7 +59,7 @@ async def realtime(socket: WebSocket) -> None:
     def opened(model: SessionModel, limits: SessionLimits, settings: SecretSession | None) -> Machine:
         return RealtimeMachine(model, limits, _first_settings(settings, socket.query_params.get("intent")))
 
-    await _admit(socket, opened, Beta() if speaks_beta(socket) else Ga())
+    await _admit(socket, opened, dialect_of(socket))
 
 
 @router.websocket("/v1/realtime/translations")
@@ -85,6 +87,14 @@ def _first_settings(settings: SecretSession | None, intent: str | None) -> AnyCo
 
 def _wrong_secret(have: str, need: str) -> InvalidRequest:
     return InvalidRequest(f"this client secret is for {have} sessions, not for {need}", code="wrong_session_type")
+
+
+@router.websocket("/{path:path}")
+async def elsewhere(socket: WebSocket, path: str) -> None:
+    """Says where the sockets are; a refusal without a word would look like a wrong key."""
+    error = NotFound(f"there is no WebSocket at /{path[:60]}; accepted: {', '.join(_PATHS)}")
+    app_state(socket).metrics.error(error.code)
+    await socket.send_denial_response(error_response(error))
 
 
 Open = Callable[[SessionModel, SessionLimits, SecretSession | None], Machine]
@@ -132,20 +142,16 @@ def _session_model(state: AppState, name: str | None, call_id: str | None) -> Se
     return resolve_model(state, name)
 
 
-def speaks_beta(socket: WebSocket) -> bool:
-    """The client asks for the beta's event names."""
-    wanted = socket.headers.get("openai-beta", "").replace(" ", "").split(",")
-    return "realtime=v1" in wanted or BETA_SUBPROTOCOL in _offered(socket)
-
-
-def _offered(socket: WebSocket) -> list[str]:
+def _selected_subprotocol(socket: WebSocket) -> str | None:
+    """Browsers close a socket for which none of their subprotocols was selected, also where they offered only the key as one."""
     offered: list[str] = socket.scope.get("subprotocols") or []
-    return offered
+    by_name = next((name for name in _SUBPROTOCOLS if name in offered), None)
+    return by_name or next((name for name in offered if name.startswith(SUBPROTOCOL_PREFIX)), None)
 
 
 async def _serve(socket: WebSocket, session: Session, dialect: Dialect, write_timeout_s: float) -> None:
     """Run the session until it or its peer ends, or the peer reads nothing for `write_timeout_s`."""
-    await socket.accept(subprotocol="realtime" if "realtime" in _offered(socket) else None)
+    await socket.accept(subprotocol=_selected_subprotocol(socket))
     life = asyncio.timeout(None)
 
     async def send(event: ServerEvent) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from openai import AsyncOpenAI
 from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeDecoder, FakeLM
 from tests.server.front import Front, eventually, listening, serving
 from tests.server.models import fake_model
-from tests.server.webrtc.rtc_peer import Caller, calling
+from tests.server.webrtc.rtc_peer import BETA, Caller, calling
 
 CALLS = "/v1/realtime/calls"
 
@@ -327,3 +328,18 @@ async def test_a_key_for_translations_opens_no_call(form: dict[str, Any]) -> Non
         headers = {"Authorization": f"Bearer {made.json()['value']}"}
         answer = await front.client.post(CALLS, files={"sdp": (None, "v=0"), **form}, headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "wrong_session_type")
+
+
+async def test_the_address_of_the_beta_speaks_its_dialect() -> None:
+    model = replace(
+        fake_model(), name="gpt-4o-realtime-preview"
+    )  # the beta's types allow only names of OpenAI's models
+    async with listening(model) as front, calling(BETA) as caller:
+        headers = {"Content-Type": "application/sdp"}
+        answer = await front.client.post("/v1/realtime", content=await caller.offer(), headers=headers)
+        assert answer.status_code == 201, answer.text
+        await caller.answered(answer.text)
+        created = await caller.event("session.created")
+        assert created["session"]["input_audio_format"] == "pcm16"
+        caller.send({"type": "session.update", "session": {"modalities": ["text"]}})
+        assert (await caller.event("session.updated"))["session"]["modalities"] == ["text"]

@@ -151,3 +151,25 @@ async def test_transcription_by_intent() -> None:
         url = front.url.replace("http", "ws") + "/v1/realtime?intent=transcription"
         async with connect(url) as socket:
             assert json.loads(await socket.recv())["session"]["type"] == "transcription"
+
+
+async def test_the_addresses_of_the_beta_make_keys_too() -> None:
+    async with listening(api_key=KEY) as front, stock(front) as client:
+        made = await client.beta.realtime.sessions.create(
+            instructions="Be brief.",
+            voice="ash",
+            modalities=["text", "audio"],
+            input_audio_format="g711_ulaw",
+            client_secret={"expires_after": {"anchor": "created_at", "seconds": 60}},
+        )
+        assert (made.instructions, made.voice, made.input_audio_format) == ("Be brief.", "default", "g711_ulaw")
+        assert abs(made.client_secret.expires_at - time.time() - 60) < 30
+        session = (await first_event(front, made.client_secret.value))["session"]
+        assert session["instructions"] == "Be brief."
+        assert session["audio"]["input"]["format"]["type"] == "audio/pcmu"
+        written = await client.beta.realtime.transcription_sessions.create(turn_detection={"type": "server_vad"})
+        assert (await first_event(front, written.client_secret.value))["session"]["type"] == "transcription"
+        answer = await front.client.post("/v1/realtime/sessions", json={"colour": "red"}, headers=AUTH)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "session.colour")
+        answer = await front.client.post("/v1/realtime/sessions", json={"client_secret": "mine"}, headers=AUTH)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "client_secret")

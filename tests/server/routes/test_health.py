@@ -15,7 +15,7 @@ from streaming.errors import BundleError, CapacityError
 from streaming.planning import PlayoutClock
 from streaming.report import TurnReport
 from tests.fakes import UNITS, FakeDecoder, FakeLM
-from tests.server.front import eventually, make_settings, recording, serving
+from tests.server.front import eventually, listening, make_settings, recording, serving
 from tests.server.models import fake_model, opener
 
 
@@ -214,3 +214,14 @@ async def test_underruns_of_a_slow_voice_are_counted() -> None:
     async with serving(fake_model(decoder=decoder, lm=FakeLM(delay_s=0.002))) as front:
         await front.client.post("/v1/speech", content=recording())
         assert front.count("cslm_underruns_total") >= 1
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/v1/models", "/v1/models/fake", "/v1/realtime"])
+async def test_head_is_get_without_the_body(path: str) -> None:
+    async with listening() as front:
+        got, headed = await front.client.get(path), await front.client.head(path)
+        assert (headed.status_code, headed.content) == (got.status_code, b"")
+        assert headed.headers["content-type"] == got.headers["content-type"]
+        if path != "/metrics":
+            assert headed.headers["content-length"] == str(len(got.content))
+        assert (await front.client.head("/v1/speech")).status_code == 405

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -62,3 +63,31 @@ async def test_a_client_that_never_reads_is_let_go() -> None:
         await eventually(lambda: front.state.admission.active == 0)
         assert (lm.active, lm.cancelled, decoder.active, decoder.closed) == (0, 1, 0, 1)
         socket.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("offered", "selected"),
+    [
+        (["realtime", "openai-insecure-api-key.sk-1"], "realtime"),
+        (["openai-insecure-api-key.sk-1", "openai-beta.realtime-v1", "realtime"], "realtime"),
+        (["openai-insecure-api-key.sk-1", "openai-beta.realtime-v1"], "openai-beta.realtime-v1"),
+        (["openai-insecure-api-key.sk-1"], "openai-insecure-api-key.sk-1"),
+    ],
+)
+async def test_browsers_need_one_of_their_subprotocols_selected(offered: list[Any], selected: str) -> None:
+    async with (
+        listening(api_key="sk-1") as front,
+        connect(socket_url(front), subprotocols=offered, proxy=None) as socket,
+    ):
+        assert socket.subprotocol == selected
+
+
+@pytest.mark.parametrize("path", ["/", "/realtime", "/v1/speech", "/v1/realtime/", "/v1/realtime/calls"])
+async def test_a_socket_elsewhere_is_told_where_the_sockets_are(path: str) -> None:
+    async with listening() as front:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(socket_url(front, path), proxy=None)
+        answer = refused.value.response
+        error = json.loads(answer.body)["error"]
+        assert (answer.status_code, error["code"]) == (404, "not_found")
+        assert path in error["message"] and "/v1/realtime, /v1/realtime/translations" in error["message"]

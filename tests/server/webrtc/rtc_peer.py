@@ -15,13 +15,15 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
+from openai.types.beta.realtime import RealtimeServerEvent as BetaServerEvent
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
 Pcm = NDArray[np.float32]
 RATE_HZ = 48_000
 _FRAME = 960
-_EVENT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
+GA: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
+BETA: TypeAdapter[Any] = TypeAdapter(BetaServerEvent)
 
 
 class Microphone(MediaStreamTrack):
@@ -58,9 +60,10 @@ class Microphone(MediaStreamTrack):
 
 
 class Caller:
-    """One call from the caller's side."""
+    """One call from the caller's side. `types`: the types that what it is told must have."""
 
-    def __init__(self) -> None:
+    def __init__(self, types: TypeAdapter[Any] = GA) -> None:
+        self.types = types
         self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.microphone = Microphone()
         self.peer.addTrack(self.microphone)
@@ -140,7 +143,7 @@ class Caller:
 
     def _on_event(self, message: str) -> None:
         event = json.loads(message)
-        _EVENT.validate_python(event)
+        self.types.validate_python(event)
         self.events.append(event)
         self._in_background(self._notify())
 
@@ -165,9 +168,9 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling() -> AsyncGenerator[Caller]:
+async def calling(types: TypeAdapter[Any] = GA) -> AsyncGenerator[Caller]:
     """A caller, hung up at the end."""
-    caller = Caller()
+    caller = Caller(types)
     try:
         yield caller
     finally:

@@ -19,6 +19,7 @@ from streaming.playout import PlayoutQueue
 from streaming.realtime import events as out
 from streaming.realtime.config import SessionConfig
 from streaming.realtime.effects import HangUp, Input, Output, Unreadable
+from streaming.realtime.ga import Ga
 from streaming.realtime.limits import Observer, SessionLimits, SessionModel
 from streaming.realtime.machine import RealtimeMachine
 from streaming.realtime.messages import ClientMessage, ItemTruncate
@@ -60,7 +61,7 @@ def playout(monkeypatch: pytest.MonkeyPatch) -> PlayoutQueue:
 
 @pytest.fixture
 async def call(playout: PlayoutQueue) -> AsyncGenerator[Call]:
-    call = Call([])
+    call = Call([], Ga())
     yield call
     await call.close()
 

@@ -12,6 +12,7 @@ from server.state.admission import Admission
 from server.state.metrics import Metrics
 from server.webrtc.registry import CallRegistry
 from streaming.errors import CapacityError, NotFound
+from streaming.realtime.ga import Dialect, Ga
 from tests.server.front import eventually, make_settings
 from tests.server.models import fake_model
 
@@ -19,7 +20,7 @@ from tests.server.models import fake_model
 class FailingCall:
     """A call that is answered and then fails."""
 
-    def __init__(self, ice_servers: list[Any]) -> None:
+    def __init__(self, ice_servers: list[Any], dialect: Dialect) -> None:
         self.id = "rtc_1"
 
     async def send(self, event: Any) -> None:
@@ -55,7 +56,7 @@ async def test_a_call_that_fails_is_logged_by_its_id_and_leaves_its_slot(
     caplog.handler.addFilter(lambda record: bound.append(get_contextvars()) or True)
     admission = Admission(1)
     calls = CallRegistry(make_settings(), admission, Metrics())
-    assert await calls.begin(fake_model(), "offer", None) == ("rtc_1", "answer to offer")
+    assert await calls.begin(fake_model(), "offer", None, Ga()) == ("rtc_1", "answer to offer")
     await eventually(lambda: any("the call failed" in record.message for record in caplog.records))
     assert bound[-1]["call_id"] == "rtc_1"
     assert "call_id" not in get_contextvars(), "it is bound in the call's task alone"
@@ -67,5 +68,5 @@ async def test_a_full_server_takes_no_call(caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.INFO)
     calls = CallRegistry(make_settings(), Admission(0), Metrics())
     with pytest.raises(CapacityError):
-        await calls.begin(fake_model(), "offer", None)
+        await calls.begin(fake_model(), "offer", None, Ga())
     assert not caplog.records
