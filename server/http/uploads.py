@@ -20,6 +20,7 @@ from server.errors import UploadTimeout
 from server.media.decode import sniff
 from server.settings import Settings
 from streaming.errors import InvalidRequest, TooLarge
+from streaming.json_limits import check_text
 
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 64 * 1024
@@ -64,10 +65,10 @@ async def read_form(request: Request, settings: Settings) -> dict[str, Any]:
     return _nested(items)
 
 
-async def read_whole(request: Request, settings: Settings) -> bytes:
-    """The body as it is. Raises TooLarge, UploadTimeout."""
+async def read_whole(request: Request, settings: Settings, most_bytes: int | None = None) -> bytes:
+    """The body as it is, up to `most_bytes` where a route takes less than the server. Raises TooLarge, UploadTimeout."""
     async with _in_time(settings):
-        return await _whole(request, settings.max_body_bytes)
+        return await _whole(request, min(settings.max_body_bytes, most_bytes or settings.max_body_bytes))
 
 
 async def read_json(request: Request, settings: Settings) -> dict[str, Any]:
@@ -165,7 +166,9 @@ def _form(body: bytes) -> dict[str, Any]:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(body, object_pairs_hook=once)
+        text = body.decode(json.detect_encoding(body), "surrogatepass")  # as json.loads does
+        check_text(text)
+        fields = json.loads(text, object_pairs_hook=once)
     except (ValueError, RecursionError):
         raise InvalidRequest("the body is not JSON", code="body_unreadable") from None
     if not isinstance(fields, dict):

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from streaming.errors import InvalidRequest
+from streaming.json_limits import check_value
 from streaming.realtime.shapes import described, first_fault
 
 M = TypeVar("M", bound=BaseModel)
@@ -17,8 +18,10 @@ M = TypeVar("M", bound=BaseModel)
 def validated(shape: type[M], fields: Mapping[str, Any]) -> M:
     """`fields` as `shape`. Raises InvalidRequest for the first fault; docs/errors.md lists the codes.
 
-    A format that is not among the accepted ones is `unsupported_format`.
+    Too many members are refused before any is validated (TooComplex). A format that is not among the accepted ones is
+    `unsupported_format`.
     """
+    check_value(fields)
     try:
         return shape.model_validate(fields)
     except ValidationError as failure:

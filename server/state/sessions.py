@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
 from server.settings import Settings
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics, Transport
+from streaming.audio import WireFormat
 from streaming.realtime.config import AnyConfig
 from streaming.realtime.conversation import new_id
-from streaming.realtime.effects import Machine
-from streaming.realtime.ga import session_object
+from streaming.realtime.effects import Machine, Unreadable
+from streaming.realtime.ga import Dialect, session_object
 from streaming.realtime.limits import Observer, Outcome, SessionLimits, SessionModel
+from streaming.realtime.messages import ClientMessage
 from streaming.realtime.session import Session
 from streaming.realtime.settings import initial_settings, settings_shape
 from streaming.realtime.translation import TranslationConfig, translated_into, translation_shape
 from streaming.report import TurnReport
+
+_LARGE = 64 * 1024
 
 
 def session_model(model: ServedModel) -> SessionModel:
@@ -60,6 +65,13 @@ def described_translation(settings: Settings, model: ServedModel, config: Transl
     served = session_model(model)
     language = translated_into(served, config.audio)
     return session_object(translation_shape(served, config.audio, language, new_id("sess"), _expires_at(settings)))
+
+
+async def decoded(dialect: Dialect, message: str | bytes, audio: WireFormat) -> ClientMessage | Unreadable:
+    """The event in a client's `message`. A large one is read in a thread: megabytes of base64 would hold up every session."""
+    if len(message) <= _LARGE:
+        return dialect.decode(message, audio)
+    return await asyncio.to_thread(dialect.decode, message, audio)
 
 
 def _expires_at(settings: Settings) -> int:

@@ -15,6 +15,7 @@ from contextlib import aclosing
 from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
 
+from server.state.sessions import decoded
 from server.webrtc.tracks import PLAYOUT_HZ, AnswerTrack, heard
 from streaming.audio import Resampler
 from streaming.errors import InvalidRequest
@@ -161,7 +162,11 @@ class Call:
         """What the session gets: the client's events and the microphone. What is to be cleared is the call's business."""
         while True:
             message = await self._inbox.get()
-            event = self._dialect.decode(message, machine.audio_in) if isinstance(message, str | bytes) else message
+            event: ClientMessage | Unreadable
+            if isinstance(message, str | bytes):
+                event = await decoded(self._dialect, message, machine.audio_in)
+            else:
+                event = message
             if isinstance(event, OutputClear):
                 self._clear()
             else:

@@ -10,11 +10,11 @@ import json
 from typing import Any
 
 from streaming.audio import WireFormat
+from streaming.errors import InvalidRequest
 from streaming.realtime.effects import Unreadable
 from streaming.realtime.events import ServerEvent
 from streaming.realtime.ga import Ga
 from streaming.realtime.messages import ClientMessage, json_object
-from streaming.realtime.shapes import ClientEventError
 
 _FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
 _FORMATS_BACK = {name: beta for beta, name in _FORMATS.items()}
@@ -57,7 +57,7 @@ class Beta:
         try:
             data = json_object(message)
             return self._ga.event(_translated(data), audio)
-        except ClientEventError as error:
+        except InvalidRequest as error:
             return Unreadable(error)
 
     def encode(self, event: ServerEvent) -> list[str]:

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from streaming.audio import WireFormat
-from streaming.realtime.shapes import Name, Strict, Text, merged
+from streaming.realtime.shapes import Listed, Name, Strict, Text, merged
 
 Modality = Literal["text", "audio"]
-Modalities = Annotated[list[Modality], Field(min_length=1, max_length=1)]
+Modalities = Annotated[Listed[Modality], Field(min_length=1, max_length=1)]
 MaxTokens = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
 Temperature = Annotated[float, Field(ge=0, le=2)]
-NoTools = Annotated[list[Any], Field(max_length=0)]
+NoTools = Annotated[Listed[Any], Field(max_length=0)]
 
 
 class AudioPcm(Strict):
@@ -145,7 +145,7 @@ class SessionConfig(Strict):
     tool_choice: Literal["auto", "none"] = "auto"
     parallel_tool_calls: bool | None = None
     tracing: Literal["auto"] | Tracing | None = None  # asked for unasked by @openai/agents; no traces are kept
-    include: Annotated[list[str], Field(max_length=0)] | None = None
+    include: Annotated[Listed[str], Field(max_length=0)] | None = None
     truncation: Literal["auto", "disabled"] = "auto"
     prompt: None = None
     reasoning: None = None
@@ -164,7 +164,7 @@ class TranscriptionConfig(Strict):
 
     type: Literal["transcription"]
     audio: TranscriptionAudio = TranscriptionAudio()
-    include: Annotated[list[str], Field(max_length=0)] | None = None
+    include: Annotated[Listed[str], Field(max_length=0)] | None = None
 
     def updated(self, patch: TranscriptionConfig) -> TranscriptionConfig:
         """This configuration with the fields that `patch` sets, at any depth."""

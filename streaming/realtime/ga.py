@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from streaming.audio import MODEL_RATE_HZ, AudioFrame, Resampler, WireFormat
-from streaming.errors import SpeechServerError
+from streaming.errors import InvalidRequest, SpeechServerError
 from streaming.realtime import events as out
 from streaming.realtime.conversation import new_id
 from streaming.realtime.effects import Unreadable
@@ -27,7 +27,6 @@ from streaming.realtime.server_shapes import (
     StatusDetails,
     Usage,
 )
-from streaming.realtime.shapes import ClientEventError
 
 _TRANSLATION = WireFormat()
 
@@ -58,7 +57,7 @@ class Ga:
         """See `Dialect`."""
         try:
             return self.event(json_object(message), audio)
-        except ClientEventError as error:
+        except InvalidRequest as error:
             return Unreadable(error)
 
     def event(self, data: dict[str, object], audio: WireFormat) -> ClientMessage:

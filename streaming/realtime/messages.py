@@ -19,8 +19,9 @@ from pydantic_core import PydanticCustomError, from_json
 
 from streaming.audio import AudioFrame, WireFormat
 from streaming.errors import InvalidRequest
+from streaming.json_limits import check_text, check_value
 from streaming.realtime.config import AnyConfig, AudioOutput, MaxTokens, Modalities, NoTools, Temperature
-from streaming.realtime.shapes import ClientEventError, Name, Strict, Text, described, shown
+from streaming.realtime.shapes import ClientEventError, Listed, Name, Strict, Text, described, shown
 
 
 class ClientMessage(Strict):
@@ -109,7 +110,7 @@ def _one_recording(content: list[InputText | InputAudio]) -> list[InputText | In
 class UserItem(_Item):
     role: Literal["user"]
     content: Annotated[
-        list[Annotated[InputText | InputAudio, Field(discriminator="type")]],
+        Listed[Annotated[InputText | InputAudio, Field(discriminator="type")]],
         Field(min_length=1, max_length=16),
         AfterValidator(_one_recording),
     ]
@@ -117,13 +118,13 @@ class UserItem(_Item):
 
 class SystemItem(_Item):
     role: Literal["system"]
-    content: Annotated[list[InputText], Field(min_length=1, max_length=16)]
+    content: Annotated[Listed[InputText], Field(min_length=1, max_length=16)]
 
 
 class AssistantItem(_Item):
     role: Literal["assistant"]
     content: Annotated[
-        list[Annotated[OutputText | OutputAudio, Field(discriminator="type")]], Field(min_length=1, max_length=16)
+        Listed[Annotated[OutputText | OutputAudio, Field(discriminator="type")]], Field(min_length=1, max_length=16)
     ]
 
 
@@ -186,7 +187,7 @@ class ResponseParams(Strict):
     """
 
     conversation: Literal["auto", "none"] = "auto"
-    input: Annotated[list[InputItem], Field(max_length=64)] | None = None
+    input: Annotated[Listed[InputItem], Field(max_length=64)] | None = None
     instructions: Text | None = None
     output_modalities: Modalities | None = None
     audio: ResponseAudio | None = None
@@ -267,13 +268,15 @@ def validated(known: Mapping[str, type[E]], data: dict[str, object], audio: Wire
 
 
 def json_object(message: str | bytes) -> dict[str, object]:
-    """The JSON object in a text message. Raises ClientEventError (`invalid_json`)."""
+    """The JSON object in a text message. Raises ClientEventError (`invalid_json`), and TooComplex before it is parsed."""
     if isinstance(message, bytes):
         raise ClientEventError("binary messages are not accepted; send JSON text", code="invalid_json")
+    check_text(message)
     try:
         data = from_json(message, allow_inf_nan=False)  # unlike json, refuses deep nesting and half a surrogate pair
     except ValueError:
         raise ClientEventError("the message is not valid JSON", code="invalid_json") from None
     if not isinstance(data, dict):
         raise ClientEventError("the message must be a JSON object with a `type`", code="invalid_json")
+    check_value(data)
     return data

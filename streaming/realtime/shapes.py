@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, get_args
+from itertools import islice
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,6 +18,10 @@ from streaming.errors import InvalidRequest
 
 Name = Annotated[str, Field(max_length=512)]
 Text = Annotated[str, Field(max_length=32_768)]
+
+T = TypeVar("T")
+Listed = Annotated[list[T], Field(fail_fast=True)]
+"""A list in a shape. Its first faulty element is the last one looked at: a fault for each of a thousand would take long to form."""
 
 
 class Strict(BaseModel):
@@ -118,5 +123,16 @@ def _path(loc: tuple[int | str, ...], data: object, *, is_absent: bool) -> str:
 
 def shown(value: object) -> str:
     """A short form of what came, for messages."""
-    text = json.dumps(value[:80] if isinstance(value, str) else value, ensure_ascii=False, default=str)
+    text = json.dumps(_head(value, 3), ensure_ascii=False, default=str)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _head(value: object, levels: int) -> object:
+    """As much of `value` as a message can show; a peer's value may be megabytes."""
+    if isinstance(value, str):
+        return value[:80]
+    if isinstance(value, dict):
+        return {key[:80]: _head(each, levels - 1) for key, each in islice(value.items(), 40)} if levels else {}
+    if isinstance(value, list):
+        return [_head(each, levels - 1) for each in value[:40]] if levels else []
+    return value

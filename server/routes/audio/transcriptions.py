@@ -35,6 +35,7 @@ from server.state.loading import ServedModel
 from streaming.audio import MODEL_RATE_HZ
 from streaming.endpointing import EndpointerConfig
 from streaming.errors import EmptyAnswer, InvalidRequest
+from streaming.realtime.shapes import Listed
 from streaming.report import TurnReport
 from streaming.stages import TurnOptions
 
@@ -88,7 +89,7 @@ class TranscriptionOptions(TranslationOptions):
     """Every parameter of POST /v1/audio/transcriptions but the recording."""
 
     language: str | None = Field(None, description="language of the recording; the model also detects it itself")
-    timestamp_granularities: list[Literal["segment"]] | None = Field(None, description="of verbose_json")
+    timestamp_granularities: Listed[Literal["segment"]] | None = Field(None, description="of verbose_json")
     stream: bool = Field(False, description="server-sent events while the model writes; for json and text")
 
     @field_validator("timestamp_granularities", mode="before")

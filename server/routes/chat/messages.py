@@ -14,6 +14,7 @@ from server.http.validation import refuse_unsupported
 from server.http.voices import Voice
 from server.media.encode import OutputFormat
 from streaming.errors import InvalidRequest
+from streaming.realtime.shapes import Listed
 
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "tools": ([],),
@@ -93,7 +94,7 @@ class SystemMessageParam(BaseModel):
     model_config = _LENIENT
 
     role: Literal["system", "developer"]
-    content: str | list[TextPart]
+    content: str | Listed[TextPart]
 
 
 class UserMessageParam(BaseModel):
@@ -102,7 +103,7 @@ class UserMessageParam(BaseModel):
     model_config = _LENIENT
 
     role: Literal["user"]
-    content: str | Annotated[list[Annotated[TextPart | AudioPart, Discriminator("type")]], Field(min_length=1)]
+    content: str | Annotated[Listed[Annotated[TextPart | AudioPart, Discriminator("type")]], Field(min_length=1)]
 
 
 class SpokenAnswer(BaseModel):
@@ -120,7 +121,7 @@ class AssistantMessageParam(BaseModel):
     model_config = _LENIENT
 
     role: Literal["assistant"]
-    content: str | list[Annotated[TextPart | RefusalPart, Discriminator("type")]] | None = None
+    content: str | Listed[Annotated[TextPart | RefusalPart, Discriminator("type")]] | None = None
     audio: SpokenAnswer | None = None
 
 
@@ -156,8 +157,8 @@ class ChatRequest(BaseModel):
     model_config = _FROZEN
 
     model: str | None = Field(None, max_length=200, description="the model's name; default: the server's model")
-    messages: list[Message] = Field(min_length=1, max_length=512)
-    modalities: list[Literal["text", "audio"]] = Field(["text"], min_length=1)
+    messages: Listed[Message] = Field(min_length=1, max_length=512)
+    modalities: Listed[Literal["text", "audio"]] = Field(["text"], min_length=1)
     audio: AudioOptions | None = Field(None, description="required if modalities include audio")
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()

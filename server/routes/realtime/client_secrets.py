@@ -22,6 +22,9 @@ router = APIRouter(prefix="/v1/realtime", tags=["realtime"])
 
 S = TypeVar("S", bound=Strict)
 
+_MOST_BYTES = 64 * 1024
+"""Of a request. The secret that it asks for holds its settings and has to fit into a header."""
+
 
 class ExpiresAfter(Strict):
     """When a secret ends, counted from when it is made. Sessions that it opened may go on."""
@@ -96,7 +99,7 @@ async def _parsed(shape: type[S], request: Request, state: AppState) -> S:
 
 async def read_settings(request: Request, state: AppState) -> dict[str, Any]:
     """The JSON object that is the body, empty where there is none. Raises InvalidRequest."""
-    body = await read_whole(request, state.settings)
+    body = await read_whole(request, state.settings, _MOST_BYTES)
     return json_object(body.decode("utf-8", "replace")) if body.strip() else {}
 
 

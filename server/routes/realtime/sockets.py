@@ -29,7 +29,7 @@ from server.http.error_responses import error_response
 from server.routes.realtime.dialects import BETA_SUBPROTOCOL, dialect_of
 from server.state.auth import SUBPROTOCOL_PREFIX
 from server.state.loading import ServedModel
-from server.state.sessions import realtime_session, session_limits, session_model
+from server.state.sessions import decoded, realtime_session, session_limits, session_model
 from streaming.errors import InvalidRequest, NotFound, SpeechServerError
 from streaming.realtime.config import AnyConfig, TranscriptionConfig
 from streaming.realtime.effects import Machine, Unreadable
@@ -181,7 +181,7 @@ async def _events(socket: WebSocket, machine: Machine, dialect: Dialect) -> Asyn
         if message["type"] == "websocket.disconnect":
             return
         text = message.get("text")
-        yield dialect.decode(text if text is not None else message["bytes"], machine.audio_in)
+        yield await decoded(dialect, text if text is not None else message["bytes"], machine.audio_in)
 
 
 async def _send(socket: WebSocket, message: str, timeout_s: float, life: asyncio.Timeout) -> None:
