@@ -30,6 +30,12 @@ class UpgradeRequired(InvalidRequest):
     code = "upgrade_required"
 
 
+class ServerStopping(EngineUnavailable):
+    """The server is being stopped: it lets nobody in, and what has not ended in time is broken off."""
+
+    code = "server_stopping"
+
+
 class ModelLoading(EngineUnavailable):
     """The server is alive but the model is not warm yet."""
 

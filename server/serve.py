@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 from typing import TYPE_CHECKING
 
 import typer
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.app import create_app
+from server.errors import ServerStopping
 from server.http.connections import Connection
+from server.http.error_responses import error_response
 from streaming.errors import SpeechServerError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from fastapi import FastAPI
 
+    from server.http.dependencies import AppState
     from server.settings import Settings
     from server.state.serving import Serving
+
+
+_GOODBYE_S = 2
+"""For connections to close after answers have ended, or were ended."""
 
 
 async def serve(settings: Settings) -> int:
@@ -28,8 +39,10 @@ async def serve(settings: Settings) -> int:
         reason = error.strerror or error
         typer.echo(f"cslm: cannot listen on {settings.host} port {settings.port}: {reason}", err=True)
         return 1
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes takes no conversation along
     application = create_app(settings)
-    server = uvicorn.Server(transport_config(application, settings))
+    server = Server(transport_config(application, settings), application.state.shared)
     typer.echo(f"cslm: loading {settings.bundle} …")
     announcing = asyncio.create_task(
         _announce(server, application.state.shared.serving, _address(settings.host, listener)), name="announce"
@@ -42,16 +55,63 @@ async def serve(settings: Settings) -> int:
     return 0 if announcing.cancelled() or announcing.result() else 1
 
 
+class Server(uvicorn.Server):
+    """uvicorn's server, but who is being answered when it stops hears the answer to its end."""
+
+    def __init__(self, config: uvicorn.Config, state: AppState) -> None:
+        super().__init__(config)
+        self._state = state
+        self._draining: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal stops the server in good order. A second Ctrl-C does not wait for anybody."""
+        super().handle_exit(sig, frame)
+        if self.force_exit and self._draining is not None:
+            self._draining.get_loop().call_soon_threadsafe(self._draining.cancel)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse new connections, drain, then stop as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        drain = self._state.admission.drain(self._state.settings.shutdown_s)
+        self._draining = asyncio.create_task(drain, name="drain")
+        await asyncio.wait({self._draining})
+        await super().shutdown(sockets)
+
+
+def last_words(application: ASGIApp) -> ASGIApp:
+    """What uvicorn would cancel and answer with plain text, when stopping takes too long, is answered as every other error."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noticed(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await application(scope, receive, noticed)
+        except asyncio.CancelledError:
+            if started or scope["type"] != "http":
+                raise
+            await error_response(ServerStopping("the server stops and could not wait"))(scope, receive, send)
+
+    return answer
+
+
 def transport_config(application: FastAPI, settings: Settings) -> uvicorn.Config:
     """How uvicorn carries the application."""
     return uvicorn.Config(
-        application,
+        last_words(application),
         http=Connection,
         log_config=None,
         log_level="debug" if settings.log_level == "debug" else "warning",
         access_log=settings.log_level == "debug",
         timeout_keep_alive=settings.keep_alive_s,
-        timeout_graceful_shutdown=int(settings.shutdown_s),
+        timeout_graceful_shutdown=_GOODBYE_S,
         ws_max_size=settings.max_message_bytes,
         ws_ping_timeout=max(20.0, settings.max_turn_s),  # a pong may wait behind speech that waits for a turn to end
     )

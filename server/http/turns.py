@@ -64,7 +64,8 @@ class TurnRunner:
             turn = Turn(self.model.stages, question, request.options, emit)
             outcome: Outcome = "failed"
             try:
-                await turn.run(self.state.settings.max_turn_s)
+                async with self.state.admission.until_over():
+                    await turn.run(self.state.settings.max_turn_s)
                 outcome = "completed"
             except (NothingToAnswer, NothingToSay) as failure:
                 failure.param = request.param
@@ -81,6 +82,7 @@ class TurnRunner:
         limit_s = self.state.settings.max_turn_s
         try:
             async with (
+                self.state.admission.until_over(),
                 asyncio.timeout(limit_s) as limit,
                 aclosing(self.model.stages.encoder.encode(_pieces(pcm))) as pieces,
             ):

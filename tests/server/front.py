@@ -12,12 +12,11 @@ from typing import Any
 import httpx
 import numpy as np
 import soundfile
-import uvicorn
 from numpy.typing import NDArray
 
 from server.app import create_app
 from server.http.dependencies import AppState
-from server.serve import listening_socket, transport_config
+from server.serve import Server, listening_socket, transport_config
 from server.settings import Settings
 from server.state.loading import ServedModel
 from server.state.serving import OpenModel
@@ -31,6 +30,7 @@ class Front:
     client: httpx.AsyncClient
     state: AppState
     url: str = ""
+    server: Server | None = None
 
     def count(self, name: str, **labels: str) -> float:
         """A sample of the metrics; 0 where there is none yet."""
@@ -65,7 +65,7 @@ async def listening(model: ServedModel | None = None, **settings: Any) -> AsyncG
     app = create_app(chosen, opener(model or fake_model()))
     config = transport_config(app, chosen)
     config.load()
-    server = uvicorn.Server(config)
+    server = Server(config, app.state.shared)
     server.lifespan = config.lifespan_class(config)
     listener = listening_socket("127.0.0.1", 0)
     await server.startup(sockets=[listener])
@@ -74,10 +74,12 @@ async def listening(model: ServedModel | None = None, **settings: Any) -> AsyncG
     try:
         async with httpx.AsyncClient(base_url=url, timeout=10) as client:
             await app.state.shared.serving.settled()
-            yield Front(client, app.state.shared, url)
+            yield Front(client, app.state.shared, url, server)
     finally:
         server.should_exit = True
         await running
+        if not app.state.shared.admission.stopping.is_set():
+            await app.state.shared.admission.drain(0)  # a test does not wait for what it has left hanging
         await server.shutdown(sockets=[listener])
 
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter
 from starlette.websockets import WebSocketState
 
-from server.errors import UpgradeRequired
+from server.errors import ServerStopping, UpgradeRequired
 from server.http import openapi
 from server.http.dependencies import (
     AppState,
@@ -27,13 +27,14 @@ from server.http.dependencies import (
 )
 from server.http.error_responses import error_response
 from server.routes.realtime.dialects import BETA_SUBPROTOCOL, dialect_of
+from server.state.admission import Admission
 from server.state.auth import SUBPROTOCOL_PREFIX
 from server.state.loading import ServedModel
 from server.state.sessions import decoded, realtime_session, session_limits, session_model
 from streaming.errors import InvalidRequest, NotFound, SpeechServerError
 from streaming.realtime.config import AnyConfig, TranscriptionConfig
 from streaming.realtime.effects import Machine, Unreadable
-from streaming.realtime.events import ServerEvent
+from streaming.realtime.events import Failed, ResponseCreated, ResponseDone, ServerEvent
 from streaming.realtime.ga import Dialect, Ga
 from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.machine import RealtimeMachine
@@ -108,7 +109,7 @@ async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
         async with state.admission.slot("realtime"):
             machine = opened(session_model(model), session_limits(state.settings, model), settings)
             session = realtime_session(state.settings, state.metrics, model, machine)
-            await _serve(socket, session, dialect, state.settings.write_timeout_s)
+            await _serve(socket, session, dialect, state)
     except SpeechServerError as error:
         state.metrics.error(error.code)
         await socket.send_denial_response(error_response(error))
@@ -149,18 +150,25 @@ def _selected_subprotocol(socket: WebSocket) -> str | None:
     return by_name or next((name for name in offered if name.startswith(SUBPROTOCOL_PREFIX)), None)
 
 
-async def _serve(socket: WebSocket, session: Session, dialect: Dialect, write_timeout_s: float) -> None:
-    """Run the session until it or its peer ends, or the peer reads nothing for `write_timeout_s`."""
+async def _serve(socket: WebSocket, session: Session, dialect: Dialect, state: AppState) -> None:
+    """Run the session until it or its peer ends, the peer does not read, or the server stops and no response is under way."""
     await socket.accept(subprotocol=_selected_subprotocol(socket))
-    life = asyncio.timeout(None)
+    life, idle, answering = asyncio.timeout(None), asyncio.Event(), 0
+    idle.set()
 
     async def send(event: ServerEvent) -> None:
+        nonlocal answering
         for message in dialect.encode(event):
-            await _send(socket, message, write_timeout_s, life)
+            await _send(socket, message, state.settings.write_timeout_s, life)
+        answering += isinstance(event, ResponseCreated) - isinstance(event, ResponseDone)
+        idle.clear() if answering else idle.set()
 
+    leaving = asyncio.create_task(_time_to_leave(state.admission, idle), name="leaving")
     try:
         async with life:
-            await session.run(_events(socket, session.machine, dialect), send)
+            await session.run(_events(socket, session.machine, dialect, leaving), send)
+            if leaving.done():
+                await send(Failed(ServerStopping("the server is stopping; connect again")))
     except Exception:
         if life.expired():
             await _close(socket, 1008, "the client does not read")
@@ -168,16 +176,37 @@ async def _serve(socket: WebSocket, session: Session, dialect: Dialect, write_ti
         log.exception("session %s failed", session.machine.id)
         await _close(socket, 1011, "internal error")
     else:
-        await _close(socket, 1000, "")
+        await _close(socket, *((1012, "the server is stopping") if leaving.done() else (1000, "")))
+    finally:
+        leaving.cancel()
 
 
-async def _events(socket: WebSocket, machine: Machine, dialect: Dialect) -> AsyncGenerator[ClientMessage | Unreadable]:
-    """What the client says, in text or binary messages, until it has gone."""
+async def _time_to_leave(admission: Admission, idle: asyncio.Event) -> None:
+    """Once the server stops: at the end of the response under way, or when its time is over."""
+    await admission.stopping.wait()
+    ends = {asyncio.ensure_future(each.wait()) for each in (idle, admission.over)}
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for end in ends:
+            end.cancel()
+
+
+async def _events(
+    socket: WebSocket, machine: Machine, dialect: Dialect, leaving: asyncio.Task[None]
+) -> AsyncGenerator[ClientMessage | Unreadable]:
+    """What the client says, in text or binary messages, until it has gone or it is time to leave."""
     while socket.client_state is WebSocketState.CONNECTED:
+        receiving = asyncio.ensure_future(socket.receive())
         try:
-            message = await socket.receive()
+            await asyncio.wait({receiving, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not receiving.done():
+                return
+            message = receiving.result()
         except RuntimeError:
             return
+        finally:
+            receiving.cancel()
         if message["type"] == "websocket.disconnect":
             return
         text = message.get("text")
