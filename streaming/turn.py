@@ -137,7 +137,7 @@ class Turn:
                 await self._read(text, parser, speech)
             else:
                 await self._generate(text, parser, speech, AnswerWatch(self._stages.pace))
-                if self._options.task == "answer" and not (self.report.text.strip() or self.report.output_units):
+                if self._options.task == "answer" and not self._anything_came():
                     raise EmptyAnswer("the model has no answer to this; ask it in other words")
         except NothingCame as failure:
             await self._apologise(failure, parser, speech)
@@ -146,6 +146,9 @@ class Turn:
         self.report.dropped_ids = parser.dropped
         self.report.lm_done_s = self._elapsed_s()
         await speech.put(_SpeechDone())
+
+    def _anything_came(self) -> bool:
+        return bool(self.report.text.strip() or self.report.output_units or self.report.incomplete)
 
     async def _prepared(self) -> str:
         """What was typed, in the words that the model knows. Raises NothingCame where that leaves nothing to go by."""

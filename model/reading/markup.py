@@ -24,6 +24,9 @@ _UNSEEN = frozenset(("script", "style", "template", "head", "svg", "noscript"))
 _TAG = re.compile(r"<(?:!--.*?-->|!doctype[^>]*>|/?([a-zA-Z][\w-]*)(?:\s[^<>]*)?/?>)", re.DOTALL | re.IGNORECASE)
 _MARKDOWN = re.compile(r"[*_`~\[|\\]|^\s*(?:#|>\s|[-+]\s|\d+[.)]\s|={3,}|-{3,})", re.MULTILINE)
 
+_LONGEST_MARKDOWN = 8_192
+"""Characters beyond which nothing is taken for Markdown: its parser's time grows with the square of some texts."""
+
 
 def text_of(source: str) -> tuple[str, list[str]]:
     """The text in `source`, and what of it was left out because nobody would read it aloud: blocks of code."""
@@ -31,7 +34,7 @@ def text_of(source: str) -> tuple[str, list[str]]:
         source = _html(source)
     if "&" in source:
         source = unescape(source)
-    if not _MARKDOWN.search(source):
+    if len(source) > _LONGEST_MARKDOWN or not _MARKDOWN.search(source):
         return source, []
     lines, dropped = list[str](), list[str]()
     marker = ""

@@ -19,6 +19,9 @@ _URL = re.compile(
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _SYMBOLS = frozenset("×÷≤≥≈≠±°√∞π€£¥₹₩¢²³")
 _UNSAID = re.compile("[^A-Za-z\\s\u3400-\u9fff\U00020000-\U0003ffff',.?!;:，。？！；：—-]")
+_DRAWN = re.compile(r"([^\w\s`*_-])\1{3,}")
+"""Four marks or more of a kind are a line, or a feeling."""
+
 _SAME = str.maketrans({
     "’": "'", "‘": "'", "ʼ": "'", "´": "'", "…": "... ", "•": ", ", "·": " ", "–": "-", "—": " — ", "―": " — ", "−": "-", "‑": "-",
     "‐": "-", "、": "，", "￥": "¥", "〜": "~", "～": "~", "µ": "μ",
@@ -127,7 +130,8 @@ def _clean(text: str) -> str:
     """`text` composed (NFKC, so full-width letters and ligatures are the common ones), without marks that nobody sees."""
     text = text.replace("²", "\ue000").replace("³", "\ue001")
     text = unicodedata.normalize("NFKC", text).replace("\ue000", "²").replace("\ue001", "³").replace("⁄", "/")
-    return "".join(char for char in text if char in "\n\t" or unicodedata.category(char) != "Cc").translate(_SAME)
+    text = "".join(char for char in text if char in "\n\t" or unicodedata.category(char) != "Cc").translate(_SAME)
+    return _DRAWN.sub(lambda drawn: "..." if drawn[1] == "." else drawn[1], text)
 
 
 def _latin(char: str) -> str | None:

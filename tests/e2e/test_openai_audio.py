@@ -90,6 +90,47 @@ def test_a_text_is_read_aloud(client: OpenAI, kind: Any) -> None:
     assert samples.std() > 0.005, "it is audible"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "two plus three is five and the capital of france is paris",
+        "TWO PLUS THREE IS FIVE AND THE CAPITAL OF FRANCE IS PARIS",
+        "xqzt brr vlk fnord ghrx zzq wqp",
+        "# Hello\n\n- **two**\n- three",
+        "😂😂😂 Hello. 😂😂😂",
+        "二加三等于五，法国的首都是巴黎",
+    ],
+)
+def test_speech_is_in_proportion_to_its_text(client: OpenAI, text: str) -> None:
+    answer = client.audio.speech.create(input=text, model=MODEL, voice="default", response_format="pcm")
+    duration_s = len(answer.content) / 48_000
+    assert duration_s < 1.5 + 0.13 * sum(3 if "\u4e00" <= char <= "\u9fff" else char.isalpha() for char in text)
+
+
+def test_text_in_digits_and_symbols_is_read_in_words(client: OpenAI) -> None:
+    written, said = (
+        client.audio.speech.create(input=text, model=MODEL, voice="default", response_format="pcm").content
+        for text in ("**I HAVE $3.50!**", "I have three dollars and fifty cents!")
+    )
+    assert written == said
+
+
+@pytest.mark.parametrize("text", ["...", "?", "😂" * 10, "مرحبا"])
+def test_nothing_to_say_is_refused(client: OpenAI, text: str) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.audio.speech.create(input=text, model=MODEL, voice="default")
+    assert (caught.value.code, caught.value.param) == ("nothing_to_say", "input")
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": text}])
+    assert (caught.value.code, caught.value.param) == ("nothing_to_answer", "messages.0.content")
+
+
+def test_a_question_is_the_same_however_it_is_typed(client: OpenAI) -> None:
+    for text in ("WHAT IS TWO PLUS THREE?", "what is two plus three", "**What is 2+3?**"):
+        answer = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": text}])
+        assert answer.choices[0].message.content == "Two plus three is five."
+
+
 def test_what_is_read_aloud_is_understood_again(client: OpenAI) -> None:
     """The model hears itself: the loop from text to speech to text, through nothing but the API."""
     spoken = client.audio.speech.create(

@@ -42,6 +42,7 @@ class Script:
     key: str | None = None
     full: bool = False
     refusal: str | None = None
+    shortfall: str | None = None  # code of an incomplete response
     received: list[dict[str, Any]] = field(default_factory=list)
     appended_samples: int = 0
     connections: int = 0
@@ -172,7 +173,11 @@ class _Session:
                 await self.send("response.output_audio.delta", **at, delta=base64.b64encode(chunks[i]).decode())
         if self.spoken:
             await self.send("response.output_audio.done", **at)
-        await self.send("response.done", response={"id": response, "status": "completed"})
+        done: dict[str, Any] = {"id": response, "status": "completed"}
+        if script.shortfall:
+            details = {"type": "incomplete", "error": {"code": script.shortfall, "message": "It fell short."}}
+            done |= {"status": "incomplete", "status_details": details}
+        await self.send("response.done", response=done)
 
 
 def _tone(length_s: float, chunk_s: float = 0.1) -> Iterator[bytes]:

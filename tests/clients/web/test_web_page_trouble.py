@@ -209,3 +209,20 @@ def test_a_voice_that_this_model_has_not_is_not_asked_for(url: str, script: Scri
         ask(page, "one")
         until(lambda: script.of("session.update"), page)
         assert "voice" not in script.of("session.update")[0]["session"]["audio"]["output"]
+
+
+def test_an_answer_that_falls_short_says_why(url: str, script: Script) -> None:
+    with open_page(url) as page:
+        for shortfall, said in (
+            ("empty_answer", "The model has no answer to this."),
+            ("nothing_to_answer", "The question has no words that the model knows."),
+            ("unheard_of", "It fell short."),
+        ):
+            script.shortfall = shortfall
+            ask(page, shortfall)
+            expect(page.locator("article").last.locator(".note span")).to_have_text(said)
+            expect(page.get_by_role("button", name="Ask again")).to_have_count(0)
+        script.shortfall = None
+        ask(page, "one more")
+        expect(page.locator("article").last.locator(".answer .words")).to_have_text(script.answer)
+        expect(page.locator("article").last.locator(".note")).to_be_hidden()

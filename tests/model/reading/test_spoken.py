@@ -28,6 +28,9 @@ CASES = {
         ("He is VERY happy.", "He is very happy."),
         ("iPhone", "iPhone."),
         ("Yes!!!", "Yes!"),
+        ("No!!!!!!!!", "No!"),
+        ("so..... well", "So, well."),
+        ("A ====== B", "A equals B."),
         ("Really?!", "Really?"),
         ("Wait... what?", "Wait, what?"),
         ("Well — yes.", "Well, yes."),
@@ -189,7 +192,24 @@ CASES = {
     ],
 }  # fmt: skip
 
-NOTHING = ["", "...", "?", "!", "---", "***", "<b></b>", "&nbsp;", "\u200b\u200d", "，。", "\ufeff", "()", "' '"]
+NOTHING = [
+    "....",
+    "." * 4000,
+    "[" * 4000,
+    "",
+    "...",
+    "?",
+    "!",
+    "---",
+    "***",
+    "<b></b>",
+    "&nbsp;",
+    "\u200b\u200d",
+    "，。",
+    "\ufeff",
+    "()",
+    "' '",
+]
 
 LOST = [
     ("😂😂😂", "", ("😂😂😂",)),

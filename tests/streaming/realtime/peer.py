@@ -27,8 +27,10 @@ from streaming.stages import Pcm, Stages
 Event = dict[str, Any]
 """A server event as the client reads it."""
 
-EXTENSIONS = {("session", name) for name in ("reply_language", "temperature", "id", "object", "expires_at")}
-"""Fields that we send and the SDK's event types do not have: our two, and three that its `RealtimeSessionCreateResponse` has."""
+EXTENSIONS = {("session", name) for name in ("reply_language", "temperature", "id", "object", "expires_at")} | {
+    ("response", "warnings")
+}
+"""Fields that we send and the SDK's event types do not have: our three, and three that its `RealtimeSessionCreateResponse` has."""
 
 _UNION = get_args(get_args(RealtimeServerEvent)[0])
 _BY_TYPE = {get_args(kind.model_fields["type"].annotation)[0]: kind for kind in _UNION}
