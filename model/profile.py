@@ -102,7 +102,7 @@ class Profile(_Frozen):
     vocoder keeps back until it knows what follows, on average. `cuts`: a first cut of fewer units than the vocoder needs for any
     audio is a round trip for nothing. `early_units`: for a bidirectional encoder; absent where
     units are final as soon as they come. `spoken_tasks`: those whose text the model knows in words only, without digits and
-    symbols (`model.reading`). `sorry`: what it says by language, or in any (`default`), where it has no answer.
+    symbols (`model.reading`). `sorry`: what it says, by language, where it has no answer.
     """
 
     format_version: Annotated[int, Field(ge=1, le=1)]

@@ -187,7 +187,7 @@ class Turn:
         """Say that there is no answer; raise `failure` where nobody wants that or the bundle cannot."""
         language = self._options.reply_language
         if language == "auto":
-            language = "zh" if _HAN.search(self.report.transcript + (self._question.text or "")) else "en"
+            language = "zh" if _HAN.search(self._question.text or self.report.transcript) else "en"
         sorry = self._stages.prompts.sorry(language) if self._options.apologise else ""
         if not sorry:
             raise failure
