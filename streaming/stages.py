@@ -118,11 +118,23 @@ class EndOfTurn(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Peek:
+    """Stands in the audio of a speech that may be over: `tell` gets the units that would follow if it ended here.
+
+    They follow those yielded so far. The speech goes on as if nobody had asked.
+    """
+
+    tell: Callable[[list[int]], None]
+
+
 class SpeechEncoder(Protocol):
     """Speech to merged units."""
 
-    def encode(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
+    def encode(self, audio: AsyncIterator[Pcm | Peek]) -> AsyncGenerator[list[int]]:
         """`audio`: float32 mono at 16 kHz, any split. Yields units as soon as they are final; the same for any split.
+
+        Answers each `Peek` before it takes more audio.
 
         A bidirectional one may commit units before it can be sure (`streaming.stability`): they stand.
         """

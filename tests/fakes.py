@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from streaming.interleave import Detokenizer, InterleaveParser, Markers
 from streaming.pace import Pace
 from streaming.sentences import sentences
 from streaming.spoken import SpokenForm
-from streaming.stages import Exchange, Pcm, Sampling, Stages, TurnOptions, UnitCut
+from streaming.stages import Exchange, Pcm, Peek, Sampling, Stages, TurnOptions, UnitCut
 
 BOS, QUESTION, ANSWER, SPEECH_START, SPEECH_END, STOP, UNPLACED = range(7)
 UNIT_BASE, N_UNITS = 10, 50
@@ -57,14 +58,19 @@ SCRIPT = answer_ids(TRANSCRIPT, ("It is five. ", UNITS[:16]), ("三加二是五�
 
 @dataclass
 class FakeEncoder:
-    """Each 20 ms of audio becomes a unit of its loudness; repeats merged, across any split."""
+    """Each 20 ms of audio becomes a unit of its loudness; repeats merged, across any split. `ahead`: frames it waits for more.
+
+    `hang`: it answers nothing; `peeks`: how often it was asked what it would say if the speech ended.
+    """
 
     error: Exception | None = None
     hang: bool = False
+    ahead: int = 0
     calls: int = 0
     closed: int = 0
+    peeks: int = 0
 
-    async def encode(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
+    async def encode(self, audio: AsyncIterator[Pcm | Peek]) -> AsyncGenerator[list[int]]:
         self.calls += 1
         rest, last = np.zeros(0, np.float32), -1
         try:
@@ -72,19 +78,28 @@ class FakeEncoder:
                 raise self.error
             if self.hang:
                 await asyncio.Event().wait()
-            async for pcm in audio:
-                rest = np.concatenate([rest, pcm])
-                whole = rest.size // FRAME_SAMPLES * FRAME_SAMPLES
-                frames, rest = rest[:whole].reshape(-1, FRAME_SAMPLES), rest[whole:]
-                merged: list[int] = []
-                for unit in (loudness(frame) for frame in frames):
-                    if unit != last:
-                        merged.append(unit)
-                    last = unit
-                if merged:
+            async for piece in audio:
+                if isinstance(piece, Peek):
+                    self.peeks += 1
+                    piece.tell(_loudnesses(rest, last))
+                    continue
+                rest = np.concatenate([rest, piece])
+                whole = max(0, rest.size // FRAME_SAMPLES - self.ahead) * FRAME_SAMPLES
+                if merged := _loudnesses(rest[:whole], last):
+                    last = merged[-1]
                     yield merged
+                rest = rest[whole:]
+            if merged := _loudnesses(rest, last):
+                yield merged
         finally:
             self.closed += 1
+
+
+def _loudnesses(pcm: Pcm, last: int) -> list[int]:
+    """Units of whole frames, behind a frame of `last`."""
+    whole = pcm.size // FRAME_SAMPLES * FRAME_SAMPLES
+    frames = [loudness(frame) for frame in pcm[:whole].reshape(-1, FRAME_SAMPLES)]
+    return [unit for before, unit in pairwise([last, *frames]) if unit != before]
 
 
 def loudness(frame: Pcm) -> int:

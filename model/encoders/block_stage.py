@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Generic, Protocol, TypeVar
 
 from model.thread import SingleThread
-from streaming.stages import Pcm
+from streaming.stages import Pcm, Peek
 
 State = TypeVar("State")
 """All that an encoder keeps of one speech."""
@@ -27,6 +27,10 @@ class BlockEncoder(Protocol[State]):
         """Units of the rest."""
         ...
 
+    def copied(self, state: State) -> State:
+        """A state that can be finished while `state` goes on."""
+        ...
+
 
 class BlockStage(Generic[State]):
     """Runs the encoder of all sessions on one thread, off the event loop; torch leaves the interpreter lock while it computes."""
@@ -39,11 +43,13 @@ class BlockStage(Generic[State]):
         """Stop the thread once its current block is done. Speech that waits for it fails with EngineUnavailable."""
         self._thread.close()
 
-    async def encode(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
+    async def encode(self, audio: AsyncIterator[Pcm | Peek]) -> AsyncGenerator[list[int]]:
         """See `SpeechEncoder.encode`."""
         state = self._encoder.open()
-        async for pcm in audio:
-            if units := await self._thread.run(self._encoder.push, state, pcm):
+        async for piece in audio:
+            if isinstance(piece, Peek):
+                piece.tell(await self._thread.run(self._encoder.finish, self._encoder.copied(state)))
+            elif units := await self._thread.run(self._encoder.push, state, piece):
                 yield units
         if units := await self._thread.run(self._encoder.finish, state):
             yield units

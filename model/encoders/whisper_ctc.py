@@ -13,7 +13,7 @@ below the loudest) and level are those of the window.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -236,6 +236,10 @@ class WhisperCtc:
             units += self._name(state, self._block(state), final=False)
         left = total - state.blocks * self.config.block_frames
         return units + self._name(state, self._block(state)[:left], final=True)
+
+    def copied(self, state: EncoderState) -> EncoderState:
+        """A state that can be finished while `state` goes on. Arrays are shared: they are replaced, never written to."""
+        return replace(state, run=[*state.run], final=[*state.final], glide=[*state.glide])
 
     def encode(self, pcm: npt.NDArray[np.float32]) -> list[int]:
         """All units of a recording, float32 [T] at 16 kHz."""

@@ -11,7 +11,7 @@ block. The released code takes that of the whole 30 s, which is not known before
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +164,10 @@ class WhisperVq(nn.Module):
         while pending := self._pending(state):
             units += self._next(state, min(pending, self._room(state)))
         return units
+
+    def copied(self, state: VqState) -> VqState:
+        """A state that can be finished while `state` goes on. Arrays are shared: they are replaced, never written to."""
+        return replace(state, segment=replace(state.segment))
 
     def encode(self, pcm: Pcm) -> list[int]:
         """All units of a speech; the same as any way of pushing it."""

@@ -108,6 +108,10 @@ class EarlySpeech:
             coming.cancel()
             await asyncio.wait({coming})
 
+    def behind(self, codes: list[int]) -> list[int]:
+        """`codes`: the frames of the whole speech if it ended here. Returns those behind the committed ones."""
+        return codes[len(self._prefix.frames) :] if self._commit else codes
+
     def settle(self, codes: list[int]) -> list[int]:
         """`codes`: the frames of the whole speech. Returns those to tell behind the committed ones."""
         rest = self._prefix.settle(codes)

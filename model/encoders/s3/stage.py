@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from model.encoders.s3.windows import joined, merged, windows
 from model.mel import SAMPLE_RATE, LogMel
 from streaming.errors import EngineUnavailable
 from streaming.stability import EarlyCounts, Trust
-from streaming.stages import Pcm
+from streaming.stages import Pcm, Peek
 
 _LEAST_SAMPLES = 400
 _MEL_FRAMES_PER_CODE = 4
@@ -88,15 +88,21 @@ class S3Stage:
             self._turn_away(job)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def encode(self, audio: AsyncIterator[Pcm]) -> AsyncGenerator[list[int]]:
+    async def encode(self, audio: AsyncIterator[Pcm | Peek]) -> AsyncGenerator[list[int]]:
         """See `SpeechEncoder.encode`. With `EarlyUnits.commit`, the early units also depend on when the stage had time."""
+        last = -1
         if self._early is None or self._trust is None:
-            if not (heard := [pcm async for pcm in audio]):
+            heard = list[Pcm]()
+            async with aclosing(self._peeked(audio, heard, merged)) as pieces:
+                async for pcm in pieces:
+                    heard.append(pcm)
+            if not heard:
                 return
-            rest, last = await self.submit(np.concatenate(heard)), -1
+            rest = await self.submit(np.concatenate(heard))
         else:
-            speech, last = EarlySpeech(self._early, self._trust, self.early_counts, self._submit_partial), -1
-            async with aclosing(speech.listen(audio)) as frames:
+            speech = EarlySpeech(self._early, self._trust, self.early_counts, self._submit_partial)
+            pieces = self._peeked(audio, speech.heard, lambda codes: _behind(last, speech.behind(codes)))
+            async with aclosing(pieces), aclosing(speech.listen(pieces)) as frames:
                 async for fresh in frames:
                     if units := _behind(last, fresh):
                         yield units
@@ -107,6 +113,16 @@ class S3Stage:
         self.counters.speeches += 1
         if units := _behind(last, rest):
             yield units
+
+    async def _peeked(
+        self, audio: AsyncIterator[Pcm | Peek], heard: Sequence[Pcm], units: Callable[[list[int]], list[int]]
+    ) -> AsyncGenerator[Pcm]:
+        """`audio` without its peeks, which are answered by what all that was `heard` says so far."""
+        async for piece in audio:
+            if isinstance(piece, Peek):
+                piece.tell(units(await self.submit(np.concatenate(heard)) if heard else []))
+            else:
+                yield piece
 
     def submit(self, pcm: Pcm) -> asyncio.Future[list[int]]:
         """Codes of `pcm`, 25 a second, unmerged. Cancelling the future takes it out of the queue."""
