@@ -30,7 +30,7 @@ class Recipe:
     warmup_steps: int = 30
     tokens: int = 2_000_000
     decay_share: float = 0.3
-    average: float = 0.99
+    average: float = 0.97
     ease_tokens: int = 150_000
     composed: float = 0.4
     bfloat16: bool = True

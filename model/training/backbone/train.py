@@ -125,7 +125,7 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self._average(factor)
+        self._average()
         self.step += 1
         self.tokens += sum(len(row.ids) for row in rows)
         self.seconds += time.monotonic() - started
@@ -164,9 +164,9 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def _average(self, factor: float) -> None:
-        """At the constant rate the average smooths; in the decay it must follow."""
-        keep = min(self.recipe.average if factor >= 1 else 0.9, 1 - 4 / (self.step + 5))
+    def _average(self) -> None:
+        """Young averages are short, so that what was before anything was learned does not stay in them."""
+        keep = min(self.recipe.average, 1 - 4 / (self.step + 5))
         for name, p in self.parameters.items():
             self.averaged[name].lerp_(p, 1 - keep)
 
