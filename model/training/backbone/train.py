@@ -30,6 +30,7 @@ from transformers import AutoModelForCausalLM
 from model.backbone.assemble import FILE
 from model.backbone.difference import Difference
 from model.profile import load_profile
+from model.training.backbone import attention
 from model.training.backbone.adapters import adapt, learned, put
 from model.training.backbone.documents import Composer
 from model.training.backbone.recipe import Recipe
@@ -74,7 +75,9 @@ class Trainer:
         known = load_texts(texts) if texts else Texts()
         self.composer = Composer(load_profile(start), start / "lm", known, noise, recipe.composed)
         self.before = Difference.load(start / START)
+        self._attention = attention.NAME if self.device.type == "cpu" else "sdpa"
         self.model = adapt(model, recipe.rank, model.config.vocab_size - self.composer.first_unit).train()
+        self.model.set_attn_implementation(self._attention)
         self.parameters = learned(self.model)
         put(self.model, self.before)
         self.averaged = {name: p.detach().clone() for name, p in self.parameters.items()}
@@ -174,9 +177,9 @@ class Trainer:
         """Scores of the averaged adapters, and a few transcripts."""
         own = {name: p.detach().clone() for name, p in self.parameters.items()}
         self._put(self.averaged)
-        self.model.eval()
+        self.model.eval().set_attn_implementation("sdpa")
         found = self.score(in_torch(self.model, bfloat16=self.recipe.bfloat16), limit=limit, rates=rates)
-        self.model.train()
+        self.model.train().set_attn_implementation(self._attention)
         self._put(own)
         return found
 

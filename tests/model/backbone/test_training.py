@@ -127,6 +127,17 @@ def test_a_run_learns_and_goes_on_where_it_stopped(begun: Path, texts: Path, tmp
     assert trainer.optimizer.state_dict()["state"].keys() == resumed.optimizer.state_dict()["state"].keys()
 
 
+def test_attention_by_whole_matrices_is_attention(begun: Path, texts: Path, tmp_path: Path) -> None:
+    trainer = Trainer(RECIPE, begun, texts, tmp_path)
+    rows = trainer._next_rows()
+    gradients, losses, _ = trainer._gradients(rows, 1.0)
+    trainer.model.set_attn_implementation("sdpa")
+    want, want_losses, _ = trainer._gradients(rows, 1.0)
+    torch.testing.assert_close(losses, want_losses)
+    for got, expected in zip(gradients, want, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-3)
+
+
 def test_workers_share_an_update(begun: Path, texts: Path, tmp_path: Path) -> None:
     one, two = (Trainer(RECIPE, begun, texts, tmp_path / str(workers), workers=workers) for workers in (1, 2))
     assert one.train_step() == pytest.approx(two.train_step(), rel=1e-4)
@@ -189,7 +200,7 @@ def test_the_budget_ends_a_run_with_scores_and_a_difference_that_serves(
     )
     served = _logits(bundle)
     trainer._put(trainer.averaged)
-    trainer.model.eval()
+    trainer.model.eval().set_attn_implementation("sdpa")
     with torch.no_grad():
         want = trainer.model(input_ids=torch.tensor([_IDS])).logits
     tokens = len(difference.kept) + len(difference.rows)  # behind them is padding
