@@ -109,10 +109,14 @@ def test_speech_is_in_proportion_to_its_text(client: OpenAI, text: str) -> None:
 
 def test_text_in_digits_and_symbols_is_read_in_words(client: OpenAI) -> None:
     written, said = (
-        client.audio.speech.create(input=text, model=MODEL, voice="default", response_format="pcm").content
-        for text in ("**I HAVE $3.50!**", "I have three dollars and fifty cents!")
+        np.frombuffer(answer.content, "<i2").astype(np.int32)
+        for answer in (
+            client.audio.speech.create(input=text, model=MODEL, voice="default", response_format="pcm")
+            for text in ("**I HAVE $3.50!**", "I have three dollars and fifty cents!")
+        )
     )
-    assert written == said
+    assert written.size == said.size > 24_000
+    assert np.abs(written - said).max() < 100, "the same but for rounding, which follows the cuts"
 
 
 @pytest.mark.parametrize("text", ["...", "?", "😂" * 10, "مرحبا"])
