@@ -6,15 +6,18 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
+import av
 import numpy as np
 import soundfile
-import soxr
+from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from clients.errors import UnreadableRecording
 from clients.realtime import RATE_HZ, SAMPLE_BYTES, append_event, frames_of
+from streaming.audio import Downmix, float_to_pcm16
 
 FRAME_S = 0.020
 FRAME_BYTES = int(RATE_HZ * FRAME_S) * SAMPLE_BYTES
@@ -60,19 +63,29 @@ def speech_end(samples: NDArray[np.int16], frame_samples: int) -> int:
 
 
 def read_recording(path: Path) -> Recording:
-    """Read any file that libsndfile reads, at any rate and with any channels. Raises UnreadableRecording."""
+    """Read any file that FFmpeg reads, at any rate and with any channels. Raises UnreadableRecording."""
     if not path.is_file():
         raise UnreadableRecording(f"there is no file {path}")
     try:
-        samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
+        channels = _channels(path)
+    except (FFmpegError, OSError) as error:
         raise UnreadableRecording(f"{path} cannot be read as a recording: {error}") from error
-    if not samples.size:
+    if not channels.size:
         raise UnreadableRecording(f"{path} has no audio")
-    if not np.isfinite(samples).all():
+    if not np.isfinite(channels).all():
         raise UnreadableRecording(f"{path} has samples that are not numbers")
-    mono = soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ)
-    return Recording(path.name, (np.clip(mono, -1, 1) * 32767).astype("<i2").tobytes())
+    return Recording(path.name, float_to_pcm16(Downmix().push(channels)))
+
+
+def _channels(path: Path) -> NDArray[np.float32]:
+    """The file's channels [C, T] at 24 kHz."""
+    resampler = av.AudioResampler("fltp", rate=RATE_HZ)
+    with av.open(path) as container:
+        if not container.streams.audio:
+            return np.zeros((1, 0), np.float32)
+        frames = chain(container.decode(audio=0), [None])
+        pieces = [piece.to_ndarray() for frame in frames for piece in resampler.resample(frame)]
+    return np.concatenate(pieces, axis=1) if pieces else np.zeros((1, 0), np.float32)
 
 
 def read_recordings(paths: Iterable[Path]) -> list[Recording]:

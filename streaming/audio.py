@@ -1,4 +1,4 @@
-"""Mono audio on the wire and between sample rates: PCM16, G.711 and streaming resampling."""
+"""Mono audio on the wire, between sample rates and out of several channels: PCM16, G.711, streaming resampling and downmix."""
 
 from __future__ import annotations
 
@@ -91,6 +91,42 @@ class Resampler:
 
     def _opened(self) -> soxr.ResampleStream | None:
         return None if self.from_hz == self.to_hz else soxr.ResampleStream(self.from_hz, self.to_hz, 1, dtype="float32")
+
+
+_OPPOSITE = -0.5
+"""A channel whose correlation with the loudest one is below this has opposite polarity; that of independent ones is about 0."""
+
+
+class Downmix:
+    """Several channels to one, piece by piece: their average, in which those of opposite polarity are turned around.
+
+    A plain average loses what a balanced or wrongly wired line gives twice, once upside down. Correlations are those of all audio
+    so far, so that a polarity that is settled stays.
+    """
+
+    def __init__(self) -> None:
+        self._products = np.zeros((0, 0))
+        self._signs = np.ones(0, np.float32)
+
+    def push(self, channels: NDArray[np.float32]) -> Pcm:
+        """`channels` [C, T], C >= 1, as one [T]."""
+        count = len(channels)
+        if count == 1:
+            only: Pcm = channels[0]
+            return only
+        if len(self._products) != count:
+            self._products, self._signs = np.zeros((count, count)), np.ones(count, np.float32)
+        with np.errstate(
+            invalid="ignore"
+        ):  # samples that are no numbers stay so; what becomes of them is the caller's business
+            self._products += channels.astype(np.float64) @ channels.T.astype(np.float64)
+        power: NDArray[np.float64] = self._products.diagonal()
+        loudest = int(power.argmax())
+        opposite = self._products[loudest] < _OPPOSITE * np.sqrt(power * power[loudest])
+        signs = np.where(opposite, np.float32(-1), np.float32(1))
+        self._signs = signs if signs @ self._signs >= 0 else -signs  # whichever of two is the louder at the moment
+        mono: Pcm = (self._signs[:, None] * channels).mean(axis=0, dtype=np.float32)
+        return mono
 
 
 def resampled(audio: AudioFrame, to_hz: int) -> Pcm:

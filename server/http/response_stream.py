@@ -36,6 +36,8 @@ class ResponseStream:
             async with self._lock, asyncio.timeout(self._timeout_s):
                 if not self.started:
                     self.started = True
+                    if last:  # all of it is known
+                        self._headers.append((b"content-length", str(len(data)).encode()))
                     await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
                 await self._send({"type": "http.response.body", "body": data, "more_body": not last})
         except TimeoutError:

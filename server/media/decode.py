@@ -1,7 +1,8 @@
 """Decodes recordings to PCM, with FFmpeg's libraries through PyAV.
 
 The content of a recording decides its format, not its name: only the demuxer that its first bytes call for is opened, and it may
-open nothing else. Everything here is synchronous; callers run it in a thread.
+open nothing else. Bytes without a signature, such as an mp3 cut in mid-frame, are left to FFmpeg's own probing. Everything here is
+synchronous; callers run it in a thread.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.error import FFmpegError
+from numpy.typing import NDArray
 
-from streaming.audio import MODEL_RATE_HZ, Resampler
+from streaming.audio import MODEL_RATE_HZ, Downmix, Resampler
 from streaming.errors import InvalidRequest, UnsupportedMedia
 from streaming.stages import Pcm, VoiceActivity
 
 InputFormat = Literal[
-    "auto", "wav", "flac", "mp3", "ogg", "opus", "webm", "m4a", "aac", "aiff",
+    "auto", "wav", "flac", "mp3", "ogg", "opus", "webm", "m4a", "aac", "aiff", "amr", "caf", "au", "w64", "mpegts",
     "pcm", "pcm_s16be", "pcm_f32le", "pcmu", "pcma",
 ]  # fmt: skip
 
@@ -45,7 +47,29 @@ _DEMUXERS = {
     "m4a": "mov",
     "aac": "aac",
     "aiff": "aiff",
+    "amr": "amr",
+    "caf": "caf",
+    "au": "au",
+    "w64": "w64",
+    "mpegts": "mpegts",
 }
+_SIGNATURES = (
+    (b"fLaC", "flac"),
+    (b"OggS", "ogg"),
+    (b"\x1a\x45\xdf\xa3", "webm"),
+    (b"#!AMR", "amr"),
+    (b"caff", "caf"),
+    (b".snd", "au"),
+    (b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb", "w64"),
+)
+_PROBED = (
+    "aac", "ac3", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "iff", "ircam", "loas",
+    "matroska", "mov", "mp3", "mpeg", "mpegts", "nistsphere", "ogg", "tta", "voc", "w64", "wav", "webm", "wv",
+)  # fmt: skip
+"""What FFmpeg may find by itself: containers of sound, or with sound in them, that refer to no other files."""
+_MOST_TAGS = 4
+_UNFRAMED = ("mp3", "aac")
+"""May begin anywhere, in the middle of a frame; so a declaration is believed."""
 _RAW = {"pcm": "s16le", "pcm_s16be": "s16be", "pcm_f32le": "f32le", "pcmu": "mulaw", "pcma": "alaw"}
 _TELEPHONE = {"pcmu", "pcma"}
 
@@ -56,8 +80,12 @@ _MEDIA_TYPES: dict[str, str] = {
     "audio/ogg": "ogg", "audio/opus": "ogg", "audio/vorbis": "ogg", "application/ogg": "ogg",
     "audio/webm": "webm", "video/webm": "webm",
     "audio/mp4": "m4a", "audio/m4a": "m4a", "audio/x-m4a": "m4a", "video/mp4": "m4a",
-    "audio/aac": "aac", "audio/aiff": "aiff", "audio/x-aiff": "aiff",
-    "audio/pcm": "pcm", "audio/l16": "pcm_s16be", "audio/pcmu": "pcmu", "audio/basic": "pcmu", "audio/pcma": "pcma",
+    "audio/aac": "aac", "audio/aacp": "aac", "audio/x-aac": "aac", "audio/aiff": "aiff", "audio/x-aiff": "aiff",
+    "audio/amr": "amr", "audio/amr-wb": "amr", "audio/3gpp": "m4a", "audio/3gpp2": "m4a", "video/3gpp": "m4a",
+    "video/quicktime": "m4a",
+    "audio/x-caf": "caf", "audio/au": "au", "audio/x-au": "au", "audio/basic": "pcmu", "audio/w64": "w64", "audio/x-w64": "w64",
+    "video/mp2t": "mpegts", "audio/mp2t": "mpegts",
+    "audio/pcm": "pcm", "audio/l16": "pcm_s16be", "audio/pcmu": "pcmu", "audio/pcma": "pcma",
 }  # fmt: skip
 _UNDECLARED = {"", "application/octet-stream", "application/x-www-form-urlencoded", "binary/octet-stream"}
 
@@ -93,15 +121,19 @@ def identify(data: bytes, declared: Declared) -> Source:
     media_type, parameters = _split(declared.media_type)
     asked = "ogg" if declared.input_format == "opus" else declared.input_format
     name = asked if asked != "auto" else _MEDIA_TYPES.get(media_type)
+    if media_type == "audio/basic" and sniff(data) == "au":  # RFC 2046 means samples alone, but files are sent under it
+        name = "au"
     if name in _RAW:
         return _raw(name, declared, parameters)
-    found = sniff(data)
-    if asked != "auto" and found != asked:
+    found = _found(data, name)
+    if found is not None and asked in ("auto", found.name):
+        return found
+    if asked != "auto":
         raise InvalidRequest(
-            f"the recording is not {asked}" + (f" but {found}" if found else ""), code="audio_unreadable", param="file"
+            f"the recording is not {asked}" + (f" but {found.name}" if found else ""),
+            code="audio_unreadable",
+            param="file",
         )
-    if found is not None:
-        return Source(found, _DEMUXERS[found])
     if name is None and media_type not in _UNDECLARED:
         raise UnsupportedMedia(f"{media_type[:60]} is not supported; accepted: {', '.join(sorted(_MEDIA_TYPES))}")
     raise InvalidRequest(
@@ -109,6 +141,26 @@ def identify(data: bytes, declared: Declared) -> Source:
         code="audio_unreadable",
         param="file",
     )
+
+
+def _found(data: bytes, declared: str | None) -> Source | None:
+    """What the bytes are: by their signature, as FFmpeg sees them, or, if they may begin anywhere, as `declared`."""
+    name = sniff(data)
+    if (name is None or name in _UNFRAMED) and (demuxer := _probe(data)) is not None:  # two bytes are no signature
+        return Source(next((name for name, known in _DEMUXERS.items() if known == demuxer), demuxer), demuxer)
+    if name is None and declared in _UNFRAMED:
+        name = declared
+    return None if name is None else Source(name, _DEMUXERS[name])
+
+
+def _probe(data: bytes) -> str | None:
+    """The demuxer that FFmpeg chooses, if it is one of those allowed and finds sound."""
+    options = {"format_whitelist": ",".join(_PROBED)}
+    try:
+        with av.open(io.BytesIO(data), "r", options=options, io_open=_no_further_files) as container:
+            return container.format.name.partition(",")[0] if container.streams.audio else None
+    except (FFmpegError, AttributeError):
+        return None
 
 
 def _split(media_type: str) -> tuple[str, dict[str, str]]:
@@ -145,23 +197,41 @@ def _number(parameters: dict[str, str], key: str) -> int | None:
 
 
 def sniff(data: bytes) -> str | None:
-    """Name of the container that starts with these bytes, or None."""
-    if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
+    """Name of the container that starts with these bytes, or None. ID3 tags before it, which any may have, are skipped."""
+    at = _tags_end(data)
+    head = data[at : at + 16]
+    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
         return "wav"
-    if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return "aiff"
-    if data[4:8] == b"ftyp":
+    if head[4:8] == b"ftyp":
         return "m4a"
-    for magic, name in ((b"fLaC", "flac"), (b"OggS", "ogg"), (b"\x1a\x45\xdf\xa3", "webm"), (b"ID3", "mp3")):
-        if data.startswith(magic):
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
             return name
-    if len(data) > 2 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0:
-        return "aac" if data[1] & 0xF6 == 0xF0 else "mp3"
+    if len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
+        return "aac" if head[1] & 0xF6 == 0xF0 else "mp3"
     return None
 
 
+def _tags_end(data: bytes) -> int:
+    """Where the ID3v2 tags at the beginning end."""
+    at = 0
+    for _ in range(_MOST_TAGS):
+        if data[at : at + 3] == b"ID3":
+            at += _id3_size(data[at : at + 10])
+    return at
+
+
+def _id3_size(head: bytes) -> int:
+    """Bytes of an ID3v2 tag: 10 of its header, as many of a footer, and a length of four times seven bits (id3.org, 3.1)."""
+    length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=False))
+    footer = 10 if len(head) > 5 and head[5] & 0x10 else 0
+    return 10 + length + footer
+
+
 def decode(data: bytes, source: Source, *, max_s: float) -> Pcm:
-    """The recording as float32 mono [T] at 16 kHz, in [-1, 1]; louder samples are clipped, channels averaged.
+    """The recording as float32 mono [T] at 16 kHz, in [-1, 1]; louder samples are clipped, channels mixed (`Downmix`).
 
     A recording that breaks off is taken as far as it goes, and damaged packets are skipped, unless most of them are.
     Raises InvalidRequest: `audio_unreadable`, `audio_not_finite`, `audio_too_short`, `audio_too_long` (it is decoded no
@@ -194,9 +264,10 @@ def _frames(data: bytes, source: Source) -> Iterator[tuple[Pcm, int]]:
     if source.rate_hz is not None:
         options = {"sample_rate": str(source.rate_hz), "ch_layout": f"{source.channels}c"}
     good = bad = 0
+    downmix = Downmix()
     try:
         with av.open(
-            io.BytesIO(data), "r", format=source.demuxer, options=options, io_open=_no_further_files
+            io.BytesIO(data[_tags_end(data) :]), "r", format=source.demuxer, options=options, io_open=_no_further_files
         ) as container:
             if not container.streams.audio:
                 raise _unreadable(source)
@@ -208,7 +279,7 @@ def _frames(data: bytes, source: Source) -> Iterator[tuple[Pcm, int]]:
                     continue
                 good += bool(frames)
                 for frame in frames:
-                    yield _mono(frame, source), frame.sample_rate
+                    yield downmix.push(_channels(frame, source)), frame.sample_rate
     except (FFmpegError, AttributeError) as failure:  # AttributeError: a stream whose codec FFmpeg does not have
         if not good:
             raise _unreadable(source) from failure
@@ -224,7 +295,8 @@ def _unreadable(source: Source) -> InvalidRequest:
     return InvalidRequest(f"the recording cannot be decoded as {source.name}", code="audio_unreadable", param="file")
 
 
-def _mono(frame: AudioFrame, source: Source) -> Pcm:
+def _channels(frame: AudioFrame, source: Source) -> NDArray[np.float32]:
+    """The frame's channels [C, T], in [-1, 1]. Raises InvalidRequest."""
     rate_hz, channels = frame.sample_rate, frame.layout.nb_channels
     if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1] or not 1 <= channels <= _MAX_CHANNELS:
         raise _unreadable(source)
@@ -232,13 +304,10 @@ def _mono(frame: AudioFrame, source: Source) -> Pcm:
     if not frame.format.is_planar:
         samples = samples.reshape(-1, channels).T
     if samples.dtype == np.uint8:
-        pcm = (samples.astype(np.float32) - 128.0) / 128.0
-    elif np.issubdtype(samples.dtype, np.integer):
-        pcm = samples.astype(np.float32) / float(2 ** (8 * samples.dtype.itemsize - 1))
-    else:
-        pcm = samples.astype(np.float32)
-    mono: Pcm = pcm.mean(axis=0, dtype=np.float32)
-    return mono
+        return (samples.astype(np.float32) - 128.0) / 128.0
+    if np.issubdtype(samples.dtype, np.integer):
+        return samples.astype(np.float32) / np.float32(2 ** (8 * samples.dtype.itemsize - 1))
+    return samples.astype(np.float32)
 
 
 def check_speech(pcm: Pcm, voice_activity: VoiceActivity) -> None:

@@ -1,8 +1,9 @@
-"""Encodes PCM to an audio file while the audio is still being made."""
+"""Encodes PCM to an audio file while the audio is still being made, or to one with its length in the header, at the end."""
 
 from __future__ import annotations
 
 import asyncio
+import io
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +22,9 @@ OPENAI_PCM_HZ = 24_000
 """Rate of `pcm` and `pcm16` in OpenAI's API, whatever the model's own."""
 
 OutputFormat = Literal["wav", "pcm", "flac", "mp3", "opus", "aac"]
+
+SENT_WHOLE: frozenset[OutputFormat] = frozenset({"flac"})
+"""Formats that leave when they are complete, where they are the body of an answer: libsndfile reads no flac without its length."""
 
 
 class AudioWriter(Protocol):
@@ -42,11 +46,16 @@ class AudioWriter(Protocol):
         ...
 
 
-def open_writer(kind: OutputFormat, sample_rate: int, *, pcm_hz: int | None = None) -> AudioWriter:
-    """A writer of `kind` for audio at `sample_rate` Hz. `pcm_hz`: rate of raw samples, where it is agreed upon."""
+def open_writer(kind: OutputFormat, sample_rate: int, *, pcm_hz: int | None = None, whole: bool = False) -> AudioWriter:
+    """A writer of `kind` for audio at `sample_rate` Hz. `pcm_hz`: rate of raw samples, where it is agreed upon.
+
+    `whole`: the file comes at the end, with its length in the header.
+    """
     if kind == "pcm":
-        return PcmWriter(sample_rate, pcm_hz)
-    return WavWriter(sample_rate) if kind == "wav" else CodecWriter(kind, sample_rate)
+        return PcmWriter(sample_rate, pcm_hz, whole=whole)
+    if kind == "wav":
+        return WavWriter(sample_rate, whole=whole)
+    return CodecWriter(kind, sample_rate, whole=whole)
 
 
 async def encode_piece(writer: AudioWriter, pcm: Pcm) -> bytes:
@@ -64,16 +73,21 @@ class PcmWriter:
 
     light = True
 
-    def __init__(self, from_hz: int, sample_rate: int | None = None) -> None:
+    def __init__(self, from_hz: int, sample_rate: int | None = None, *, whole: bool = False) -> None:
+        self._whole, self._pending = whole, b""
         self.sample_rate = sample_rate or from_hz
         self.media_type = f"audio/pcm;rate={self.sample_rate};channels=1"
         self._resampler = Resampler(from_hz, self.sample_rate)
 
     def push(self, pcm: Pcm) -> bytes:
-        return float_to_pcm16(self._resampler.push(pcm))
+        data = float_to_pcm16(self._resampler.push(pcm))
+        if not self._whole:
+            return data
+        self._pending += data
+        return b""
 
     def finish(self) -> bytes:
-        return float_to_pcm16(self._resampler.flush())
+        return self._pending + float_to_pcm16(self._resampler.flush())
 
 
 UNKNOWN_SIZE = 0xFFFFFFFF
@@ -90,22 +104,27 @@ def wav_header(sample_rate: int, data_bytes: int | None) -> bytes:
 
 
 class WavWriter:
-    """A wav that streams: its header says that the length is unknown."""
+    """A wav. One that streams says in its header that the length is unknown; a `whole` one comes at the end."""
 
     light = True
     media_type = "audio/wav"
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, *, whole: bool = False) -> None:
         self.sample_rate = sample_rate
-        self._header = wav_header(sample_rate, None)
+        self._whole = whole
+        self._pending = bytearray() if whole else bytearray(wav_header(sample_rate, None))
 
     def push(self, pcm: Pcm) -> bytes:
-        header, self._header = self._header, b""
-        return header + float_to_pcm16(pcm)
+        self._pending += float_to_pcm16(pcm)
+        return b"" if self._whole else self._take()
 
     def finish(self) -> bytes:
-        header, self._header = self._header, b""
-        return header
+        header = wav_header(self.sample_rate, len(self._pending)) if self._whole else b""
+        return header + self._take()
+
+    def _take(self) -> bytes:
+        data, self._pending = bytes(self._pending), bytearray()
+        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +140,7 @@ class _Codec:
 _CODECS: dict[str, _Codec] = {
     "flac": _Codec("audio/flac", "flac", "flac", {"metadata_header_padding": "0"}, None, ()),
     "mp3": _Codec(
-        "audio/mpeg", "mp3", "libmp3lame", {"write_xing": "0"}, 64_000,
+        "audio/mpeg", "mp3", "libmp3lame", {}, 64_000,
         (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
     ),
     "aac": _Codec(
@@ -135,17 +154,22 @@ _CODECS: dict[str, _Codec] = {
 
 
 class CodecWriter:
-    """flac, mp3, AAC or Ogg Opus; a rate that the codec does not have is converted to its next higher one."""
+    """flac, mp3, AAC or Ogg Opus; a rate that the codec does not have is converted to its next higher one.
+
+    `whole`: the file comes at the end, its header completed.
+    """
 
     light = False
 
-    def __init__(self, kind: str, sample_rate: int) -> None:
+    def __init__(self, kind: str, sample_rate: int, *, whole: bool = False) -> None:
         codec = _CODECS[kind]
         self.media_type = codec.media_type
         self.sample_rate = _next_rate(codec.rates_hz, sample_rate)
         self._resampler = Resampler(sample_rate, self.sample_rate)
-        self._outlet = _Outlet()
+        self._outlet = _WholeFile() if whole else _Outlet()
         options = {"flush_packets": "1", **codec.options}
+        if kind == "mp3":
+            options["write_xing"] = str(int(whole))  # the frame that tells the length
         self._container = av.open(self._outlet, "w", format=codec.muxer, options=options)
         stream = self._container.add_stream(codec.encoder, rate=self.sample_rate, layout="mono")
         self._stream = cast(AudioStream, stream)
@@ -163,7 +187,7 @@ class CodecWriter:
         for packet in self._stream.encode(None):
             self._container.mux(packet)
         self._container.close()
-        return self._outlet.take()
+        return self._outlet.rest()
 
     def _encode(self, pcm: Pcm) -> None:
         if not pcm.size:
@@ -182,8 +206,20 @@ def _next_rate(rates_hz: tuple[int, ...], wanted_hz: int) -> int:
     return next(chain((rate for rate in rates_hz if rate >= wanted_hz), [rates_hz[-1]]))
 
 
+class _WholeFile(io.BytesIO):
+    """Where the muxer writes a file whose header it completes at the end."""
+
+    def take(self) -> bytes:
+        """Nothing leaves before the end."""
+        return b""
+
+    def rest(self) -> bytes:
+        """The file."""
+        return self.getvalue()
+
+
 class _Outlet:
-    """Where the muxer writes; it cannot seek, so nothing written is ever changed."""
+    """Where the muxer writes what leaves at once; it cannot seek, so nothing written is ever changed."""
 
     def __init__(self) -> None:
         self._pending = bytearray()
@@ -193,6 +229,11 @@ class _Outlet:
         return len(data)
 
     def take(self) -> bytes:
+        """What was written since."""
         data = bytes(self._pending)
         self._pending.clear()
         return data
+
+    def rest(self) -> bytes:
+        """What was written since, to the end."""
+        return self.take()

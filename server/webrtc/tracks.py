@@ -10,10 +10,10 @@ from typing import cast
 import av
 import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from numpy.typing import NDArray
 
-from streaming.audio import AudioFrame, float_to_pcm16
+from streaming.audio import AudioFrame, Downmix, float_to_pcm16
 from streaming.playout import Arrivals, PlayoutQueue, Progress
-from streaming.stages import Pcm
 
 PLAYOUT_HZ = 24_000
 FRAME_S = 0.02
@@ -60,9 +60,9 @@ async def heard(track: MediaStreamTrack) -> AsyncGenerator[AudioFrame]:
     try:
         frame = cast(av.AudioFrame, await track.recv())
         source_hz = frame.sample_rate
-        arrivals = Arrivals(source_hz)
+        arrivals, downmix = Arrivals(source_hz), Downmix()
         while True:
-            yield AudioFrame(arrivals.arrived(_number(frame), _mono(frame)), source_hz)
+            yield AudioFrame(arrivals.arrived(_number(frame), downmix.push(_channels(frame))), source_hz)
             while (late := await _next(track)) is None:
                 yield AudioFrame(arrivals.late(round(_LATE_S * source_hz)), source_hz)
             frame = late
@@ -86,8 +86,6 @@ def _number(frame: av.AudioFrame) -> int:
     return round(frame.pts * frame.time_base * frame.sample_rate)
 
 
-def _mono(frame: av.AudioFrame) -> Pcm:
-    channels = frame.layout.nb_channels
-    samples = frame.to_ndarray().reshape(-1, channels).astype(np.float32) / np.float32(32768)
-    mono: Pcm = samples.mean(axis=1, dtype=np.float32)
-    return mono
+def _channels(frame: av.AudioFrame) -> NDArray[np.float32]:
+    samples = frame.to_ndarray().reshape(-1, frame.layout.nb_channels).T
+    return samples.astype(np.float32) / np.float32(32768)

@@ -22,6 +22,7 @@ from clients.recordings import (
     speech_end,
     write_recording,
 )
+from server.media.encode import open_writer
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 24_000, 44_100, 192_000])
@@ -41,6 +42,18 @@ def test_compressed_files_are_read_and_written(tmp_path: Path, suffix: str) -> N
     pcm = (np.sin(np.arange(RATE_HZ) / 10) * 9000).astype(np.int16).tobytes()
     write_recording(tmp_path / f"a.{suffix}", pcm)
     assert read_recording(tmp_path / f"a.{suffix}").duration_s == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_flac_whose_header_does_not_say_how_long_it_is(tmp_path: Path) -> None:
+    writer = open_writer("flac", RATE_HZ)
+    (tmp_path / "a.flac").write_bytes(writer.push(np.full(RATE_HZ, 0.1, np.float32)) + writer.finish())
+    assert read_recording(tmp_path / "a.flac").duration_s == pytest.approx(1.0)
+
+
+def test_opposite_polarity_is_not_lost(tmp_path: Path) -> None:
+    tone = np.sin(2 * np.pi * 300 * np.arange(RATE_HZ) / RATE_HZ) * 0.5
+    soundfile.write(tmp_path / "a.wav", np.stack([tone, -tone], axis=1), RATE_HZ)
+    assert np.abs(np.frombuffer(read_recording(tmp_path / "a.wav").pcm, np.int16)).max() > 16_000
 
 
 def test_wav_survives_unchanged(tmp_path: Path) -> None:

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.audio import AudioFrame, Resampler, WireFormat, WireType, float_to_pcm16, pcm16_to_float, resampled
+from streaming.audio import (
+    AudioFrame,
+    Downmix,
+    Resampler,
+    WireFormat,
+    WireType,
+    float_to_pcm16,
+    pcm16_to_float,
+    resampled,
+)
 from streaming.errors import InvalidRequest
 
 PCM = WireFormat()
@@ -115,3 +124,29 @@ def test_any_split_resamples_to_the_same_samples(rates: tuple[int, int], cuts: l
     pieces.append(split.flush())
     assert np.array_equal(np.concatenate(pieces), whole)
     assert abs(whole.size - pcm.size * rates[1] / rates[0]) <= 1
+
+
+def tone(count: int = 16_000) -> np.ndarray:
+    return (0.5 * np.sin(np.arange(count) / 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "gains", [(1, -1), (-1, 1), (1, -0.5), (0, 1, -1), (1, -1, 1, -1)], ids=lambda gains: str(gains)
+)
+def test_opposite_polarity_is_turned_around(gains: tuple[float, ...]) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.02, (len(gains), 16_000))
+    channels = (np.outer(gains, tone()) + noise).astype(np.float32)
+    downmix = Downmix()
+    mono = np.concatenate([downmix.push(piece) for piece in np.array_split(channels, 20, axis=1)])
+    level = np.abs(gains).mean()
+    assert abs(np.corrcoef(mono, tone())[0, 1]) > 0.99
+    assert np.abs(mono).max() == pytest.approx(0.5 * level, rel=0.25)
+
+
+def test_channels_are_averaged() -> None:
+    left, right = tone(), np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    downmix = Downmix()
+    pieces = [downmix.push(np.stack(piece)) for piece in zip(np.split(left, 16), np.split(right, 16), strict=True)]
+    np.testing.assert_allclose(np.concatenate(pieces), (left + right) / 2, atol=1e-6)
+    np.testing.assert_array_equal(Downmix().push(left[None]), left)
+    np.testing.assert_array_equal(Downmix().push(np.zeros((2, 9), np.float32)), np.zeros(9))

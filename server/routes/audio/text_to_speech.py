@@ -19,7 +19,15 @@ from server.http.uploads import read_json
 from server.http.usage import Usage
 from server.http.validation import refuse_unsupported, validated
 from server.http.voices import Voice, voice_id
-from server.media.encode import OPENAI_PCM_HZ, AudioWriter, OutputFormat, encode_piece, encode_rest, open_writer
+from server.media.encode import (
+    OPENAI_PCM_HZ,
+    SENT_WHOLE,
+    AudioWriter,
+    OutputFormat,
+    encode_piece,
+    encode_rest,
+    open_writer,
+)
 from server.state.sessions import session_model
 from streaming.errors import EmptyAnswer, SpeechServerError
 from streaming.report import TurnReport
@@ -40,7 +48,10 @@ class TextToSpeechOptions(BaseModel):
     )
     voice: str | Voice | None = Field(None, description="one of the model's voices; default: its first")
     response_format: OutputFormat = Field("mp3", description="format of the audio; pcm: 24 kHz, 16 bit, little-endian")
-    stream_format: Literal["audio", "sse"] = Field("audio", description="the audio itself, or server-sent events")
+    stream_format: Literal["audio", "sse", "file"] = Field(
+        "audio",
+        description="audio as it is made, server-sent events, or a file with its length when it is complete (an extension)",
+    )
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False, description="default: the model's")
 
 
@@ -78,17 +89,15 @@ async def text_to_speech(request: Request, state: AdmittedDep) -> Response:
     voice = session_model(model).voice(voice_id(options.voice), "voice")
     turn_options = TurnOptions(task="read", voice=voice, temperature=options.temperature)
     model.stages.prompts.text_prompt("", turn_options, ())  # refuses what was not learned
-    writer = open_writer(options.response_format, model.stages.decoder.sample_rate, pcm_hz=OPENAI_PCM_HZ)
-    sink = (
-        TextToSpeechEvents(writer)
-        if options.stream_format == "sse"
-        else AudioSink(writer, "send the text in other words")
-    )
+    kind, form = options.response_format, options.stream_format
+    whole = form == "file" or (form == "audio" and kind in SENT_WHOLE)
+    writer = open_writer(kind, model.stages.decoder.sample_rate, pcm_hz=OPENAI_PCM_HZ, whole=whole)
+    sink = TextToSpeechEvents(writer) if form == "sse" else AudioSink(writer, "send the text in other words")
     return answer_one_turn(
         TurnRunner(state, model, received_s),
         TurnRequest(turn_options, text=options.input, param="input"),
         sink,
-        audio_headers(options.response_format, writer),
+        audio_headers(kind, writer),
     )
 
 

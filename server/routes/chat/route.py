@@ -145,7 +145,9 @@ def _spoken(chat: ChatRequest, model: ServedModel) -> tuple[AudioWriter, str] | 
             "modalities include audio, so audio.format is required", code="missing_required_parameter", param="audio"
         )
     voice = session_model(model).voice(voice_id(chat.audio.voice), "audio.voice")
-    return open_writer(chat.audio.output_format, model.stages.decoder.sample_rate, pcm_hz=OPENAI_PCM_HZ), voice
+    rate_hz = model.stages.decoder.sample_rate
+    writer = open_writer(chat.audio.output_format, rate_hz, pcm_hz=OPENAI_PCM_HZ, whole=not chat.stream)
+    return writer, voice
 
 
 def _check_length(talk: Dialogue) -> None:

@@ -21,7 +21,7 @@ from streaming.turn import AudioDelta, TurnEvent
 
 def answer_sink(reply: Reply, writer: AudioWriter, runner: TurnRunner, *, decode_s: float) -> AnswerSink:
     """The sink for the form of answer that was asked for. `decode_s`: see `timings`."""
-    if reply.form == "audio":
+    if reply.form in ("audio", "file"):
         return AudioSink(writer, "its text is in response_format=json and in stream=events")
     turn: dict[str, Any] = {"id": runner.id, "model": runner.model.name}
     if reply.form == "json":

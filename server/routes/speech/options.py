@@ -16,7 +16,7 @@ from server.errors import NotAcceptable
 from server.http.uploads import Upload, once, read_body
 from server.http.validation import validated
 from server.media.decode import InputFormat
-from server.media.encode import OutputFormat
+from server.media.encode import SENT_WHOLE, OutputFormat
 from server.settings import Settings
 from streaming.errors import InvalidRequest
 from streaming.stages import Schedule, TurnOptions
@@ -42,7 +42,10 @@ class SpeechOptions(BaseModel):
     response_format: ResponseFormat | None = Field(
         None, description="format of the answer; default: what Accept asks for, else wav"
     )
-    stream: Literal["audio", "events"] | None = Field(None, description="audio, or server-sent events; default: audio")
+    stream: Literal["audio", "events", "file"] | None = Field(
+        None,
+        description="audio as it is made, server-sent events, or a file with its length when it is complete; default: audio",
+    )
     schedule: Schedule = Field("interleaved", description="text and speech in turn, or all text before all speech")
     temperature: float | None = Field(
         None, ge=0.0, le=2.0, allow_inf_nan=False, description="0 is greedy; default: the model's"
@@ -73,10 +76,15 @@ class SpeechOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The form of the answer: a stream of audio, server-sent events with audio in them, or one JSON document."""
+    """The form of the answer: a stream of audio, server-sent events with audio in them, a file, or one JSON document."""
 
-    form: Literal["audio", "events", "json"]
+    form: Literal["audio", "events", "file", "json"]
     audio: OutputFormat
+
+    @property
+    def is_whole(self) -> bool:
+        """The audio is sent when it is complete."""
+        return self.form == "file" or (self.form == "audio" and self.audio in SENT_WHOLE)
 
 
 async def read_request(request: Request, settings: Settings) -> tuple[SpeechOptions, Upload]:
@@ -124,13 +132,13 @@ def negotiate(options: SpeechOptions, accept: str | None) -> Reply:
         return Reply("events", asked or "pcm")
     if asked is not None:
         events = options.stream is None and _best(accept) == ("events", "pcm")
-        return Reply("events" if events else "audio", asked)
+        return Reply("events" if events else options.stream or "audio", asked)
     found = _best(accept)
     if found is None:
         raise NotAcceptable(f"Accept names no supported media type; accepted: {', '.join(_ACCEPTED)}", param="Accept")
-    if options.stream == "audio" and found[0] != "audio":
-        return Reply("audio", "wav")
-    return Reply(*found)
+    if options.stream is None:
+        return Reply(*found)
+    return Reply(options.stream, found[1] if found[0] == "audio" else "wav")
 
 
 def _best(accept: str | None) -> tuple[Literal["audio", "events", "json"], OutputFormat] | None:

@@ -41,7 +41,7 @@ async def speech(request: Request, state: AdmittedDep) -> Response:
     if upload.audio is not None:
         pcm = await asyncio.to_thread(decode_question, upload.audio, declared(upload, options), model)
     runner = TurnRunner(state, model, received_s)
-    writer = open_writer(reply.audio, model.stages.decoder.sample_rate)
+    writer = open_writer(reply.audio, model.stages.decoder.sample_rate, whole=reply.is_whole)
     sink = answer_sink(reply, writer, runner, decode_s=time.monotonic() - received_s)
     turn = TurnRequest(options.turn_options(voice), pcm, options.text)
     return answer_one_turn(runner, turn, sink, audio_headers(reply.audio, writer))

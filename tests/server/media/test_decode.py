@@ -58,6 +58,69 @@ def test_containers_that_libsndfile_writes_are_read(kind: str, subtype: str | No
     assert_tone(read(recording(tone(1.0, 48_000, 2), 48_000, kind, subtype)))
 
 
+@pytest.mark.parametrize("kind", ["CAF", "AU", "W64", "RF64", "VOC", "IRCAM", "NIST", "SVX"])
+def test_other_files_of_samples_are_read(kind: str) -> None:
+    assert_tone(read(recording(kind=kind)))
+
+
+def test_a_file_of_samples_under_the_type_of_samples_alone() -> None:
+    assert_tone(read(recording(kind="AU"), Declared("audio/basic")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec"),
+    [
+        ("mpegts", "aac"),
+        ("mov", "aac"),
+        ("avi", "mp2"),
+        ("flv", "aac"),
+        ("latm", "aac"),
+        ("ac3", "ac3"),
+        ("matroska", "flac"),
+    ],
+)
+def test_what_ffmpeg_reads_is_read(kind: str, codec: str) -> None:
+    assert_tone(read(packed(kind, codec))[:16_000])
+
+
+@pytest.mark.parametrize(("head", "frame_bytes"), [(b"#!AMR\n\x3c", 32), (b"#!AMR-WB\n\x44", 61)])
+def test_speech_of_telephones_is_read(head: bytes, frame_bytes: int) -> None:
+    """RFC 4867, 5: a signature, and frames of 20 ms; the highest rates, 12.2 and 23.85 kbit/s."""
+    signature, kind = head[:-1], head[-1:]
+    frame = kind + np.random.default_rng(0).bytes(frame_bytes - 1)
+    assert abs(read(signature + 50 * frame).size - 16_000) < 400
+    assert abs(read(signature + 50 * frame, Declared("audio/amr", "amr")).size - 16_000) < 400
+
+
+ID3 = b"ID3\x04\0\0\0\0\x02\x01" + bytes(257)
+
+
+@pytest.mark.parametrize("tags", [1, 3])
+@pytest.mark.parametrize(
+    "data", [packed("adts", "aac"), packed("mp3", "libmp3lame"), recording(kind="FLAC"), recording()]
+)
+def test_tags_before_anything_are_skipped(data: bytes, tags: int) -> None:
+    assert_tone(read(tags * ID3 + data)[:16_000])
+
+
+@pytest.mark.parametrize("declared", [Declared(), Declared("audio/mpeg"), Declared(input_format="mp3")])
+@pytest.mark.parametrize("cut", [1, 100, 333, 1000])
+def test_an_mp3_may_begin_in_mid_frame(cut: int, declared: Declared) -> None:
+    assert_tone(read(packed("mp3", "libmp3lame", seconds=2.0)[800 + cut :], declared)[:16_000])
+
+
+@pytest.mark.parametrize("declared", [Declared(), Declared("audio/aac"), Declared(input_format="aac")])
+@pytest.mark.parametrize("cut", [1, 100, 333, 1000])
+def test_aac_and_transport_streams_may_begin_in_mid_frame(cut: int, declared: Declared) -> None:
+    assert_tone(read(packed("adts", "aac", seconds=2.0)[1000 + cut :], declared)[:16_000])
+    assert_tone(read(packed("mpegts", "aac", seconds=2.0)[cut:])[:16_000])
+
+
+def test_opposite_polarity_is_heard() -> None:
+    left = tone()
+    assert_tone(read(recording(np.stack([left, -left], axis=1))))
+
+
 @pytest.mark.parametrize(("kind", "codec"), [("webm", "libopus"), ("ipod", "aac"), ("adts", "aac"), ("mp4", "aac")])
 def test_containers_that_browsers_record_are_read(kind: str, codec: str) -> None:
     assert_tone(read(packed(kind, codec)))

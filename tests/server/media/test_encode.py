@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import wave
+from base64 import b64encode
+from pathlib import Path
 
 import av
 import numpy as np
@@ -13,12 +16,13 @@ import soundfile
 from server.media.decode import Declared, identify, sniff
 from server.media.encode import open_writer
 from streaming.audio import pcm16_to_float
+from tests.chromium import open_page
 from tests.server.front import tone
 from tests.server.media.decoded import assert_tone, read
 
 
-def written(kind: str, pcm: np.ndarray, rate: int, cut: int) -> list[bytes]:
-    writer = open_writer(kind, rate)  # type: ignore[arg-type]
+def written(kind: str, pcm: np.ndarray, rate: int, cut: int, *, whole: bool = False) -> list[bytes]:
+    writer = open_writer(kind, rate, whole=whole)  # type: ignore[arg-type]
     pieces = [writer.push(pcm[start : start + cut]) for start in range(0, pcm.size, cut)]
     return [*pieces, writer.finish()]
 
@@ -66,3 +70,52 @@ def test_a_streamed_wav_is_read_by_others() -> None:
 def test_an_answer_without_audio_is_still_a_file(kind: str) -> None:
     data = open_writer(kind, 24_000).finish()  # type: ignore[arg-type]
     assert (not data) if kind == "pcm" else sniff(data) is not None or kind == "mp3"
+
+
+@pytest.mark.parametrize("kind", ["wav", "pcm", "flac", "mp3", "opus", "aac"])
+def test_a_whole_file_comes_at_the_end_and_says_how_long_it_is(kind: str) -> None:
+    pcm = tone(2.0, 24_000)
+    *early, data = written(kind, pcm, 24_000, 2400, whole=True)
+    assert not any(early)
+    declared = Declared("audio/pcm;rate=24000") if kind == "pcm" else Declared()
+    assert_tone(read(data, declared)[:16_000])
+    if kind in ("pcm", "aac"):  # which have no header, and no place in libsndfile
+        return
+    known = soundfile.info(io.BytesIO(data))
+    samples, rate = soundfile.read(io.BytesIO(data), dtype="float32")
+    assert (known.samplerate, rate) == (24_000, 24_000)
+    assert known.frames == samples.size == pytest.approx(pcm.size, abs=1 if kind in ("wav", "flac", "opus") else 2400)
+
+
+def test_a_whole_flac_has_the_checksum_of_its_samples() -> None:
+    """What `flac --test` compares: STREAMINFO ends with the MD5 of the samples (RFC 9639, 8.2)."""
+    pcm = tone(1.0, 24_000)
+    data = written("flac", pcm, 24_000, 999, whole=True)[-1]
+    samples = b"".join(written("pcm", pcm, 24_000, 999))
+    assert data[8 + 18 : 8 + 34] == hashlib.md5(samples).digest()
+
+
+def test_a_whole_wav_has_its_length_in_the_header() -> None:
+    data = written("wav", tone(0.5, 24_000), 24_000, 100, whole=True)[-1]
+    with wave.open(io.BytesIO(data)) as reader:
+        assert reader.getnframes() == 12_000
+
+
+def test_a_browser_reads_every_format(tmp_path: Path) -> None:
+    """Files that came piece by piece, and whole ones."""
+    files = {
+        f"{kind}{' whole' * whole}": b64encode(b"".join(written(kind, tone(1.0, 24_000), 24_000, 2400, whole=whole)))
+        for kind in ("wav", "flac", "mp3", "opus", "aac")
+        for whole in (False, True)
+    }
+    (tmp_path / "page.html").write_text("<!doctype html><title>Sounds</title>")
+    decoded = """files => Promise.all(Object.entries(files).map(async ([name, file]) => {
+        const bytes = Uint8Array.from(atob(file), each => each.charCodeAt(0)).buffer
+        const audio = await new OfflineAudioContext(1, 1, 24000).decodeAudioData(bytes)
+        return [name, audio.duration, Math.max(...audio.getChannelData(0).slice(4800, 19200))]
+    }))"""
+    with open_page((tmp_path / "page.html").as_uri()) as page:
+        found = page.evaluate(decoded, {name: data.decode() for name, data in files.items()})
+    for name, seconds, peak in found:
+        assert seconds == pytest.approx(1.0, abs=0.1), name
+        assert peak == pytest.approx(0.5, abs=0.05), name

@@ -66,8 +66,10 @@ async def test_speech_in_speech_out() -> None:
         message = answer.choices[0].message
         assert message.content is None
         assert message.audio.transcript == TEXT
-        samples, rate = soundfile.read(io.BytesIO(base64.b64decode(message.audio.data)), dtype="int16")
+        data = base64.b64decode(message.audio.data)
+        samples, rate = soundfile.read(io.BytesIO(data), dtype="int16")
         assert (rate, samples.tobytes()) == (24_000, WHOLE)
+        assert data[40:44] == len(WHOLE).to_bytes(4, "little"), "the header of a finished file has its length"
         assert answer.usage.prompt_tokens_details.audio_tokens > 0
 
 

@@ -112,6 +112,29 @@ async def test_every_format_by_parameter_and_by_accept(kind: str, media_type: st
         assert abs(heard.size / 16_000 - SPOKEN.size / 24_000) < 0.08
 
 
+@pytest.mark.parametrize("kind", ["wav", "pcm", "flac", "mp3", "opus", "aac"])
+async def test_a_file_is_sent_when_it_is_complete(kind: str) -> None:
+    async with serving() as front:
+        params = {"response_format": kind, "stream": "file"}
+        answer = await front.client.post("/v1/speech", content=recording(), params=params)
+        assert answer.headers["content-length"] == str(len(answer.content))
+        heard = samples_of(answer.content, answer.headers["content-type"])
+        assert abs(heard.size / 16_000 - SPOKEN.size / 24_000) < 0.08
+        if kind == "wav":
+            assert soundfile.info(io.BytesIO(answer.content)).frames == SPOKEN.size
+            assert answer.content[40:44] == (2 * SPOKEN.size).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("path", ["/v1/speech", "/v1/audio/speech"])
+async def test_a_flac_is_complete_unless_it_is_in_events(path: str) -> None:
+    asked = {"text": "Hello?"} if path == "/v1/speech" else {"input": "Hello."}
+    async with serving() as front:
+        answer = await front.client.post(path, json={**asked, "response_format": "flac"})
+        samples, _ = soundfile.read(io.BytesIO(answer.content))
+        assert answer.headers["content-length"] == str(len(answer.content))
+        assert soundfile.info(io.BytesIO(answer.content)).frames == samples.size > 1000
+
+
 async def test_events_tell_everything_in_order() -> None:
     async with serving(fake_model(lm=FakeLM(delay_s=0.001))) as front:
         answer = await front.client.post("/v1/speech?stream=events", content=recording())
