@@ -30,6 +30,7 @@ _LOADING = 10
 
 _REAPED_S = 5.0
 _PATIENCE_S = 1.0
+_START_DESCRIPTORS = 16
 _TEMPLATE = "model.workers.template"
 
 Reason = Literal["died", "hung", "stuck", "failed"]
@@ -100,6 +101,7 @@ class Worker:
 
         Raises OSError where no process can be had.
         """
+        _look_for_descriptors()
         ours, theirs = socket.socketpair()
         process = _context().Process(
             target=work,
@@ -200,6 +202,17 @@ _SAID: dict[Reason, str] = {
     "stuck": "took too long",
     "failed": "cannot start",
 }
+
+
+def _look_for_descriptors() -> None:
+    """Raises OSError where a start would run out of them half way, of which the template would end."""
+    spare = list[int]()
+    try:
+        while len(spare) < _START_DESCRIPTORS:
+            spare.append(os.open(os.devnull, os.O_RDONLY))
+    finally:
+        for each in spare:
+            os.close(each)
 
 
 def _context() -> Any:
