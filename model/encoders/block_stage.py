@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from model.thread import SingleThread
+from model.thread import SingleThread, ThreadHung
 from streaming.stages import Pcm, Peek
 
 State = TypeVar("State")
@@ -32,12 +33,19 @@ class BlockEncoder(Protocol[State]):
         ...
 
 
-class BlockStage(Generic[State]):
-    """Runs the encoder of all sessions on one thread, off the event loop; torch leaves the interpreter lock while it computes."""
+_LIMIT_S = 20.0
+"""For one block. It takes milliseconds, a recording's half a second at a time."""
 
-    def __init__(self, encoder: BlockEncoder[State]) -> None:
+
+class BlockStage(Generic[State]):
+    """Runs the encoder of all sessions on one thread, off the event loop; torch leaves the interpreter lock while it computes.
+
+    A call that hangs costs no speech: another thread hears it again from its beginning, once.
+    """
+
+    def __init__(self, encoder: BlockEncoder[State], limit_s: float = _LIMIT_S) -> None:
         self._encoder = encoder
-        self._thread = SingleThread("encoder")
+        self._thread = SingleThread("encoder", limit_s)
 
     def close(self) -> None:
         """Stop the thread once its current block is done. Speech that waits for it fails with EngineUnavailable."""
@@ -45,11 +53,36 @@ class BlockStage(Generic[State]):
 
     async def encode(self, audio: AsyncIterator[Pcm | Peek]) -> AsyncGenerator[list[int]]:
         """See `SpeechEncoder.encode`."""
-        state = self._encoder.open()
+        speech = _Speech(self._encoder.open())
         async for piece in audio:
             if isinstance(piece, Peek):
-                piece.tell(await self._thread.run(self._encoder.finish, self._encoder.copied(state)))
-            elif units := await self._thread.run(self._encoder.push, state, piece):
+                piece.tell(await self._run(speech, self._so_far))
+                continue
+            if units := await self._run(speech, self._encoder.push, piece):
                 yield units
-        if units := await self._thread.run(self._encoder.finish, state):
+            speech.heard.append(piece)
+        if units := await self._run(speech, self._encoder.finish):
             yield units
+
+    def _so_far(self, state: State) -> list[int]:
+        return self._encoder.finish(self._encoder.copied(state))
+
+    async def _run(self, speech: _Speech[State], function: Callable[..., list[int]], *piece: Pcm) -> list[int]:
+        try:
+            return await self._thread.run(function, speech.state, *piece)
+        except ThreadHung:
+            if speech.hung:
+                raise
+            speech.hung, speech.state = True, self._encoder.open()  # what hangs may yet write to the old one
+            for heard in speech.heard:
+                await self._thread.run(self._encoder.push, speech.state, heard)
+            return await self._thread.run(function, speech.state, *piece)
+
+
+@dataclass(slots=True)
+class _Speech(Generic[State]):
+    """What the encoder knows of a speech, and what it was told: to tell it again."""
+
+    state: State
+    heard: list[Pcm] = field(default_factory=list[Pcm])
+    hung: bool = False

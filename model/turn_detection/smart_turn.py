@@ -16,6 +16,8 @@ from model.turn_detection.network import open_network
 from streaming.stages import Pcm
 
 _RATE_HZ, _SECONDS = 16_000, 8
+_LIMIT_S = 5.0
+"""For one pause. Without a judgement, silence ends the turn."""
 
 
 class SmartTurn:
@@ -26,7 +28,7 @@ class SmartTurn:
     def __init__(self, network: Any) -> None:
         self._network = network
         self._features = WhisperFeatureExtractor(feature_size=80, chunk_length=_SECONDS)
-        self._thread = SingleThread("end-of-turn model")
+        self._thread = SingleThread("end-of-turn model", _LIMIT_S)
 
     @classmethod
     def load(cls, path: Path) -> SmartTurn:

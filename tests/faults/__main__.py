@@ -60,7 +60,7 @@ async def measure(place: Path, rounds: int, sessions: int, only: str) -> dict[st
                         "before": asdict(before),
                         "after": asdict(await sizes(processes, url)),
                     }
-                    print(name, record["faults"][name], file=sys.stderr)
+                    print(f"{name}: {record['faults'][name]}"[:300], file=sys.stderr)
     record["kill_s"], record["stop"] = [], {"s": [], "wrong": []}
     for number in range(rounds):
         with running_server(place / f"kill{number}.log", port) as server:

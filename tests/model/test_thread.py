@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import numpy as np
 import pytest
 
 from model.encoders.block_stage import BlockStage
-from model.thread import SingleThread
+from model.thread import SingleThread, ThreadHung
 from streaming.errors import EngineUnavailable
 from streaming.stages import Pcm
 
@@ -76,3 +77,52 @@ async def test_speech_after_the_end_of_an_encoder_is_told_so() -> None:
     stage.close()
     with pytest.raises(EngineUnavailable):
         _ = [units async for units in stage.encode(nothing())]
+
+
+async def test_a_call_that_hangs_is_left_behind_and_those_behind_it_are_done() -> None:
+    thread, go = SingleThread("encoder", limit_s=0.1), threading.Event()
+    hanging = asyncio.create_task(thread.run(go.wait, 60))
+    behind = [asyncio.create_task(thread.run(str, number)) for number in range(3)]
+    with pytest.raises(ThreadHung, match=r"the encoder took longer than 0\.1 s"):
+        await hanging
+    assert await asyncio.gather(*behind) == ["0", "1", "2"]
+    assert thread.hangs == 1
+    go.set()
+    thread.close()
+
+
+class Counting:
+    """A `BlockEncoder` that tells how many samples it has heard, and hangs once, in the middle of a block."""
+
+    def __init__(self) -> None:
+        self.hang, self.go = False, threading.Event()
+
+    def open(self) -> list[int]:
+        return [0]
+
+    def push(self, state: list[int], pcm: Pcm) -> list[int]:
+        state[0] += pcm.size
+        if self.hang:
+            self.hang = False
+            self.go.wait(60)
+        return [state[0]]
+
+    def finish(self, state: list[int]) -> list[int]:
+        return [-state[0]]
+
+    def copied(self, state: list[int]) -> list[int]:
+        return list(state)
+
+
+async def test_an_encoder_that_hangs_loses_no_speech() -> None:
+    encoder = Counting()
+    stage = BlockStage(encoder, limit_s=0.2)
+
+    async def audio():  # type: ignore[no-untyped-def]
+        for number in range(5):
+            encoder.hang = number == 3
+            yield np.zeros(10, np.float32)
+
+    assert [unit async for units in stage.encode(audio()) for unit in units] == [10, 20, 30, 40, 50, -50]
+    encoder.go.set()
+    stage.close()
