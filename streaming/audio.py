@@ -55,7 +55,8 @@ class WireFormat:
 
 def pcm16_to_float(data: bytes) -> Pcm:
     """Little-endian 16-bit samples to float32 [T] in [-1, 1]."""
-    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+    pcm: Pcm = np.multiply(np.frombuffer(data, "<i2"), np.float32(1 / 32768), dtype=np.float32)
+    return pcm
 
 
 def float_to_pcm16(pcm: Pcm) -> bytes:

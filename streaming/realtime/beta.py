@@ -6,8 +6,9 @@ left as it is, so that it is refused by its own name.
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+from pydantic_core import to_json
 
 from streaming.audio import WireFormat
 from streaming.errors import InvalidRequest
@@ -63,7 +64,7 @@ class Beta:
     def encode(self, event: ServerEvent) -> list[str]:
         """See `Dialect`; none for what the beta did not have."""
         told = [each for data in self._ga.data(event) for each in to_client(data)]
-        return [json.dumps(data, ensure_ascii=False) for data in told]
+        return [to_json(data).decode() for data in told]
 
 
 def _translated(data: dict[str, Any]) -> dict[str, Any]:

@@ -196,7 +196,9 @@ Output = ServerEvent | Effect
 
 
 class Machine(Protocol):
-    """A session without tasks, clocks and sockets."""
+    """A session without tasks, clocks and sockets. `audio_in`: the format of the audio that the client sends as text."""
+
+    audio_in: WireFormat
 
     @property
     def id(self) -> str:
@@ -206,11 +208,6 @@ class Machine(Protocol):
     @property
     def waiting(self) -> bool:
         """No client event can be taken before another input came."""
-        ...
-
-    @property
-    def audio_in(self) -> WireFormat:
-        """The format of the audio that the client sends as text."""
         ...
 
     def receive(self, input_: Input) -> list[Output]:

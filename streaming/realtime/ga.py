@@ -6,25 +6,27 @@ Base64, the rates and formats of the line, and JSON are here and nowhere else. S
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from functools import singledispatch
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
+from pydantic_core import to_json
 
 from streaming.audio import MODEL_RATE_HZ, AudioFrame, Resampler, WireFormat
-from streaming.errors import InvalidRequest, SpeechServerError
+from streaming.errors import InvalidRequest
 from streaming.realtime import events as out
 from streaming.realtime.conversation import new_id
 from streaming.realtime.effects import Unreadable
 from streaming.realtime.messages import CLIENT_EVENTS, ClientMessage, json_object, validated
 from streaming.realtime.server_shapes import (
+    AudioPart,
     ItemShape,
     ResponseShape,
     SessionShape,
     StatusDetails,
+    TextPart,
     Usage,
 )
 
@@ -66,7 +68,7 @@ class Ga:
 
     def encode(self, event: out.ServerEvent) -> list[str]:
         """See `Dialect`."""
-        return [json.dumps(data, ensure_ascii=False) for data in self.data(event)]
+        return [to_json(data).decode() for data in self.data(event)]
 
     def data(self, event: out.ServerEvent) -> list[dict[str, Any]]:
         """What `encode` makes JSON of."""
@@ -128,71 +130,75 @@ def _head(event: out.ServerEvent) -> dict[str, Any]:
 
 
 def _data(event: out.ServerEvent) -> dict[str, Any]:
+    """An event without audio."""
     match event:
         case out.Failed(error, event_id):
             return {**_head(event), "error": {**error.body(), "event_id": event_id}}
         case out.RateLimitsUpdated(requests):
-            return {**_head(event), "rate_limits": [{"name": "requests", **_plain(requests), "reset_seconds": 0.0}]}
+            return {**_head(event), "rate_limits": [{"name": "requests", **_fields(requests), "reset_seconds": 0.0}]}
         case out.InputTranscriptCompleted(seconds=seconds):
             said = {name: getattr(event, name) for name in ("item_id", "content_index", "transcript")}
             return {**_head(event), **said, "usage": {"type": "duration", "seconds": seconds}}
+        case out.InputTranscriptFailed(item_id, content_index, error):
+            about = {"item_id": item_id, "content_index": content_index}
+            return {**_head(event), **about, "error": error.body()}
         case _:
-            return {**_head(event), **_plain(event)}
+            return {**_head(event), **_fields(event)}
 
 
-@singledispatch
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """An object of the fields of a dataclass."""
+    return {name: _plain(getattr(value, name)) for name in _names(value.__class__)}
+
+
 def _plain(value: Any) -> Any:
-    """A value of an event as JSON has it: a class as an object of its fields, where no other way is registered."""
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    return value
+    """A value of an event as JSON has it."""
+    shape = _OBJECTS.get(type(value))
+    return value if shape is None else shape(value)
 
 
-@_plain.register
-def _(item: ItemShape) -> dict[str, Any]:
+def _item(item: ItemShape) -> dict[str, Any]:
     return {
         "id": item.id,
         "object": "realtime.item",
         "type": "message",
         "status": item.status,
         "role": item.role,
-        "content": [_plain(part) for part in item.content],
+        "content": [_fields(part) for part in item.content],
     }
 
 
-@_plain.register
-def _(error: SpeechServerError) -> dict[str, Any]:
-    return error.body()
-
-
-@_plain.register
-def _(session: SessionShape) -> dict[str, Any]:
+def session_object(session: SessionShape) -> dict[str, Any]:
+    """The protocol's `session` object."""
     head = {"id": session.id, "expires_at": session.expires_at}
     kind = {"realtime": "realtime.session", "transcription": "realtime.transcription_session"}.get(session.kind)
     return {**({"object": kind} if kind else {}), **head, **session.settings}
 
 
-@_plain.register
-def _(response: ResponseShape) -> dict[str, Any]:
+def _response(response: ResponseShape) -> dict[str, Any]:
     details = response.details
     return {
         "object": "realtime.response",
         "id": response.id,
         "conversation_id": response.conversation_id,
         "status": "in_progress" if details is None else details.type,
-        "status_details": None if details is None else _plain(details),
-        "output": [_plain(item) for item in response.output],
+        "status_details": None if details is None else _details(details),
+        "output": [_item(item) for item in response.output],
         "output_modalities": ["audio" if response.spoken else "text"],
         "max_output_tokens": response.max_output_tokens,
-        "audio": {"output": {"format": _plain(response.format), "voice": response.voice}},
-        "usage": None if response.usage is None else _plain(response.usage),
+        "audio": {"output": {"format": _format(response.format), "voice": response.voice}},
+        "usage": None if response.usage is None else _usage(response.usage),
         "metadata": response.metadata,
         **({"warnings": [notice.body() for notice in response.warnings]} if response.warnings else {}),
     }
 
 
-@_plain.register
-def _(details: StatusDetails) -> dict[str, Any]:
+def _details(details: StatusDetails) -> dict[str, Any]:
     told: dict[str, Any] = {"type": details.type}
     if details.reason is not None:
         told["reason"] = details.reason
@@ -202,13 +208,11 @@ def _(details: StatusDetails) -> dict[str, Any]:
     return told
 
 
-@_plain.register
-def _(wire: WireFormat) -> dict[str, Any]:
+def _format(wire: WireFormat) -> dict[str, Any]:
     return {"type": wire.type, "rate": wire.rate_hz} if wire.type == "audio/pcm" else {"type": wire.type}
 
 
-@_plain.register
-def _(usage: Usage) -> dict[str, Any]:
+def _usage(usage: Usage) -> dict[str, Any]:
     text_in, audio_in, text_out, audio_out = usage.text_in, usage.audio_in, usage.text_out, usage.audio_out
     return {
         "total_tokens": text_in + audio_in + text_out + audio_out,
@@ -225,7 +229,11 @@ def _(usage: Usage) -> dict[str, Any]:
     }
 
 
-def session_object(session: SessionShape) -> dict[str, Any]:
-    """The protocol's `session` object."""
-    shown: dict[str, Any] = _plain(session)
-    return shown
+_OBJECTS: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
+    AudioPart: _fields,
+    ItemShape: _item,
+    ResponseShape: _response,
+    SessionShape: session_object,
+    TextPart: _fields,
+}
+"""What events hold that is more than a string, a number or nothing."""

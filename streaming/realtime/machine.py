@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any, cast
 
-from streaming.audio import MODEL_RATE_HZ, WireFormat
+from streaming.audio import MODEL_RATE_HZ
 from streaming.endpointing import Paused, SpeechStarted, SpeechStopped
 from streaming.errors import InvalidRequest, SpeechServerError
 from streaming.realtime import effects as do
@@ -73,6 +75,7 @@ class RealtimeMachine:
         self._outputs: list[do.Output] = []
         self._steps = Steps()
         self._config = initial_settings(model, config)
+        self.audio_in = audio_in(self._config)
         self.conversation = Conversation()
         self._input = InputBuffer(model.stages, limits, self._config.audio.input, self._emit)
         self._responses = Responses(model.stages.decoder.sample_rate, limits, self._emit)
@@ -80,15 +83,36 @@ class RealtimeMachine:
         self._recordings: list[UtteranceEncoding] = []
         self._judging = self._idle = False
 
+        self._inputs: dict[type[Any], Callable[[Any], None]] = {
+            do.Opened: self._open,
+            do.Unreadable: lambda unreadable: self._refuse(
+                unreadable.error, getattr(unreadable.error, "event_id", None)
+            ),
+            do.TurnProgress: self._responses.progress,
+            do.TurnClosed: self._turn_closed,
+            do.Captioned: self._captions.captioned,
+            do.PauseJudged: self._pause_judged,
+            do.TimerDue: self._timer_due,
+            do.Rested: lambda rested: None,
+        }
+        self._client_events: dict[type[Any], Callable[[Any], Handler]] = {
+            msg.Append: self._append,
+            msg.Commit: self._commit_by_client,
+            msg.Clear: self._clear,
+            msg.SessionUpdate: self._update,
+            msg.ItemCreate: self._create_item,
+            msg.ItemDelete: self._delete_item,
+            msg.ItemRetrieve: self._retrieve,
+            msg.ItemTruncate: self._truncate,
+            msg.ResponseCreate: self._respond_to,
+            msg.ResponseCancel: lambda event: self._responses.cancel(event.response_id),
+            msg.OutputClear: self._clear_output,
+        }
+
     @property
     def waiting(self) -> bool:
         """See `Machine`."""
         return self._steps.waiting
-
-    @property
-    def audio_in(self) -> WireFormat:
-        """See `Machine`."""
-        return audio_in(self._config)
 
     def shape(self) -> SessionShape:
         """The session as the protocol shows it."""
@@ -96,26 +120,11 @@ class RealtimeMachine:
 
     def receive(self, input_: do.Input) -> list[do.Output]:
         """See `Machine`."""
-        match input_:
-            case do.TurnProgress():
-                self._responses.progress(input_)
-            case do.TurnClosed():
-                self._turn_closed(input_)
-            case do.Captioned():
-                self._captions.captioned(input_)
-            case do.PauseJudged(finished):
-                self._judging = False
-                if finished is not None:
-                    self._input.judged(finished)
-            case do.TimerDue(name):
-                self._timer_due(name)
-            case do.Opened():
-                self._emit(out.SessionCreated(self.shape()))
-                self._emit(do.StartTimer("expiry", self._limits.max_session_s))
-            case do.Unreadable(error):
-                self._refuse(error, getattr(error, "event_id", None))
-            case msg.ClientMessage():
-                self._steps.add(self._checked(self._handler(input_), input_.event_id))
+        handler = self._client_events.get(type(input_))
+        if handler is not None:
+            self._steps.add(self._checked(handler(input_), cast(msg.ClientMessage, input_).event_id))
+        else:
+            self._inputs[type(input_)](input_)
         self._steps.advance()
         outputs, self._outputs = self._outputs, []
         return outputs
@@ -136,43 +145,15 @@ class RealtimeMachine:
     def _refuse(self, error: SpeechServerError, event_id: str | None = None) -> None:
         self._emit(out.Failed(error, event_id))
 
-    def _handler(self, event: msg.ClientMessage) -> Handler:
-        match event:
-            case msg.Append():
-                return self._append(event)
-            case msg.Commit():
-                return self._commit_by_client()
-            case msg.ItemCreate():
-                return self._create_item(event)
-            case msg.ItemDelete():
-                return self._delete_item(event)
-            case msg.ItemTruncate():
-                return self._truncate(event)
-            case msg.ResponseCancel():
-                return self._responses.cancel(event.response_id)
-            case _:
-                return self._at_once(event)
+    # The session
 
-    def _at_once(self, event: msg.ClientMessage) -> Handler:
-        """What waits for nothing."""
-        match event:
-            case msg.Clear():
-                self._captions.forget()
-                self._input.clear()
-                self._emit(out.InputCleared())
-            case msg.SessionUpdate():
-                self._configure(event.session)
-                self._emit(out.SessionUpdated(self.shape()))
-            case msg.ItemRetrieve():
-                self._emit(out.ItemRetrieved(self.conversation.get(event.item_id, "retrieve").shape()))
-            case msg.ResponseCreate():
-                self._respond(event.response)
-            case msg.OutputClear():
-                raise InvalidRequest(
-                    "over a WebSocket the client plays the audio: there is nothing here to clear",
-                    code="unsupported_event",
-                    param="type",
-                )
+    def _open(self, _: do.Opened) -> None:
+        self._emit(out.SessionCreated(self.shape()))
+        self._emit(do.StartTimer("expiry", self._limits.max_session_s))
+
+    def _update(self, event: msg.SessionUpdate) -> Handler:
+        self._configure(event.session)
+        self._emit(out.SessionUpdated(self.shape()))
         yield from ()
 
     def _configure(self, patch: AnyConfig) -> None:
@@ -185,9 +166,15 @@ class RealtimeMachine:
             self._captions.forget()
         if not idle_timeout_ms(config):
             self._stop_waiting()
-        self._config = config
+        self._config, self.audio_in = config, audio_in(config)
 
     # What the user says
+
+    def _clear(self, _: msg.Clear) -> Handler:
+        self._captions.forget()
+        self._input.clear()
+        self._emit(out.InputCleared())
+        yield from ()
 
     def _append(self, event: msg.Append) -> Handler:
         for heard in self._input.feed(event.audio):
@@ -224,7 +211,12 @@ class RealtimeMachine:
         while self._judging:
             yield
 
-    def _commit_by_client(self) -> Handler:
+    def _pause_judged(self, judged: do.PauseJudged) -> None:
+        self._judging = False
+        if judged.finished is not None:
+            self._input.judged(judged.finished)
+
+    def _commit_by_client(self, _: msg.Commit) -> Handler:
         self._input.complete()
         self._follow()
         yield from self._commit(self._input.take(by_client=True))
@@ -245,6 +237,10 @@ class RealtimeMachine:
             self._captions.follow(self._input.item_id, self._input.encoding, config)
 
     # Items
+
+    def _retrieve(self, event: msg.ItemRetrieve) -> Handler:
+        self._emit(out.ItemRetrieved(self.conversation.get(event.item_id, "retrieve").shape()))
+        yield from ()
 
     def _create_item(self, event: msg.ItemCreate) -> Handler:
         if event.item.id == self._input.item_id:
@@ -295,6 +291,18 @@ class RealtimeMachine:
 
     # Responses
 
+    def _respond_to(self, event: msg.ResponseCreate) -> Handler:
+        self._respond(event.response)
+        yield from ()
+
+    def _clear_output(self, _: msg.OutputClear) -> Handler:
+        yield from ()
+        raise InvalidRequest(
+            "over a WebSocket the client plays the audio: there is nothing here to clear",
+            code="unsupported_event",
+            param="type",
+        )
+
     def _respond(self, params: msg.ResponseParams) -> None:
         if isinstance(self._config, TranscriptionConfig):
             raise wrong_type("a transcription session writes down what it hears and answers nothing")
@@ -321,8 +329,8 @@ class RealtimeMachine:
 
     # Time
 
-    def _timer_due(self, name: do.TimerName) -> None:
-        match name:
+    def _timer_due(self, due: do.TimerDue) -> None:
+        match due.name:
             case "idle":
                 self._steps.add(self._checked(self._answer_silence()))
             case "expiry":

@@ -26,11 +26,14 @@ from streaming.realtime.machine import FAREWELL_S
 from streaming.realtime.messages import ClientMessage
 from streaming.realtime.utterance import UtteranceEncoding
 from streaming.stages import Pcm, Stages
-from streaming.turn import Turn, TurnEvent
+from streaming.turn import AudioDelta, Turn, TurnEvent
 
 log = logging.getLogger(__name__)
 
 Send = Callable[[ServerEvent], Awaitable[None]]
+
+_UNSENT = 16
+"""Server events that may wait for the client before whoever tells more waits for it, too."""
 
 _EFFECTS = get_args(do.Effect)
 _PIECE_SAMPLES = MODEL_RATE_HZ // 2  # what the encoder does of a recording in one go, while live speech waits
@@ -56,7 +59,7 @@ class Session:
     async def run(self, received: AsyncGenerator[ClientMessage | do.Unreadable], send: Send) -> None:
         """Hold the session until `received` ends or its machine hangs up. What is still running then is cancelled.
 
-        The next client event is asked for when the one before it was dealt with and all that was said of it was sent.
+        The next client event is asked for when the one before it was dealt with and the client reads what was said of it.
         """
         bind_contextvars(session_id=self.machine.id)
         try:
@@ -85,7 +88,7 @@ class _Running:
         self._captioner = Captioner(
             self._stages, self._observer, max_turn_s=self._limits.max_turn_s, tell=self._receive
         )
-        self._outbox: asyncio.Queue[ServerEvent] = asyncio.Queue()  # bounded: whoever fills it waits until it is empty
+        self._outbox: asyncio.Queue[ServerEvent] = asyncio.Queue()  # bounded by those who wait for `_room`
         self._ready = asyncio.Event()
         self._turns: dict[str, asyncio.Task[SpeechServerError | None]] = {}
         self._encoders: Running[UtteranceEncoding] = {}
@@ -97,13 +100,18 @@ class _Running:
     async def take(self, input_: do.Input) -> None:
         """Give the machine an input, and wait until it can take the next, the client has read and the encoder keeps up."""
         if self._receive(input_):
-            await self._outbox.join()
+            await self._room()
         while self._machine.waiting:
             self._ready.clear()
             await self._ready.wait()
-            await self._outbox.join()
+            await self._room()
         if self._heard is not None:
             await self._heard.room()
+
+    async def _room(self) -> None:
+        """Wait while the client does not read."""
+        if self._outbox.qsize() >= _UNSENT:
+            await self._outbox.join()
 
     async def write(self, send: Send) -> None:
         """Send what was said, in order."""
@@ -216,8 +224,11 @@ class _Running:
             task.add_done_callback(partial(self._closed, effect.turn_id, turn))
 
     async def _progress(self, turn_id: str, event: TurnEvent) -> None:
-        if self._receive(do.TurnProgress(turn_id, event)):
+        told = self._receive(do.TurnProgress(turn_id, event))
+        if isinstance(event, AudioDelta):  # seconds of it: the decoder goes on when it is sent
             await self._outbox.join()
+        elif told:
+            await self._room()
 
     async def _run(self, turn: Turn) -> SpeechServerError | None:
         try:
