@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
 from typing import Any
 
 import httpx
 
+from model.lm.resume import EngineLost, resumed
 from streaming.errors import EngineUnavailable
 from streaming.stages import Sampling
+
+_WAIT_S, _POLL_S = 30.0, 0.25
 
 
 class VllmHttpLanguageModel:
@@ -42,10 +47,18 @@ class VllmHttpLanguageModel:
         """It is on another machine."""
 
     async def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
-        """See `LanguageModel.generate`. Closing the generator disconnects, which aborts the request."""
+        """See `LanguageModel.generate`. Closing the generator disconnects, which aborts the request.
+
+        If the server fails under the answer and comes back within `_WAIT_S`, it goes on behind the tokens that it wrote.
+        """
+        async with aclosing(resumed(self._ask, prompt, sampling)) as answer:
+            async for fresh in answer:
+                yield fresh
+
+    async def _ask(self, prompt: list[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
         try:
             async with self._client.stream(
-                "POST", "/inference/v1/generate", json=self._request(list(prompt), sampling)
+                "POST", "/inference/v1/generate", json=self._request(prompt, sampling)
             ) as response:
                 response.raise_for_status()
                 async for line in response.aiter_lines():
@@ -53,7 +66,22 @@ class VllmHttpLanguageModel:
                     if fresh:
                         yield fresh
         except httpx.HTTPError as error:
-            raise EngineUnavailable("the language-model server failed; the turn is lost, try again") from error
+            if isinstance(error, httpx.HTTPStatusError) and error.response.is_client_error:
+                raise EngineUnavailable("the language-model server refused the request") from error
+            await self._back()
+            raise EngineLost("the language-model server failed under the answer") from error
+
+    async def _back(self) -> None:
+        """Wait until the server is healthy. Raises EngineUnavailable if it is not within `_WAIT_S`."""
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                while True:
+                    with suppress(httpx.HTTPError):
+                        if (await self._client.get("/health")).is_success:
+                            return
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            raise EngineUnavailable("the language-model server does not answer; try again later") from None
 
     def _request(self, ids: list[int], sampling: Sampling) -> dict[str, Any]:
         return {

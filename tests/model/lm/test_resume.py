@@ -1,0 +1,75 @@
+"""An answer that outlives what writes it, over HTTP and by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import httpx
+import pytest
+
+from model.lm.resume import EngineLost, resumed
+from model.lm.vllm_http import VllmHttpLanguageModel
+from streaming.errors import EngineUnavailable
+from streaming.stages import Sampling
+
+
+class Counter:
+    """An engine that counts on from its prompt, `most` tokens at a time, and then goes under the answer."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.asked = most, list[tuple[list[int], int]]()
+
+    async def __call__(self, prompt: list[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
+        self.asked.append((prompt, sampling.max_tokens))
+        for number in range(sampling.max_tokens):
+            if number == self.most:
+                raise EngineLost("gone")
+            yield [prompt[-1] + 1 + number]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 9, 10, 11])
+async def test_the_answer_is_what_one_engine_would_have_written(most: int) -> None:
+    engine = Counter(most)
+    written = [token async for fresh in resumed(engine, [7], Sampling(max_tokens=10)) for token in fresh]
+    assert written == list(range(8, 18))
+    assert all(len(prompt) - 1 + left == 10 for prompt, left in engine.asked)
+
+
+async def test_a_request_that_every_engine_dies_of_is_given_up() -> None:
+    engine = Counter(0)
+    with pytest.raises(EngineUnavailable, match="again and again") as caught:
+        async for _ in resumed(engine, [7], Sampling(max_tokens=10)):
+            pass
+    assert not isinstance(caught.value, EngineLost)
+    assert len(engine.asked) == 3
+
+
+async def broken(ids: list[int]) -> AsyncIterator[bytes]:
+    """Some tokens, and then the connection is gone."""
+    for token in ids:
+        yield f"data: {json.dumps({'choices': [{'token_ids': [token]}]})}\n\n".encode()
+    raise httpx.ReadError("gone")
+
+
+async def test_a_server_that_restarts_under_the_answer_goes_on_with_it() -> None:
+    asked, health = list[list[int]](), [503, 503, 200]
+
+    async def server(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/health":
+            return httpx.Response(health.pop(0))
+        body = json.loads(await request.aread())
+        asked.append(body["token_ids"])
+        if len(asked) == 1:
+            return httpx.Response(200, content=broken([8, 9]))
+        left = body["sampling_params"]["max_tokens"]
+        lines = [f"data: {json.dumps({'choices': [{'token_ids': [10 + number]}]})}\n\n" for number in range(left)]
+        return httpx.Response(200, text="".join(lines))
+
+    lm = VllmHttpLanguageModel("http://engine", "small")
+    await lm.close()
+    lm._client = httpx.AsyncClient(base_url="http://engine", transport=httpx.MockTransport(server))
+    assert [token async for fresh in lm.generate([7], Sampling(max_tokens=5)) for token in fresh] == [8, 9, 10, 11, 12]
+    assert asked == [[7], [7, 8, 9]]
+    assert health == []
+    await lm.close()
