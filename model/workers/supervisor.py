@@ -14,8 +14,8 @@ from streaming.errors import EngineUnavailable
 
 log = logging.getLogger(__name__)
 
-_LASTING_S = 10.0
-"""A worker that served so long is replaced at once; after shorter lives there is a pause."""
+_LASTING_S = 2.0
+"""A worker that served so long is replaced at once; after several shorter lives there is a pause."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 10.0
 _WAIT_S = 30.0
@@ -142,9 +142,9 @@ class Supervisor:
 
     async def _slot(self) -> None:
         """One process after the other."""
-        loop, failures = asyncio.get_running_loop(), 0
+        failures = 0
         while True:
-            began_s, worker = loop.time(), self._new_worker()
+            worker = self._new_worker()
             self._workers.add(worker)
             try:
                 await worker.live()
@@ -155,7 +155,7 @@ class Supervisor:
                 self._workers.discard(worker)
             if self._first is not None and not self._first.done():
                 self._first.set_exception(worker.failure or EngineUnavailable(f"the {self.name} cannot be started"))
-            failures = 0 if worker.ready and loop.time() - began_s >= _LASTING_S else failures + 1
+            failures = 0 if worker.served_s >= _LASTING_S else failures + 1
             if failures > 1:
                 await asyncio.sleep(min(_FIRST_PAUSE_S * 2 ** (failures - 2), _LONGEST_PAUSE_S))
 

@@ -61,7 +61,8 @@ class WorkerLost(EngineUnavailable):
 class Worker:
     """One process. `live` is its life; `on_ready`, `on_message` and `on_lost` hear of it, on the event loop.
 
-    `facts`: what it said when it became ready; `gauges`: what it measured of itself last; `failure`: why it could not start.
+    `facts`: what it said when it became ready; `gauges`: what it measured of itself last; `failure`: why it could not start;
+    `served_s`: how long it was ready, once it has gone.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Worker:
         self._writer: asyncio.StreamWriter | None = None
         self._silences = 0
         self.ready = self.lost = False
+        self._ready_s = self.served_s = 0.0
         self.facts: dict[str, Any] = {}
         self.gauges: dict[str, float] = {}
         self.pid = 0
@@ -182,7 +184,7 @@ class Worker:
                 self.gauges = message.gauges
                 return self.ready and message.busy_s > self._limits.step_s
             case Ready():
-                self.ready, self.facts = True, message.facts
+                self.ready, self.facts, self._ready_s = True, message.facts, asyncio.get_running_loop().time()
                 self._on_ready(self)
             case Failed():
                 self.failure = message.error
@@ -193,6 +195,8 @@ class Worker:
 
     def _lose(self, reason: Reason) -> None:
         self.lost = True
+        if self.ready:
+            self.served_s = asyncio.get_running_loop().time() - self._ready_s
         self._on_lost(self, reason)
 
 

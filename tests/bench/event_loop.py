@@ -20,12 +20,11 @@ from collections.abc import Callable
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
-import uvicorn
 import uvloop
 from websockets.sync.client import connect
 
 from server.app import create_app
-from server.serve import listening_socket
+from server.serve import Server, listening_socket, transport_config
 from server.settings import Settings
 from tests.bench.results import ROOT, arguments, origin, table, write
 from tests.live_server import free_port
@@ -55,8 +54,9 @@ def main() -> None:
 def be_server(loop: str, *, nodelay: bool, port: int) -> None:
     """Serve scripted stages until killed."""
     listener = listening_socket("127.0.0.1", port) if nodelay else socket.create_server(("127.0.0.1", port))
-    app = create_app(Settings(api_key=None), opener(fake_model()))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="critical"))
+    settings = Settings(api_key=None, log_level="error")
+    app = create_app(settings, opener(fake_model()))
+    server = Server(transport_config(app, settings), app.state.shared)
     factory = uvloop.new_event_loop if loop == "uvloop" else None
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(server.serve(sockets=[listener]))

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from tests.bench.results import DOCS, origin, table, write
+from tests.bench.results import DOCS, ROOT, origin, quote, table, write
 from tests.faults.ends import killed, stopped
 from tests.faults.faults import FAULTS, Processes
 from tests.faults.inject import Outcome, inject, sizes
@@ -40,6 +40,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as place:
         record |= asyncio.run(measure(Path(place), options.rounds, options.sessions, options.only))
     write(options.out, "faults", record, report(record))
+    if options.out == DOCS:
+        page, text = ROOT / "docs" / "faults.md", (DOCS / "faults.md").read_text(encoding="utf-8")
+        page.write_text(quote(page.read_text(encoding="utf-8"), "faults", text), encoding="utf-8")
     rows = record["faults"].values()
     return int(any(row["lost"] or row["gone"] for row in rows) or bool(record["stop"]["wrong"]))
 
