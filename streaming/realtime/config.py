@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from streaming.audio import WireFormat
 from streaming.realtime.shapes import Listed, Name, Strict, Text, merged
@@ -17,6 +17,10 @@ Modalities = Annotated[Listed[Modality], Field(min_length=1, max_length=1)]
 MaxTokens = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 NoTools = Annotated[Listed[Any], Field(max_length=0)]
+
+
+Off = AfterValidator(lambda _: None)
+"""Marks a setting that would change nothing heard or answered: it is taken, and shown as off."""
 
 
 class AudioPcm(Strict):
@@ -90,15 +94,21 @@ class Transcription(Strict):
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = Field(
         None, exclude_if=lambda delay: delay is None
     )
-    keywords: None = Field(None, exclude=True)
-    languages: None = Field(None, exclude=True)
+    keywords: Annotated[Listed[Name] | None, Off] = Field(None, exclude=True)
+    languages: Annotated[Listed[Name] | None, Off] = Field(None, exclude=True)
+
+
+class NoiseReduction(Strict):
+    """Where the microphone is. Taken without effect: no noise is reduced."""
+
+    type: Literal["near_field", "far_field"]
 
 
 class AudioInput(Strict):
     format: AudioFormat = AudioPcm(type="audio/pcm")
     turn_detection: TurnDetection | None = ServerVad(type="server_vad")
     transcription: Transcription | None = None
-    noise_reduction: None = None
+    noise_reduction: Annotated[NoiseReduction | None, Off] = None
 
 
 class AudioOutput(Strict):
@@ -130,6 +140,26 @@ class Tracing(Strict):
     metadata: dict[str, Any] | None = None
 
 
+class Reasoning(Strict):
+    effort: Name | None = None
+
+
+class RetentionRatio(Strict):
+    """How much of a long history is kept. Taken without effect: the bundle says how many turns the model is given."""
+
+    type: Literal["retention_ratio"]
+    retention_ratio: Annotated[float, Field(ge=0, le=1)]
+    token_limits: dict[str, Any] | None = None
+
+
+Logprobs = Literal["item.input_audio_transcription.logprobs"]
+Truncation = Annotated[
+    Annotated[Literal["auto", "disabled"], Tag("named")] | Annotated[RetentionRatio, Tag("ratio")],
+    Discriminator(lambda truncation: "ratio" if isinstance(truncation, dict | RetentionRatio) else "named"),
+    AfterValidator(lambda truncation: truncation if isinstance(truncation, str) else "auto"),
+]
+
+
 class SessionConfig(Strict):
     """A conversation's settings, and the shape of `session` in a `session.update`: there only the fields sent are changed."""
 
@@ -145,10 +175,10 @@ class SessionConfig(Strict):
     tool_choice: Literal["auto", "none"] = "auto"
     parallel_tool_calls: bool | None = None
     tracing: Literal["auto"] | Tracing | None = None  # asked for unasked by @openai/agents; no traces are kept
-    include: Annotated[Listed[str], Field(max_length=0)] | None = None
-    truncation: Literal["auto", "disabled"] = "auto"
+    include: Annotated[Listed[Logprobs] | None, Off] = None
+    truncation: Truncation = "auto"
     prompt: None = None
-    reasoning: None = None
+    reasoning: Annotated[Reasoning | None, Off] = None
 
     def updated(self, patch: SessionConfig) -> SessionConfig:
         """This configuration with the fields that `patch` sets, at any depth."""
@@ -164,7 +194,7 @@ class TranscriptionConfig(Strict):
 
     type: Literal["transcription"]
     audio: TranscriptionAudio = TranscriptionAudio()
-    include: Annotated[Listed[str], Field(max_length=0)] | None = None
+    include: Annotated[Listed[Logprobs] | None, Off] = None
 
     def updated(self, patch: TranscriptionConfig) -> TranscriptionConfig:
         """This configuration with the fields that `patch` sets, at any depth."""

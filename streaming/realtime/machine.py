@@ -153,6 +153,8 @@ class RealtimeMachine:
 
     def _update(self, event: msg.SessionUpdate) -> Handler:
         self._configure(event.session)
+        for error in event.refused:
+            self._refuse(error, event.event_id)
         self._emit(out.SessionUpdated(self.shape()))
         yield from ()
 

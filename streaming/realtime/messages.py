@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar, get_args
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
     Discriminator,
     Field,
     PlainValidator,
+    PrivateAttr,
     Tag,
     ValidationError,
     ValidationInfo,
@@ -20,8 +22,17 @@ from pydantic_core import PydanticCustomError, from_json
 from streaming.audio import AudioFrame, WireFormat
 from streaming.errors import InvalidRequest
 from streaming.json_limits import check_text, check_value
-from streaming.realtime.config import AnyConfig, AudioOutput, MaxTokens, Modalities, NoTools, Temperature
-from streaming.realtime.shapes import ClientEventError, Listed, Name, Strict, Text, described, shown
+from streaming.realtime.config import (
+    AnyConfig,
+    AudioOutput,
+    MaxTokens,
+    Modalities,
+    NoTools,
+    Off,
+    Reasoning,
+    Temperature,
+)
+from streaming.realtime.shapes import ClientEventError, Listed, Name, Strict, Text, first_fault, shown
 
 
 class ClientMessage(Strict):
@@ -53,8 +64,15 @@ Sound = Annotated[AudioFrame, PlainValidator(_sound)]
 
 
 class SessionUpdate(ClientMessage):
+    """`refused`: what of it cannot be done and was left out of `session`."""
+
     type: Literal["session.update"]
     session: AnyConfig
+    _refused: tuple[ClientEventError, ...] = PrivateAttr(())
+
+    @property
+    def refused(self) -> tuple[ClientEventError, ...]:
+        return self._refused
 
 
 class Append(ClientMessage):
@@ -199,7 +217,7 @@ class ResponseParams(Strict):
     tool_choice: Literal["auto", "none"] = "auto"
     parallel_tool_calls: bool | None = None
     prompt: None = None
-    reasoning: None = None
+    reasoning: Annotated[Reasoning | None, Off] = None
 
 
 class ResponseCreate(ClientMessage):
@@ -264,7 +282,30 @@ def validated(known: Mapping[str, type[E]], data: dict[str, object], audio: Wire
     try:
         return model.model_validate(data, context=audio)
     except ValidationError as error:
-        raise described(error, data, event_id) from None
+        faults = [first_fault(each, data, event_id) for each in error.errors(include_url=False)]
+    refused = {fault.param: fault for fault in faults if fault.param in _ALONE}
+    if len(refused) < len(faults):
+        raise faults[0]
+    rest = model.model_validate(_without(data, refused), context=audio)
+    if isinstance(rest, SessionUpdate):
+        rest._refused = tuple(refused.values())
+    return rest
+
+
+_ALONE = ("session.tools", "session.tool_choice", "session.prompt", "session.audio.output.speed")
+"""What no model here can do, by field: refused alone, so that the rest of an update, its audio formats above all, holds."""
+
+
+def _without(data: dict[str, object], fields: Iterable[str]) -> dict[str, object]:
+    """A copy of `data` without these dotted `fields`."""
+    kept = copy.deepcopy(data)
+    for field in fields:
+        *path, last = field.split(".")
+        at: Any = kept
+        for part in path:
+            at = at[part]
+        del at[last]
+    return kept
 
 
 def json_object(message: str | bytes) -> dict[str, object]:

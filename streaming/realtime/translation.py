@@ -10,7 +10,7 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from streaming.errors import InvalidRequest, SpeechServerError
 from streaming.interleave import TextDelta, TranscriptDelta
 from streaming.realtime import effects as do
 from streaming.realtime import events as out
-from streaming.realtime.config import AudioInput, ServerVad
+from streaming.realtime.config import AudioInput, NoiseReduction, Off, ServerVad
 from streaming.realtime.conversation import new_id
 from streaming.realtime.input_buffer import Breath, InputBuffer
 from streaming.realtime.limits import SessionLimits, SessionModel
@@ -49,7 +49,7 @@ class SourceTranscription(Strict):
 
 class TranslationInput(Strict):
     transcription: SourceTranscription | None = None
-    noise_reduction: None = None
+    noise_reduction: Annotated[NoiseReduction | None, Off] = None
 
 
 class TranslationOutput(Strict):

@@ -59,6 +59,58 @@ async def test_a_response_may_change_the_voice_without_changing_the_format(conne
     assert output == {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "default"}
 
 
+OFF: dict[str, Any] = {
+    "include": ["item.input_audio_transcription.logprobs"],
+    "reasoning": {"effort": "low"},
+    "tracing": {"workflow_name": "x"},
+    "truncation": {"type": "retention_ratio", "retention_ratio": 0.5},
+}
+
+
+async def test_settings_that_change_nothing_heard_are_taken_and_shown_as_off(connect: Connect) -> None:
+    peer = connect()
+    pcmu = {"type": "audio/pcmu"}
+    transcription = {"model": "x", "keywords": ["x"], "languages": ["en"]}
+    peer.update(
+        audio={"input": {"format": pcmu, "noise_reduction": {"type": "near_field"}, "transcription": transcription}},
+        **OFF,
+    )
+    session = (await peer.until("session.updated"))["session"]
+    assert session["audio"]["input"]["format"] == pcmu
+    assert session["audio"]["input"]["noise_reduction"] is None
+    assert (session["include"], session["truncation"]) == (None, "auto")
+    assert not peer.all("error")
+
+
+ALONE: list[tuple[dict[str, Any], str, str]] = [
+    ({"tools": [{"type": "function", "name": "f"}]}, "invalid_value", "session.tools"),
+    ({"tool_choice": {"type": "function", "name": "f"}}, "invalid_value", "session.tool_choice"),
+    ({"prompt": {"id": "x"}}, "unsupported_parameter", "session.prompt"),
+    ({"audio": {"output": {"speed": 2}}}, "invalid_value", "session.audio.output.speed"),
+]
+
+
+@pytest.mark.parametrize(("settings", "code", "param"), ALONE)
+async def test_what_no_model_can_do_is_refused_alone(
+    connect: Connect, settings: dict[str, Any], code: str, param: str
+) -> None:
+    peer = connect()
+    audio = {"input": {"format": {"type": "audio/pcmu"}}, **settings.get("audio", {})}
+    session = {"type": "realtime", "instructions": "Be brief.", **settings, "audio": audio}
+    peer.send("session.update", session=session, event_id="mine")
+    error = (await peer.until("error"))["error"]
+    assert (error["code"], error["param"], error["event_id"]) == (code, param, "mine")
+    told = (await peer.until("session.updated"))["session"]
+    assert (told["instructions"], told["audio"]["input"]["format"]) == ("Be brief.", {"type": "audio/pcmu"})
+
+
+async def test_all_that_cannot_be_done_is_told_at_once(connect: Connect) -> None:
+    peer = connect()
+    peer.update(tools=[{"type": "function", "name": "f"}], prompt={"id": "x"})
+    await peer.until("session.updated")
+    assert [event["error"]["param"] for event in peer.all("error")] == ["session.tools", "session.prompt"]
+
+
 async def test_an_unknown_voice(connect: Connect) -> None:
     peer = await started(connect())
     peer.update(instructions="x", audio={"output": {"voice": "nobody"}})
