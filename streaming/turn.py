@@ -35,6 +35,7 @@ from streaming.interleave import (
 from streaming.planning import CutScheduler
 from streaming.report import ChunkMark, Notice, TurnReport
 from streaming.stages import Exchange, Pcm, Stages, TurnOptions, UnitCut
+from streaming.task_groups import TaskGroup
 from streaming.watch import AnswerWatch
 
 
@@ -100,7 +101,7 @@ class Turn:
         speech: _SpeechQueue = asyncio.Queue(_QUEUE_EVENTS)
         limit = asyncio.timeout(limit_s)
         try:
-            async with limit, asyncio.TaskGroup() as stages:
+            async with limit, TaskGroup() as stages:
                 stages.create_task(self._think(speech), name="language-model")
                 stages.create_task(self._speak(speech), name="decoder")
         except TimeoutError:

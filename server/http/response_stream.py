@@ -8,6 +8,8 @@ from typing import Any
 
 from starlette.types import Receive, Send
 
+from streaming.task_groups import TaskGroup
+
 
 class ClientStalled(Exception):
     """The client left the answer unread for too long."""
@@ -47,7 +49,7 @@ class ResponseStream:
 async def run_until_disconnect(work: Coroutine[Any, Any, None], receive: Receive) -> bool:
     """Run `work` to its end, or until the client disconnects: then it is cancelled, and the answer is False."""
     try:
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             job = group.create_task(work, name="turn")
             watch = group.create_task(_disconnected(receive), name="disconnect")
             job.add_done_callback(lambda _: watch.cancel())

@@ -38,6 +38,7 @@ from streaming.realtime.events import (
 from streaming.realtime.ga import Dialect
 from streaming.realtime.messages import Append, ClientMessage, ItemTruncate, OutputClear
 from streaming.realtime.session import Session
+from streaming.task_groups import TaskGroup
 
 log = logging.getLogger("cslm.calls")
 
@@ -96,7 +97,7 @@ class Call:
     async def run(self, session: Session) -> None:
         """Hold the session until either side hangs up."""
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with TaskGroup() as tasks:
                 tasks.create_task(self._until_over(), name="call")
                 tasks.create_task(self._listen(), name="microphone")
                 await session.run(self._received(session.machine), self.send)

@@ -23,43 +23,45 @@ _UNITS_PER_PASS = {"minimal": 4, "low": 8, "medium": 12, "high": 24, "xhigh": 0}
 _PASSES_AT_ONCE = 2  # one for what is being said, one for what was said before
 
 
+Tell = Callable[[Captioned], object]
+
+
 class Captioner:
     """Until an utterance is complete its beginning is transcribed again and again, and what two partial passes in a row agree on
     is told (LocalAgreement, Liu et al. 2020, arXiv 2005.11185). What was told is never taken back: the last pass has the last word.
 
-    `tell` takes what is understood, in order. Two passes run at a time.
+    Two passes run at a time.
     """
 
-    def __init__(
-        self, stages: Stages, observer: Observer, *, max_turn_s: float, tell: Callable[[Captioned], object]
-    ) -> None:
+    def __init__(self, stages: Stages, observer: Observer, *, max_turn_s: float) -> None:
         self._stages = stages
         self._observer = observer
         self._max_turn_s = max_turn_s
-        self._tell = tell
         self._passes = asyncio.Semaphore(_PASSES_AT_ONCE)
 
-    async def follow(self, what: Follow) -> None:
-        """Caption an utterance until it has ended."""
+    async def follow(self, what: Follow, tell: Tell) -> None:
+        """Caption an utterance until it has ended. `tell` takes what is understood, in order."""
         try:
-            text = await self._transcribed(what.item_id, what.utterance, what.delay)
+            text = await self._transcribed(what.item_id, what.utterance, what.delay, tell)
         except SpeechServerError as error:
-            self._tell(Captioned(what.item_id, "", complete=True, failure=error))
+            tell(Captioned(what.item_id, "", complete=True, failure=error))
         except Exception:
             log.exception("transcription failed")
             failure = SpeechServerError("the transcription failed inside the server")
-            self._tell(Captioned(what.item_id, "", complete=True, failure=failure))
+            tell(Captioned(what.item_id, "", complete=True, failure=failure))
         else:
-            self._tell(Captioned(what.item_id, text, complete=True))
+            tell(Captioned(what.item_id, text, complete=True))
 
-    async def _transcribed(self, item_id: str, utterance: UtteranceEncoding, config: Transcription | None) -> str:
+    async def _transcribed(
+        self, item_id: str, utterance: UtteranceEncoding, config: Transcription | None, tell: Tell
+    ) -> str:
         step = _UNITS_PER_PASS[(config and config.delay) or "low"]
         if step:
-            await self._live(item_id, utterance, step)
+            await self._live(item_id, utterance, step, tell)
         await utterance.complete()
         return await self._pass(utterance.units(), final=True)
 
-    async def _live(self, item_id: str, utterance: UtteranceEncoding, step: int) -> None:
+    async def _live(self, item_id: str, utterance: UtteranceEncoding, step: int, tell: Tell) -> None:
         before, seen = "", 0
         while True:
             units, ended = await utterance.at_least(seen + step)
@@ -67,7 +69,7 @@ class Captioner:
                 return
             seen = len(units)
             now = await self._pass(_once(units))
-            self._tell(Captioned(item_id, agreed(before, now)))
+            tell(Captioned(item_id, agreed(before, now)))
             before = now
 
     async def _pass(self, units: AsyncIterator[list[int]], *, final: bool = False) -> str:

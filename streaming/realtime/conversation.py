@@ -56,6 +56,11 @@ class Item:
         return "\n".join(part for part in (self.written, self.text) if part)
 
     @property
+    def characters(self) -> int:
+        """How much text it holds."""
+        return len(self.text) + sum(len(part) for part in self.typed if part)
+
+    @property
     def recording_at(self) -> int:
         """`content_index` of the recording."""
         return self.typed.index(None) if None in self.typed else 0
@@ -138,6 +143,11 @@ class Conversation:
 
     def __contains__(self, item: Item) -> bool:
         return item in self._items
+
+    @property
+    def characters(self) -> int:
+        """How much text it holds."""
+        return sum(item.characters for item in self._items)
 
     def add(self, item: Item, after: str | None = None) -> str | None:
         """Insert `item` behind item `after` ("root": first; None: last). Returns the id of the item before it."""

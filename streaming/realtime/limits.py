@@ -17,7 +17,7 @@ Outcome = Literal["completed", "cancelled", "failed"]
 class SessionLimits:
     """`max_question_s`: a longer spoken question is ended there; `min_question_s`: a shorter one is refused.
 
-    `max_items`: of a longer conversation the oldest items are forgotten. `max_responses`: responses at once, the one of the
+    `max_items`, `max_characters`: of a longer conversation the oldest items are forgotten. `max_responses`: responses at once, the one of the
     conversation and those apart from it. `max_session_s`: a longer session is ended. `max_turn_s`: an answer that takes longer
     is broken off.
     """
@@ -25,6 +25,7 @@ class SessionLimits:
     max_question_s: float = 30.0
     min_question_s: float = 0.1
     max_items: int = 256
+    max_characters: int = 100_000
     max_responses: int = 4
     max_session_s: float = 3600.0
     max_turn_s: float = 120.0

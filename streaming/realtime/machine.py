@@ -73,6 +73,7 @@ class RealtimeMachine:
         self.id = new_id("sess")
         self.expires_at = int(time.time() + limits.max_session_s)
         self._outputs: list[do.Output] = []
+        self._emit = self._outputs.append  # no method of this: a session that is over is freed at once, without cycles
         self._steps = Steps()
         self._config = initial_settings(model, config)
         self.audio_in = audio_in(self._config)
@@ -126,11 +127,9 @@ class RealtimeMachine:
         else:
             self._inputs[type(input_)](input_)
         self._steps.advance()
-        outputs, self._outputs = self._outputs, []
+        outputs = self._outputs[:]
+        self._outputs.clear()
         return outputs
-
-    def _emit(self, output: do.Output) -> None:
-        self._outputs.append(output)
 
     def _checked(self, handler: Handler, event_id: str | None = None) -> Handler:
         """`handler`, whose failure is told and ends nothing."""

@@ -26,6 +26,7 @@ from streaming.realtime.machine import FAREWELL_S
 from streaming.realtime.messages import ClientMessage
 from streaming.realtime.utterance import UtteranceEncoding
 from streaming.stages import Pcm, Stages
+from streaming.task_groups import TaskGroup
 from streaming.turn import AudioDelta, Turn, TurnEvent
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Session:
         """
         bind_contextvars(session_id=self.machine.id)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with TaskGroup() as tasks:
                 running = _Running(self, tasks)
                 tasks.create_task(running.write(send), name="writer")
                 try:
@@ -81,13 +82,11 @@ class Session:
 class _Running:
     """One session under way: everything that its machine says comes through `_receive`, which never waits."""
 
-    def __init__(self, session: Session, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, session: Session, tasks: TaskGroup) -> None:
         self._machine, self._stages = session.machine, session.stages
         self._limits, self._observer = session.limits, session.observer
         self._tasks = tasks
-        self._captioner = Captioner(
-            self._stages, self._observer, max_turn_s=self._limits.max_turn_s, tell=self._receive
-        )
+        self._captioner = Captioner(self._stages, self._observer, max_turn_s=self._limits.max_turn_s)
         self._outbox: asyncio.Queue[ServerEvent] = asyncio.Queue()  # bounded by those who wait for `_room`
         self._ready = asyncio.Event()
         self._turns: dict[str, asyncio.Task[SpeechServerError | None]] = {}
@@ -154,7 +153,7 @@ class _Running:
             case do.CancelTurn(turn_id):
                 self._turns[turn_id].cancel()
             case do.Follow(item_id):
-                self._begin(self._captions, item_id, self._captioner.follow(effect), "captions")
+                self._begin(self._captions, item_id, self._captioner.follow(effect, self._receive), "captions")
             case do.Unfollow(item_id):
                 self._end(self._captions, item_id)
             case do.JudgePause(audio):
