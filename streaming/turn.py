@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from streaming.errors import (
     EmptyAnswer,
@@ -68,6 +69,10 @@ _Speech = UnitsDelta | SpeechChunkDone | _SpeechDone
 _SpeechQueue = asyncio.Queue[_Speech]
 
 _QUEUE_EVENTS = 256
+_QUICK_CHARACTERS = 2_000
+"""Tokenized within a few milliseconds."""
+
+T = TypeVar("T")
 _HAN = re.compile("[\u3400-\u9fff]")
 
 
@@ -119,9 +124,9 @@ class Turn:
         prompts, question = self._stages.prompts, self._question
         history = await self._history()
         if question.units is None or options.task == "read":
-            ids = prompts.text_prompt(text, options, history)
+            ids = await self._off_the_loop(lambda: prompts.text_prompt(text, options, history))
         else:
-            before, after = prompts.speech_prompt(options, history, text)
+            before, after = await self._off_the_loop(lambda: prompts.speech_prompt(options, history, text))
             units = [unit async for piece in question.units for unit in piece]
             ids = before + prompts.unit_ids(units) + after
             self.report.input_units = len(units)
@@ -129,6 +134,14 @@ class Turn:
             self.report.heard_s = self._elapsed_s()
         self.report.input_tokens += len(ids)
         return ids
+
+    async def _off_the_loop(self, write: Callable[[], T]) -> T:
+        """What `write` makes of the question; in a thread where there is much text to tokenize."""
+        question = self._question
+        told = sum(len(exchange.question) + len(exchange.answer) for exchange in question.history)
+        if len(question.text or "") + len(self._options.instructions) + told <= _QUICK_CHARACTERS:
+            return write()
+        return await asyncio.to_thread(write)
 
     async def _think(self, speech: _SpeechQueue) -> None:
         parser = self._stages.prompts.parser()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streaming.audio import MODEL_RATE_HZ, AudioFrame, resampled
@@ -47,6 +48,17 @@ def item_of(
             item.encoding.samples = pcm.size
             recordings.append(Recording(pcm, item.encoding))
     return item
+
+
+def check_characters(items: Sequence[Item], limits: SessionLimits, param: str) -> None:
+    """Raises InvalidRequest where `items` have more text than a conversation may."""
+    characters = sum(item.characters for item in items)
+    if characters > limits.max_characters:
+        raise InvalidRequest(
+            f"{param} has {characters} characters of text; accepted: up to {limits.max_characters}",
+            code="string_above_max_length",
+            param=param,
+        )
 
 
 def _recording(audio: AudioFrame, limits: SessionLimits, param: str) -> Pcm:

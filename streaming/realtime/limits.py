@@ -17,9 +17,9 @@ Outcome = Literal["completed", "cancelled", "failed"]
 class SessionLimits:
     """`max_question_s`: a longer spoken question is ended there; `min_question_s`: a shorter one is refused.
 
-    `max_items`, `max_characters`: of a longer conversation the oldest items are forgotten. `max_responses`: responses at once, the one of the
-    conversation and those apart from it. `max_session_s`: a longer session is ended. `max_turn_s`: an answer that takes longer
-    is broken off.
+    `max_items`, `max_characters`: of a longer conversation the oldest items are forgotten. `max_responses`: responses at once,
+    the one of the conversation and those apart from it. `max_session_s`: a longer session is ended. `max_turn_s`: an answer that
+    takes longer is broken off.
     """
 
     max_question_s: float = 30.0

@@ -23,7 +23,7 @@ from streaming.realtime import messages as msg
 from streaming.realtime.config import AnyConfig, TranscriptionConfig
 from streaming.realtime.conversation import Conversation, Item, ItemIdTaken, new_id
 from streaming.realtime.input_buffer import InputBuffer, Utterance
-from streaming.realtime.items import Recording, item_of
+from streaming.realtime.items import Recording, check_characters, item_of
 from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.response_request import response_request
 from streaming.realtime.responses import Responses
@@ -84,32 +84,6 @@ class RealtimeMachine:
         self._recordings: list[UtteranceEncoding] = []
         self._judging = self._idle = False
 
-        self._inputs: dict[type[Any], Callable[[Any], None]] = {
-            do.Opened: self._open,
-            do.Unreadable: lambda unreadable: self._refuse(
-                unreadable.error, getattr(unreadable.error, "event_id", None)
-            ),
-            do.TurnProgress: self._responses.progress,
-            do.TurnClosed: self._turn_closed,
-            do.Captioned: self._captions.captioned,
-            do.PauseJudged: self._pause_judged,
-            do.TimerDue: self._timer_due,
-            do.Rested: lambda rested: None,
-        }
-        self._client_events: dict[type[Any], Callable[[Any], Handler]] = {
-            msg.Append: self._append,
-            msg.Commit: self._commit_by_client,
-            msg.Clear: self._clear,
-            msg.SessionUpdate: self._update,
-            msg.ItemCreate: self._create_item,
-            msg.ItemDelete: self._delete_item,
-            msg.ItemRetrieve: self._retrieve,
-            msg.ItemTruncate: self._truncate,
-            msg.ResponseCreate: self._respond_to,
-            msg.ResponseCancel: lambda event: self._responses.cancel(event.response_id),
-            msg.OutputClear: self._clear_output,
-        }
-
     @property
     def waiting(self) -> bool:
         """See `Machine`."""
@@ -121,11 +95,11 @@ class RealtimeMachine:
 
     def receive(self, input_: do.Input) -> list[do.Output]:
         """See `Machine`."""
-        handler = self._client_events.get(type(input_))
+        handler = _CLIENT_EVENTS.get(type(input_))
         if handler is not None:
-            self._steps.add(self._checked(handler(input_), cast(msg.ClientMessage, input_).event_id))
+            self._steps.add(self._checked(handler(self, input_), cast(msg.ClientMessage, input_).event_id))
         else:
-            self._inputs[type(input_)](input_)
+            _INPUTS[type(input_)](self, input_)
         self._steps.advance()
         outputs = self._outputs[:]
         self._outputs.clear()
@@ -248,6 +222,7 @@ class RealtimeMachine:
             raise ItemIdTaken(f"{event.item.id} is what the user is saying")
         recordings: list[Recording] = []
         item = item_of(event.item, "item", self._limits, recordings)
+        check_characters([item], self._limits, "item.content")
         self._check_room(recordings)
         yield from self._add(item, after=event.previous_item_id)
         self._encode(recordings)
@@ -256,8 +231,9 @@ class RealtimeMachine:
         previous, shown = self.conversation.add(item, after), item.shape()
         self._emit(out.ItemAdded(previous, shown))
         self._emit(out.ItemDone(previous, shown))
-        while len(self.conversation) > self._limits.max_items:
-            yield from self._delete(self.conversation.oldest())
+        limits, conversation = self._limits, self.conversation
+        while len(conversation) > limits.max_items or conversation.characters > limits.max_characters:
+            yield from self._delete(conversation.oldest())
 
     def _delete_item(self, event: msg.ItemDelete) -> Handler:
         yield from self._delete(self.conversation.get(event.item_id, "delete"))
@@ -310,7 +286,7 @@ class RealtimeMachine:
         self._responses.check_room(apart=params.conversation == "none")
         recordings: list[Recording] = []
         new_item = partial(item_of, limits=self._limits, recordings=recordings)
-        request = response_request(params, self._config, self._model, self.conversation, new_item)
+        request = response_request(params, self._config, self._model, self.conversation, self._limits, new_item)
         self._check_room(recordings)
         self._stop_waiting()
         if request.conversation_id is not None:
@@ -363,3 +339,30 @@ class RealtimeMachine:
         self._emit(out.InputTimeout(heard.start_ms, heard.end_ms, heard.item_id))
         yield from self._commit(heard)
         self._respond_by_itself()
+
+
+_INPUTS: dict[type[Any], Callable[[RealtimeMachine, Any], None]] = {
+    do.Opened: RealtimeMachine._open,
+    do.Unreadable: lambda machine, unreadable: machine._refuse(
+        unreadable.error, getattr(unreadable.error, "event_id", None)
+    ),
+    do.TurnProgress: lambda machine, progress: machine._responses.progress(progress),
+    do.TurnClosed: RealtimeMachine._turn_closed,
+    do.Captioned: lambda machine, captioned: machine._captions.captioned(captioned),
+    do.PauseJudged: RealtimeMachine._pause_judged,
+    do.TimerDue: RealtimeMachine._timer_due,
+    do.Rested: lambda machine, rested: None,
+}
+_CLIENT_EVENTS: dict[type[Any], Callable[[RealtimeMachine, Any], Handler]] = {
+    msg.Append: RealtimeMachine._append,
+    msg.Commit: RealtimeMachine._commit_by_client,
+    msg.Clear: RealtimeMachine._clear,
+    msg.SessionUpdate: RealtimeMachine._update,
+    msg.ItemCreate: RealtimeMachine._create_item,
+    msg.ItemDelete: RealtimeMachine._delete_item,
+    msg.ItemRetrieve: RealtimeMachine._retrieve,
+    msg.ItemTruncate: RealtimeMachine._truncate,
+    msg.ResponseCreate: RealtimeMachine._respond_to,
+    msg.ResponseCancel: lambda machine, event: machine._responses.cancel(event.response_id),
+    msg.OutputClear: RealtimeMachine._clear_output,
+}

@@ -8,7 +8,8 @@ from streaming.errors import InvalidRequest
 from streaming.realtime import messages as msg
 from streaming.realtime.config import SessionConfig
 from streaming.realtime.conversation import Conversation, Item
-from streaming.realtime.limits import SessionModel
+from streaming.realtime.items import check_characters
+from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.responses import ResponseRequest
 from streaming.stages import TurnOptions
 from streaming.turn import Question
@@ -19,6 +20,7 @@ def response_request(
     config: SessionConfig,
     model: SessionModel,
     conversation: Conversation,
+    limits: SessionLimits,
     new_item: Callable[[msg.ClientItem, str], Item],
 ) -> ResponseRequest:
     """The request that `params` make. `new_item(shape, param)` makes the items that come with `input`.
@@ -30,9 +32,9 @@ def response_request(
         output = output.updated(params.audio.output)
     context = conversation
     if params.input is not None:
-        context = Conversation(
-            [_input_item(shape, at, conversation, new_item) for at, shape in enumerate(params.input)]
-        )
+        items = [_input_item(shape, at, conversation, new_item) for at, shape in enumerate(params.input)]
+        check_characters(items, limits, "response.input")
+        context = Conversation(items)
     voice = model.voice(output.voice, "response.audio.output.voice")
     model.check_reply_language(params.reply_language or config.reply_language, "response.reply_language")
     options = _options(params, config, model, context, voice)

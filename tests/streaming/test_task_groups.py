@@ -28,15 +28,16 @@ async def test_nothing_that_a_task_used_is_left(how: str) -> None:
         held = Held()
         left, begun = weakref.ref(held), asyncio.Event()
 
-        async def group() -> None:
+        async def group(held: Held) -> None:
             async with TaskGroup() as tasks:
                 task = tasks.create_task(_work(held, begun, how))
+                del held
                 await begun.wait()
                 if how == "is cancelled":
                     task.cancel()
                 await asyncio.sleep(60 if "outside" in how else 0)
 
-        running = asyncio.create_task(group())
+        running = asyncio.create_task(group(held))
         await begun.wait()
         del held
         if "outside" in how:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -508,3 +509,27 @@ async def test_earlier_questions_are_told_as_they_are_said() -> None:
     prompts = FakePrompts()
     await answered(Question(text="And?", history=[Exchange("One 😂 two", "Three.")]), prompts=prompts)
     assert prompts.histories == [[Exchange("One two", "Three.")]]
+
+
+@pytest.mark.parametrize(
+    ("question", "inline"),
+    [
+        (Question(text="short", history=[Exchange("a", "b")]), True),
+        (Question(text="long " * 500), False),
+        (Question(text="short", history=[Exchange("a", "long " * 500)]), False),
+        (Question(text="long " * 500, units=spoken([1, 2])), False),
+    ],
+)
+async def test_long_texts_are_tokenized_off_the_event_loop(question: Question, inline: bool) -> None:
+    class Noting(FakePrompts):
+        def text_prompt(self, *args: Any) -> list[int]:
+            threads.append(threading.current_thread())
+            return super().text_prompt(*args)
+
+        def speech_prompt(self, *args: Any) -> tuple[list[int], list[int]]:
+            threads.append(threading.current_thread())
+            return super().speech_prompt(*args)
+
+    threads: list[threading.Thread] = []
+    await answered(question, prompts=Noting(max_prompt_tokens=10_000))
+    assert [thread is threading.main_thread() for thread in threads] == [inline]
