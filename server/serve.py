@@ -102,6 +102,10 @@ def last_words(application: ASGIApp) -> ASGIApp:
     return answer
 
 
+_REFUSED_UNREAD = 4
+"""A WebSocket message of so many times the size that is taken ends the connection; a smaller one is refused by an event."""
+
+
 def transport_config(application: FastAPI, settings: Settings) -> uvicorn.Config:
     """How uvicorn carries the application."""
     return uvicorn.Config(
@@ -112,7 +116,7 @@ def transport_config(application: FastAPI, settings: Settings) -> uvicorn.Config
         access_log=settings.log_level == "debug",
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=_GOODBYE_S,
-        ws_max_size=settings.max_message_bytes,
+        ws_max_size=_REFUSED_UNREAD * settings.max_message_bytes,
         ws_ping_timeout=max(20.0, settings.max_turn_s),  # a pong may wait behind speech that waits for a turn to end
     )
 

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     )
     max_sessions: int = Field(32, ge=1, description="turns and sockets at once, REST and WebSocket together")
     max_body_bytes: int = Field(25 * 1024 * 1024, ge=1, description="largest request body")
-    max_message_bytes: int = Field(4 * 1024 * 1024, ge=1, description="largest WebSocket message")
+    max_message_bytes: int = Field(8 * 1024 * 1024, ge=1, description="largest WebSocket message that is taken")
     max_recording_s: float = Field(600.0, gt=0, description="longest recording to transcribe or translate")
     max_upload_s: float = Field(60.0, gt=0, description="longest time a request body may take to arrive")
     max_turn_s: float = Field(120.0, gt=0, description="longest time a turn may take")

@@ -31,7 +31,7 @@ from server.state.admission import Admission
 from server.state.auth import SUBPROTOCOL_PREFIX
 from server.state.loading import ServedModel
 from server.state.sessions import decoded, realtime_session, session_limits, session_model
-from streaming.errors import InvalidRequest, NotFound, SpeechServerError
+from streaming.errors import InvalidRequest, NotFound, SpeechServerError, TooLarge
 from streaming.realtime.config import AnyConfig, TranscriptionConfig
 from streaming.realtime.effects import Machine, Unreadable
 from streaming.realtime.events import Failed, ResponseCreated, ResponseDone, ServerEvent
@@ -166,7 +166,7 @@ async def _serve(socket: WebSocket, session: Session, dialect: Dialect, state: A
     leaving = asyncio.create_task(_time_to_leave(state.admission, idle), name="leaving")
     try:
         async with life:
-            await session.run(_events(socket, session.machine, dialect, leaving), send)
+            await session.run(_events(socket, session.machine, dialect, leaving, state.settings.max_message_bytes), send)
             if leaving.done():
                 await send(Failed(ServerStopping("the server is stopping; connect again")))
     except Exception:
@@ -193,7 +193,7 @@ async def _time_to_leave(admission: Admission, idle: asyncio.Event) -> None:
 
 
 async def _events(
-    socket: WebSocket, machine: Machine, dialect: Dialect, leaving: asyncio.Task[None]
+    socket: WebSocket, machine: Machine, dialect: Dialect, leaving: asyncio.Task[None], max_bytes: int
 ) -> AsyncGenerator[ClientMessage | Unreadable]:
     """What the client says, in text or binary messages, until it has gone or it is time to leave."""
     while socket.client_state is WebSocketState.CONNECTED:
@@ -210,7 +210,11 @@ async def _events(
         if message["type"] == "websocket.disconnect":
             return
         text = message.get("text")
-        yield await decoded(dialect, text if text is not None else message["bytes"], machine.audio_in)
+        content = text if text is not None else message["bytes"]
+        if len(content) > max_bytes:
+            yield Unreadable(TooLarge(f"the message has {len(content)} bytes; at most {max_bytes}: send audio in pieces"))
+        else:
+            yield await decoded(dialect, content, machine.audio_in)
 
 
 async def _send(socket: WebSocket, message: str, timeout_s: float, life: asyncio.Timeout) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.fakes import UNITS, FakeDecoder, FakeLM, answer_ids
 from tests.server.front import Front, eventually, listening
@@ -80,6 +80,21 @@ async def test_browsers_need_one_of_their_subprotocols_selected(offered: list[An
         connect(socket_url(front), subprotocols=offered, proxy=None) as socket,
     ):
         assert socket.subprotocol == selected
+
+
+async def test_a_message_that_is_too_large_is_refused_and_the_session_goes_on() -> None:
+    async with listening(max_message_bytes=1000) as front, connect(socket_url(front), proxy=None) as socket:
+        assert json.loads(await socket.recv())["type"] == "session.created"
+        await socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": "A" * 2000}))
+        error = json.loads(await socket.recv())["error"]
+        assert (error["type"], error["code"]) == ("invalid_request_error", "too_large")
+        await socket.send(json.dumps({"type": "input_audio_buffer.clear"}))
+        assert json.loads(await socket.recv())["type"] == "input_audio_buffer.cleared"
+        await socket.send("A" * 5000)
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009
 
 
 @pytest.mark.parametrize("path", ["/", "/realtime", "/v1/speech", "/v1/realtime/", "/v1/realtime/calls"])
