@@ -114,29 +114,48 @@ class PlayoutQueue:
 
 
 class Arrivals:
-    """Audio as it arrives over a network, put back on its sender's clock: what was lost becomes silence.
+    """Audio as it arrives over a network, put back on its sender's clock: what was lost, or never sent, becomes silence.
 
-    Times in samples of the sender. Audio that is silent for longer than `LONGEST` fills no more than that: a sender that was
-    suspended does not make everybody wait.
+    Samples are numbered by the sender. The receiver's clock, in seconds, tells how far the sender must be while nothing arrives:
+    with discontinuous transmission (DTX, RFC 7587) a silent sender says so only every 400 ms, and each packet waits in the jitter
+    buffer for those behind it.
     """
 
     LONGEST_S = 2.0
+    """Silence for one gap: a sender that was suspended does not make everybody wait."""
+
+    HOLD_S = 0.4
+    """Longer than a jitter buffer holds packets back behind a lost one: what has not come by then may not come."""
+
+    _DRIFT = 0.001
+    """Seconds of a second by which the sender's clock may be slower."""
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._next: int | None = None
         self._lent = 0
+        self._ahead_s = 0.0
+        self._checked_s = 0.0
 
-    def arrived(self, at_sample: int, pcm: Pcm) -> Pcm:
+    def arrived(self, at_sample: int, pcm: Pcm, now_s: float) -> Pcm:
         """Audio whose first sample has number `at_sample`: with silence before it where some is missing."""
-        missing = 0 if self._next is None else at_sample - self._next - self._lent
-        self._next, self._lent = at_sample + pcm.size, 0
-        missing = min(missing, round(self.LONGEST_S * self._rate_hz))
-        return np.concatenate([np.zeros(missing, np.float32), pcm]) if missing > 0 else pcm
+        longest = round(self.LONGEST_S * self._rate_hz)
+        ahead_s = (at_sample + pcm.size) / self._rate_hz - now_s
+        if self._next is None or at_sample < self._next - longest:  # the first audio, or of a sender that began anew
+            self._next, self._ahead_s = at_sample, ahead_s
+        missing = at_sample - self._next
+        self._next += max(0, missing) + pcm.size
+        self._ahead_s = max(ahead_s, self._ahead_s - self._DRIFT * (now_s - self._checked_s))
+        self._checked_s, self._lent = now_s, 0
+        silence = min(missing, longest)
+        return np.concatenate([np.zeros(silence, np.float32), pcm]) if silence > 0 else pcm
 
-    def late(self, samples: int) -> Pcm:
-        """Nothing has arrived for `samples`: silence for now, counted against what turns out to be missing."""
-        if self._next is None or self._lent + samples > self.LONGEST_S * self._rate_hz:
+    def late(self, now_s: float) -> Pcm:
+        """Silence for what should have arrived long ago. What arrives after all is late, not lost: it follows the silence."""
+        if self._next is None:
             return np.zeros(0, np.float32)
-        self._lent += samples
-        return np.zeros(samples, np.float32)
+        due = round((now_s + self._ahead_s - self.HOLD_S) * self._rate_hz) - self._next
+        silence = max(0, min(due, round(self.LONGEST_S * self._rate_hz) - self._lent))
+        self._next += silence
+        self._lent += silence
+        return np.zeros(silence, np.float32)

@@ -19,8 +19,8 @@ PLAYOUT_HZ = 24_000
 FRAME_S = 0.02
 _FRAME = round(PLAYOUT_HZ * FRAME_S)
 _RESYNC_S = 0.2
-_LATE_S = 0.5
-"""Longer than the jitter buffer holds packets back behind a lost one: what has not come by then may not come."""
+_LOOK_S = 0.1
+"""How often it is asked whether audio is late."""
 
 
 class AnswerTrack(MediaStreamTrack):
@@ -60,20 +60,20 @@ async def heard(track: MediaStreamTrack) -> AsyncGenerator[AudioFrame]:
     try:
         frame = cast(av.AudioFrame, await track.recv())
         source_hz = frame.sample_rate
-        arrivals, downmix = Arrivals(source_hz), Downmix()
+        arrivals, downmix, now = Arrivals(source_hz), Downmix(), asyncio.get_running_loop().time
         while True:
-            yield AudioFrame(arrivals.arrived(_number(frame), downmix.push(_channels(frame))), source_hz)
+            yield AudioFrame(arrivals.arrived(_number(frame), downmix.push(_channels(frame)), now()), source_hz)
             while (late := await _next(track)) is None:
-                yield AudioFrame(arrivals.late(round(_LATE_S * source_hz)), source_hz)
+                yield AudioFrame(arrivals.late(now()), source_hz)
             frame = late
     except MediaStreamError:
         return
 
 
 async def _next(track: MediaStreamTrack) -> av.AudioFrame | None:
-    """The next frame, or None if it is late."""
+    """The next frame, or None if it is not there yet."""
     try:
-        async with asyncio.timeout(_LATE_S):
+        async with asyncio.timeout(_LOOK_S):
             return cast(av.AudioFrame, await track.recv())
     except TimeoutError:
         return None

@@ -81,23 +81,49 @@ def test_any_split_plays_the_same(sizes: list[int], frame: int) -> None:
 
 def test_what_is_lost_becomes_silence_of_its_length() -> None:
     arrivals = Arrivals(RATE_HZ)
-    assert arrivals.arrived(500, counting(1, 3)).tolist() == [1, 2, 3]
-    assert arrivals.arrived(503, counting(4, 1)).tolist() == [4]
-    assert arrivals.arrived(506, counting(7, 1)).tolist() == [0, 0, 7]
+    assert arrivals.arrived(500, counting(1, 3), 0.003).tolist() == [1, 2, 3]
+    assert arrivals.arrived(503, counting(4, 1), 0.004).tolist() == [4]
+    assert arrivals.arrived(506, counting(7, 1), 0.007).tolist() == [0, 0, 7]
 
 
 def test_silence_lent_is_not_given_twice() -> None:
     arrivals = Arrivals(RATE_HZ)
-    assert arrivals.late(100).size == 0, "nobody has spoken yet"
-    arrivals.arrived(0, counting(1, 10))
-    assert arrivals.late(100).size == 100
-    assert arrivals.arrived(130, counting(1, 10)).size == 20 + 10
-    assert arrivals.late(50).size == 50
-    assert arrivals.arrived(140, counting(1, 10)).size == 10, "it was late, not lost"
+    assert arrivals.late(1.0).size == 0, "nobody has spoken yet"
+    arrivals.arrived(0, counting(1, 10), 0.01)
+    assert arrivals.late(0.01 + Arrivals.HOLD_S).size == 0, "it may still come"
+    assert arrivals.late(0.11 + Arrivals.HOLD_S).size == 100
+    assert arrivals.arrived(130, counting(1, 10), 0.52).size == 20 + 10
+    lent = arrivals.late(0.19 + Arrivals.HOLD_S).size
+    assert 49 <= lent <= 50, "a sender's clock may be slow"
+    assert arrivals.arrived(140, counting(1, 10), 0.6).size == 10, "it was late, not lost"
+    assert arrivals.arrived(210, counting(1, 10), 0.62).size == 70 - lent, "the silence from before is part of the gap"
 
 
 def test_a_sender_that_was_away_does_not_make_everybody_wait() -> None:
     arrivals = Arrivals(RATE_HZ)
-    arrivals.arrived(0, counting(1, 10))
-    assert arrivals.arrived(1_000_000, counting(1, 10)).size == 2 * RATE_HZ + 10
-    assert sum(arrivals.late(500).size for _ in range(20)) == 2 * RATE_HZ
+    arrivals.arrived(0, counting(1, 10), 0.01)
+    assert arrivals.arrived(1_000_000, counting(1, 10), 20.0).size == 2 * RATE_HZ + 10
+    assert sum(arrivals.late(20.0 + step).size for step in range(20)) == 2 * RATE_HZ
+    assert arrivals.arrived(0, counting(1, 10), 50.0).size == 10, "it began anew"
+    assert arrivals.arrived(10, counting(1, 10), 50.01).size == 10
+
+
+def test_silence_that_is_not_sent_is_heard_as_it_passes() -> None:
+    """DTX: after 200 ms of silence one packet every 400 ms, and each is held back until four more are there."""
+    frame_s, speech_s, looked_s = 0.02, 1.0, 0.1
+    sent_s = [frame_s * n for n in range(60)] + [1.2 + 0.4 * n for n in range(8)]
+    arrivals, heard, at_s, waiting = Arrivals(RATE_HZ), 0, 0.0, 0
+    while heard < RATE_HZ * (speech_s + 0.5):
+        at_s += looked_s / 10
+        while waiting + 4 < len(sent_s) and sent_s[waiting + 4] + frame_s <= at_s:
+            heard += arrivals.arrived(round(sent_s[waiting] * RATE_HZ), counting(0, 20), at_s).size
+            waiting += 1
+        heard += arrivals.late(at_s).size
+    assert at_s < speech_s + 0.5 + Arrivals.HOLD_S + 0.1 + looked_s
+
+
+def test_a_sender_whose_clock_is_slow_is_not_taken_for_late() -> None:
+    arrivals = Arrivals(RATE_HZ)
+    for number in range(60 * 60):
+        assert arrivals.arrived(number * RATE_HZ, counting(0, RATE_HZ), number * 1.0002).size == RATE_HZ
+        assert not arrivals.late(number * 1.0002 + 0.02).size

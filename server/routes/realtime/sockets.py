@@ -166,7 +166,9 @@ async def _serve(socket: WebSocket, session: Session, dialect: Dialect, state: A
     leaving = asyncio.create_task(_time_to_leave(state.admission, idle), name="leaving")
     try:
         async with life:
-            await session.run(_events(socket, session.machine, dialect, leaving, state.settings.max_message_bytes), send)
+            await session.run(
+                _events(socket, session.machine, dialect, leaving, state.settings.max_message_bytes), send
+            )
             if leaving.done():
                 await send(Failed(ServerStopping("the server is stopping; connect again")))
     except Exception:
@@ -212,7 +214,9 @@ async def _events(
         text = message.get("text")
         content = text if text is not None else message["bytes"]
         if len(content) > max_bytes:
-            yield Unreadable(TooLarge(f"the message has {len(content)} bytes; at most {max_bytes}: send audio in pieces"))
+            yield Unreadable(
+                TooLarge(f"the message has {len(content)} bytes; at most {max_bytes}: send audio in pieces")
+            )
         else:
             yield await decoded(dialect, content, machine.audio_in)
 
