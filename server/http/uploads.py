@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
 import json
-from base64 import b64decode
+import re
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Never, cast
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import FormData, UploadFile
@@ -19,6 +18,7 @@ from starlette.requests import Request
 from server.errors import UploadTimeout
 from server.media.decode import sniff
 from server.settings import Settings
+from streaming.base64_text import bytes_of
 from streaming.errors import InvalidRequest, TooLarge
 from streaming.json_limits import check_text
 
@@ -166,14 +166,40 @@ def _form(body: bytes) -> dict[str, Any]:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        text = body.decode(json.detect_encoding(body), "surrogatepass")  # as json.loads does
+        text = body.decode(json.detect_encoding(body))
         check_text(text)
-        fields = json.loads(text, object_pairs_hook=once)
+        fields = json.loads(text, object_pairs_hook=once, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise InvalidRequest("the body is not JSON", code="body_unreadable") from None
     if not isinstance(fields, dict):
         raise InvalidRequest("the body is not a JSON object", code="body_unreadable")
+    if _ESCAPED_SURROGATE.search(text):
+        _check_characters(fields)
     return cast(dict[str, Any], fields)
+
+
+def _no_number(name: str) -> Never:
+    raise ValueError(f"{name} is not JSON")
+
+
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _check_characters(document: object) -> None:
+    """Raises InvalidRequest for half a surrogate pair in any text: JSON can hold it, but it is no character."""
+    waiting: list[tuple[str, object]] = [("", document)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(place, key) for key in value]
+            waiting += [(f"{place}.{key}".lstrip("."), member) for key, member in value.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{place}.{at}", element) for at, element in enumerate(value)]
+        elif isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise InvalidRequest(f"{place[:200]}: half of a surrogate pair is no text", param=place[:200]) from None
 
 
 def _json(body: bytes) -> Upload:
@@ -181,8 +207,8 @@ def _json(body: bytes) -> Upload:
     encoded = upload.fields.pop("audio", None)
     if encoded is not None:
         try:
-            upload.audio = b64decode(encoded, validate=True)
-        except (binascii.Error, TypeError, ValueError):
+            upload.audio = bytes_of(encoded)
+        except (TypeError, ValueError):
             raise InvalidRequest("audio is not base64", code="invalid_audio", param="audio") from None
     return upload
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -20,6 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, from_json
 
 from streaming.audio import AudioFrame, WireFormat
+from streaming.base64_text import bytes_of
 from streaming.errors import InvalidRequest
 from streaming.json_limits import check_text, check_value
 from streaming.realtime.config import (
@@ -32,7 +32,7 @@ from streaming.realtime.config import (
     Reasoning,
     Temperature,
 )
-from streaming.realtime.shapes import ClientEventError, Listed, Name, Strict, Text, first_fault, shown
+from streaming.realtime.shapes import ClientEventError, Listed, Name, Strict, Text, described, first_fault, shown
 
 
 class ClientMessage(Strict):
@@ -52,7 +52,7 @@ def _sound(value: object, info: ValidationInfo) -> AudioFrame:
         raise PydanticCustomError("string_type", "Input should be a valid string")
     wire = info.context if isinstance(info.context, WireFormat) else WireFormat()
     try:
-        return AudioFrame(wire.decode(base64.b64decode(value, validate=True)), wire.rate_hz)
+        return AudioFrame(wire.decode(bytes_of(value)), wire.rate_hz)
     except ValueError:
         raise PydanticCustomError("invalid_audio", "the audio is not valid base64") from None
     except InvalidRequest as error:
@@ -158,7 +158,7 @@ class ItemReference(Strict):
 
 def _kind_of_input(value: object) -> str | None:
     """Which shape an element of `input` has: a reference, or the item of a role."""
-    data = value if isinstance(value, dict) else vars(value)
+    data = value if isinstance(value, dict) else getattr(value, "__dict__", {})
     return "item_reference" if data.get("type") == "item_reference" else data.get("role")
 
 
@@ -167,7 +167,11 @@ InputItem = Annotated[
     | Annotated[SystemItem, Tag("system")]
     | Annotated[AssistantItem, Tag("assistant")]
     | Annotated[ItemReference, Tag("item_reference")],
-    Discriminator(_kind_of_input),
+    Discriminator(
+        _kind_of_input,
+        custom_error_type="no_item",
+        custom_error_message="Input should be a message of the `role` user, system or assistant, or an item_reference",
+    ),
 ]
 
 
@@ -283,9 +287,9 @@ def validated(known: Mapping[str, type[E]], data: dict[str, object], audio: Wire
         return model.model_validate(data, context=audio)
     except ValidationError as error:
         faults = [first_fault(each, data, event_id) for each in error.errors(include_url=False)]
-    refused = {fault.param: fault for fault in faults if fault.param in _ALONE}
-    if len(refused) < len(faults):
-        raise faults[0]
+        if any(fault.param not in _ALONE for fault in faults):
+            raise described(error, data, event_id) from None
+    refused = {fault.param: fault for fault in faults if fault.param is not None}
     rest = model.model_validate(_without(data, refused), context=audio)
     if isinstance(rest, SessionUpdate):
         rest._refused = tuple(refused.values())

@@ -7,7 +7,7 @@ field stands for "as it is"; where null itself means something (no turn detectio
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import Annotated, Any, TypeVar, get_args
@@ -74,6 +74,7 @@ _CODES = {
     "extra_forbidden": "unknown_parameter",
     "invalid_audio": "invalid_audio",
     "missing": "missing_required_parameter",
+    "no_item": "missing_required_parameter",
     "none_required": "unsupported_parameter",
     "string_too_long": "string_above_max_length",
     "union_tag_not_found": "missing_required_parameter",
@@ -82,7 +83,25 @@ _CODES = {
 
 def described(error: ValidationError, data: object, event_id: str | None = None) -> ClientEventError:
     """The first validation failure of `data` as a protocol error: its field, what was wrong, what is accepted."""
-    return first_fault(error.errors(include_url=False)[0], data, event_id)
+    return first_fault(_of_one_value(error.errors(include_url=False), data), data, event_id)
+
+
+def _of_one_value(faults: Sequence[Mapping[str, Any]], data: object) -> Mapping[str, Any]:
+    """The first of pydantic's findings. Of a union it has one for each member: then the one that says most.
+
+    That is a fault inside the value, whose kind was right then; else all that the members would have accepted.
+    """
+    places = [_path(fault["loc"], data, is_absent=fault["type"] == "missing") for fault in faults]
+    inside = f"{places[0]}."
+    for fault, place in zip(faults, places, strict=True):
+        if place.startswith(inside):
+            return fault
+    here = [fault for fault, place in zip(faults, places, strict=True) if place == places[0]]
+    of_right_kind = [fault for fault in here if not fault["type"].endswith("_type")]
+    if any(fault["type"] != "literal_error" for fault in of_right_kind):
+        here = of_right_kind
+    accepted = list(dict.fromkeys(_said(fault).removeprefix(_SHOULD_BE) for fault in here))
+    return here[0] if len(accepted) == 1 else {**here[0], "msg": _SHOULD_BE + " or ".join(accepted)}
 
 
 def first_fault(first: Mapping[str, Any], data: object, event_id: str | None = None) -> ClientEventError:
@@ -95,8 +114,24 @@ def first_fault(first: Mapping[str, Any], data: object, event_id: str | None = N
     elif code == "unknown_parameter":
         message = f"unknown field {param}"
     else:
-        message = f"{param}: {first['msg']}; got {shown(first.get('input'))}"
+        got = first["ctx"]["tag"] if first["type"] == "union_tag_invalid" else first.get("input")
+        message = f"{param}: {_said(first)}; got {shown(got)}"
     return ClientEventError(message, code=code, param=param, event_id=event_id)
+
+
+_SHOULD_BE = "Input should be "
+
+
+def _said(fault: Mapping[str, Any]) -> str:
+    """What pydantic says, without the names of our classes and of its own terms."""
+    if fault["type"] in ("union_tag_invalid", "union_tag_not_found") and _discriminator(fault):
+        accepted = fault["ctx"].get("expected_tags")
+        return f"{_SHOULD_BE}one of {accepted}" if accepted else "Field required"
+    if fault["type"] in ("model_type", "model_attributes_type", "dict_type", "dataclass_type"):
+        return f"{_SHOULD_BE}an object"
+    if fault["type"] == "too_long" and fault["ctx"]["max_length"] == 0:
+        return f"{_SHOULD_BE}an empty list"
+    return str(fault["msg"])
 
 
 def _discriminator(error: Any) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError, from_json
 from starlette.responses import Response
 
 from server.http import openapi
@@ -82,7 +83,15 @@ class TranslationOptions(BaseModel):
     @field_validator("chunking_strategy", mode="before")
     @classmethod
     def _auto(cls, value: Any) -> Any:
-        return _AUTO if value == "auto" else value
+        """A form has no objects: there it may also be one in JSON."""
+        if value == "auto":
+            return _AUTO
+        if not isinstance(value, str):
+            return value
+        try:
+            return from_json(value, allow_inf_nan=False)
+        except ValueError:
+            raise PydanticCustomError("no_strategy", "Input should be 'auto' or an object") from None
 
 
 class TranscriptionOptions(TranslationOptions):
@@ -95,6 +104,8 @@ class TranscriptionOptions(TranslationOptions):
     @field_validator("timestamp_granularities", mode="before")
     @classmethod
     def _no_words(cls, value: Any) -> Any:
+        """A list, or one of its values: some clients leave out the brackets."""
+        value = [value] if isinstance(value, str) else value
         if isinstance(value, list) and "word" in value:
             raise InvalidRequest(
                 "the model gives times of utterances, not of words; accepted: segment",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -13,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field
 from server.http.validation import refuse_unsupported
 from server.http.voices import Voice
 from server.media.encode import OutputFormat
+from streaming.base64_text import bytes_of
 from streaming.errors import InvalidRequest
 from streaming.realtime.shapes import Listed
 
@@ -177,11 +176,12 @@ def without_neutral(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class UserMessage:
-    """A user's message: `text` typed, `audio` an encoded recording, or both; `param` names it in errors."""
+    """A user's message: `text` typed, `audio` an encoded recording, or both; `param` and `audio_param` name them in errors."""
 
     text: str
     audio: bytes | None
     param: str
+    audio_param: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,26 +239,26 @@ def _answered(message: AssistantMessageParam, spoken: Mapping[str, str], param: 
 
 def _user_message(message: UserMessageParam, param: str) -> UserMessage:
     if isinstance(message.content, str):
-        return UserMessage(_worded(message.content, None, param), None, param)
-    recordings = [part for part in message.content if isinstance(part, AudioPart)]
+        return UserMessage(_worded(message.content, param), None, param)
+    recordings = [(at, part) for at, part in enumerate(message.content) if isinstance(part, AudioPart)]
     if len(recordings) > 1:
         raise InvalidRequest("a message may hold one recording", param=f"{param}.content")
-    audio = _decoded(recordings[0], param) if recordings else None
     text = _text([part for part in message.content if isinstance(part, TextPart)])
-    return UserMessage(_worded(text, audio, param), audio, param)
+    if not recordings:
+        return UserMessage(_worded(text, param), None, param)
+    [(at, part)] = recordings
+    audio_param = f"{param}.content.{at}.input_audio.data"
+    return UserMessage(text.strip(), _decoded(part, audio_param), param, audio_param)
 
 
-def _worded(text: str, audio: bytes | None, param: str) -> str:
-    if not text.strip() and audio is None:
+def _worded(text: str, param: str) -> str:
+    if not text.strip():
         raise InvalidRequest("the message is empty", param=f"{param}.content")
     return text.strip()
 
 
 def _decoded(part: AudioPart, param: str) -> bytes:
-    data = part.input_audio.data
     try:
-        return b64decode(data.partition(",")[2] if data.startswith("data:") else data, validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidRequest(
-            "the recording is not base64", code="invalid_audio", param=f"{param}.content.input_audio.data"
-        ) from None
+        return bytes_of(part.input_audio.data)
+    except ValueError:
+        raise InvalidRequest("the recording is not base64", code="invalid_audio", param=param) from None

@@ -172,7 +172,7 @@ def _recordings(talk: Dialogue, model: ServedModel) -> dict[str, Pcm]:
                 if message is talk.question:
                     check_speech(found[message.param], model.stages.voice_activity())
             except InvalidRequest as failure:
-                failure.param = f"{message.param}.content.input_audio.data"
+                failure.param = message.audio_param
                 raise
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -346,3 +347,83 @@ async def test_a_flood_of_values_is_refused_before_it_is_validated(
 async def test_a_query_of_many_parameters_is_refused_before_it_is_validated(front: Front) -> None:
     query = "&".join(f"k{n}=1" for n in range(200))
     error_of(await front.client.post(f"{SPEECH}?{query}", content=recording()), 400, "too_complex")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi $"}]}, "messages.0.content"),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi $"}]}]},
+            "messages.0.content.0.text",
+        ),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "assistant", "content": "$"}, {"role": "user", "content": "Hi"}]},
+            "messages.0.content",
+        ),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi", "name": "$"}]}, "messages.0.name"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "tools": ["$"]}, "tools.0"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "metadata": {"$": 1}}, "metadata"),
+        ("/v1/speech", {"text": "Hi", "instructions": "$"}, "instructions"),
+        ("/v1/speech", {"text": "Hi", "voice": "$"}, "voice"),
+        ("/v1/audio/speech", {"input": "Hi", "voice": {"id": "$"}}, "voice.id"),
+        ("/v1/audio/speech", {"input": "Hi", "model": "$"}, "model"),
+        ("/v1/realtime/client_secrets", {"session": {"type": "realtime", "instructions": "$"}}, None),
+        ("/v1/realtime/sessions", {"instructions": "$"}, None),
+    ],
+)
+async def test_half_a_surrogate_pair_is_no_text(front: Front, path: str, body: Any, param: str | None) -> None:
+    headers = {"content-type": "application/json"}
+    content = json.dumps(body).replace("$", "\\ud83d")
+    error = error_of(
+        await front.client.post(path, content=content, headers=headers),
+        400,
+        "invalid_value" if param else "invalid_json",
+    )
+    assert error["param"] == param
+    whole = await front.client.post(path, content=content.replace("\\ud83d", "\\ud83d\\ude00"), headers=headers)
+    assert whole.status_code != 500
+    assert "surrogate" not in whole.text
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+async def test_json_has_no_such_numbers(front: Front, number: str) -> None:
+    content = f'{{"text": "Hi", "temperature": {number}}}'
+    error_of(
+        await front.client.post(SPEECH, content=content, headers={"content-type": "application/json"}),
+        400,
+        "body_unreadable",
+    )
+
+
+async def test_json_with_a_byte_order_mark_is_json(front: Front) -> None:
+    for encoding in ("utf-8-sig", "utf-16"):
+        content = json.dumps({"text": "Hi"}).encode(encoding)
+        answer = await front.client.post(SPEECH, content=content, headers={"content-type": "application/json"})
+        assert answer.status_code == 200, encoding
+
+
+def base64s(data: bytes) -> dict[str, str]:
+    """The ways to write `data` that clients use."""
+    plain = base64.b64encode(data).decode()
+    return {
+        "plain": plain,
+        "lines": base64.encodebytes(data).decode(),
+        "crlf": base64.encodebytes(data).decode().replace("\n", "\r\n"),
+        "url-safe": base64.urlsafe_b64encode(data).decode(),
+        "unpadded": base64.urlsafe_b64encode(data).decode().rstrip("="),
+        "address": f"data:audio/wav;base64,{plain}",
+        "address with a codec": f"data:audio/webm;codecs=opus;base64,{base64.urlsafe_b64encode(data).decode()}",
+    }
+
+
+@pytest.mark.parametrize("how", base64s(b""))
+async def test_base64_is_read_as_clients_write_it(front: Front, how: str) -> None:
+    """Over HTTP; `tests/streaming/test_base64_text.py` has the reader, which the socket shares."""
+    text = base64s(recording())[how]
+    assert (await front.client.post(SPEECH, json={"audio": text})).status_code == 200
+    part = {"type": "input_audio", "input_audio": {"data": text, "format": "wav"}}
+    answer = await front.client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": [part]}]})
+    assert answer.status_code == 200

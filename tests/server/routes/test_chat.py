@@ -187,7 +187,8 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"modalities": ["text", "audio"]}, "missing_required_parameter", "audio"),
     ({"audio": {"voice": "default", "format": "wav"}}, "invalid_value", "audio"),
     ({**SPOKEN, "audio": {"voice": "robot", "format": "wav"}}, "invalid_value", "audio.voice"),
-    ({**SPOKEN, "audio": {"voice": {}, "format": "wav"}}, "invalid_value", "audio.voice"),
+    ({**SPOKEN, "audio": {"voice": {}, "format": "wav"}}, "missing_required_parameter", "audio.voice.id"),
+    ({**SPOKEN, "audio": {"voice": 5, "format": "wav"}}, "invalid_value", "audio.voice"),
     ({**SPOKEN, "audio": {"voice": "default", "format": "ogg"}}, "unsupported_format", "audio.format"),
     ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "unsupported_parameter", "tools"),
     ({"n": 2}, "unsupported_parameter", "n"),
@@ -202,8 +203,30 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"messages": [{"role": "assistant", "content": "Hi"}]}, "invalid_value", "messages"),
     ({"messages": [user(" ")]}, "invalid_value", "messages.0.content"),
     ({"messages": [user(audio_part(), audio_part())]}, "invalid_value", "messages.0.content"),
-    ({"messages": [user(audio_part(b"no"))]}, "audio_unreadable", "messages.0.content.input_audio.data"),
-    ({"messages": [user({"type": "image_url", "image_url": {"url": "x"}})]}, "invalid_value", None),
+    ({"messages": [user(audio_part(b"no"))]}, "audio_unreadable", "messages.0.content.0.input_audio.data"),
+    (
+        {"messages": [user({"type": "text", "text": "a"}, {"type": "image_url"})]},
+        "invalid_value",
+        "messages.0.content.1.type",
+    ),
+    ({"messages": [user({"type": "audio_url", "audio_url": {}})]}, "invalid_value", "messages.0.content.0.type"),
+    ({"messages": [user({"type": "input_audio"})]}, "missing_required_parameter", "messages.0.content.0.input_audio"),
+    (
+        {
+            "messages": [
+                user(
+                    {"type": "text", "text": "a"},
+                    {"type": "input_audio", "input_audio": {"data": "!", "format": "wav"}},
+                )
+            ]
+        },
+        "invalid_audio",
+        "messages.0.content.1.input_audio.data",
+    ),
+    ({"messages": [user({"type": "text"})]}, "missing_required_parameter", "messages.0.content.0.text"),
+    ({"messages": [{"role": "user", "content": 5}]}, "invalid_value", "messages.0.content"),
+    ({"messages": [{"role": "user", "content": []}]}, "invalid_value", "messages.0.content"),
+    ({"messages": [{"role": "tool", "content": "x"}]}, "invalid_value", "messages.0.role"),
     (
         {"messages": [user("a"), {"role": "assistant", "audio": {"id": "audio_gone"}}, user("b")]},
         "audio_not_found",
@@ -221,6 +244,22 @@ async def test_what_cannot_be_done_is_refused(asked: dict[str, Any], code: str, 
         if param is not None:
             assert caught.value.param == param
         assert set(caught.value.body) == {"type", "code", "message", "param"}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ([{"type": "audio_url"}], "Input should be one of 'text', 'input_audio'; got \"audio_url\""),
+        (5, "Input should be a valid string or a valid list; got 5"),
+        ([], "List should have at least 1 item"),
+    ],
+)
+async def test_of_a_union_the_error_says_what_is_accepted(content: Any, said: str) -> None:
+    async with listening() as front:
+        answer = await front.client.post(
+            "/v1/chat/completions", json={"messages": [{"role": "user", "content": content}]}
+        )
+        assert said in answer.json()["error"]["message"]
 
 
 async def test_a_reply_language_that_the_model_cannot_be_told_is_refused() -> None:

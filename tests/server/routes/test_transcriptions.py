@@ -19,7 +19,7 @@ from streaming.audio import float_to_pcm16
 from streaming.endpointing import EndpointerConfig
 from streaming.errors import InvalidRequest
 from tests.fakes import FakeLM, FakePrompts, FakeVoiceActivity, answer_ids
-from tests.server.front import Front, eventually, listening, recording, tone
+from tests.server.front import Front, eventually, listening, recording, serving, tone
 from tests.server.models import fake_model
 
 TWICE = np.concatenate([tone(1.0), np.zeros(16_000, np.float32), tone(0.8), np.zeros(4_000, np.float32)])
@@ -254,3 +254,33 @@ def test_texts_are_joined_as_their_script_wants() -> None:
     assert joined(["One.", "", "two"]) == "One. two"
     assert joined(["你好。", "再见。", "Bye."]) == "你好。再见。 Bye."
     assert [language_of(text) for text in ("Hi", "你好 John", "")] == ["en", "zh", "en"]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"timestamp_granularities[]": "segment"},
+        {"timestamp_granularities": "segment"},
+        {"chunking_strategy": "auto"},
+        {"chunking_strategy": '{"type": "server_vad", "silence_duration_ms": 300}'},
+        {"chunking_strategy[type]": "server_vad"},
+    ],
+)
+async def test_lists_and_objects_of_a_form_as_clients_write_them(form: dict[str, str]) -> None:
+    async with serving() as front:
+        answer = await front.client.post(
+            "/v1/audio/transcriptions",
+            data={"response_format": "verbose_json", **form},
+            files={"file": ("q.wav", recording())},
+        )
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("value", ["manual", "[1]", "{", '{"type": "manual"}'])
+async def test_a_strategy_that_there_is_not(value: str) -> None:
+    async with serving() as front:
+        files = {"file": ("q.wav", recording())}
+        answer = await front.client.post("/v1/audio/transcriptions", data={"chunking_strategy": value}, files=files)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (400, "invalid_value")
+        assert error["param"].startswith("chunking_strategy")

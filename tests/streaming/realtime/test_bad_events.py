@@ -20,7 +20,7 @@ from tests.streaming.realtime.peer import Peer, silence, tone
 Connect = Callable[..., Peer]
 
 
-@pytest.mark.parametrize("audio", ["****", "AAA", "AAA=A", "AAAA\n", "ÄÄÄÄ", "AA==AA=="])
+@pytest.mark.parametrize("audio", ["****", "A", "AAA=A", "AAAA;", "ÄÄÄÄ", "AA==AA==", "data:audio/pcm,AAAA"])
 async def test_base64_garbage(connect: Connect, audio: str) -> None:
     peer = await started(connect())
     peer.send("input_audio_buffer.append", audio=audio, event_id="a1")
