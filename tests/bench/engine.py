@@ -1,9 +1,9 @@
-"""vLLM's engine on a CPU: the model in EngineCore, as it is served, the same compiled, and in a process behind it, as vLLM would have it.
+"""vLLM's engine on a CPU: in the server's own worker process, the same compiled, and as vLLM's AsyncLLM would run it.
 
     python -m tests.bench.engine
 
-All engines run side by side and answer the same prompts of random tokens by turns, one after the other, then eight at once. Memory is the proportional
-set of an engine's processes, processor time what they took for all answers.
+All engines run side by side and answer the same prompts of random tokens by turns, one after the other, then eight at once. Memory
+is the proportional set of an engine's processes, processor time what they took for all answers.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
+from collections.abc import AsyncGenerator
+from pathlib import Path
 from random import Random
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -26,35 +29,60 @@ from model.lm.process import process_setup
 process_setup()
 
 from clients.samples import percentile
+from streaming.stages import Sampling
 from tests.bench.results import BUNDLE, arguments, ms, origin, table, write
 
 PROMPT_TOKENS, ANSWER_TOKENS, AT_ONCE = 60, 40, 8
-ENGINES = {
-    "one process": ("uni", True),
-    "one process, compiled (`CSLM_EAGER=false`)": ("uni", False),
-    "two processes": ("mp", True),
-}
-"""Executor, and whether its layers stay uncompiled."""
+WORKER, COMPILED, ASYNC_LLM = "worker", "worker, compiled (`CSLM_EAGER=false`)", "vLLM's AsyncLLM"
+ENGINES = (WORKER, COMPILED, ASYNC_LLM)
+
+
+class AsyncEngine:
+    """What vLLM offers for servers: its engine in a process that it starts itself, requests and tokens over ZeroMQ."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def start(self) -> None:
+        """Load the weights."""
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        from model.lm.engine_options import EngineConfig, engine_options
+
+        options = engine_options(self._directory, EngineConfig(2048), on_cpu=True)
+        config = AsyncEngineArgs(**options).create_engine_config()
+        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"  # what create_engine_config has just set to "spawn"
+        config.parallel_config.distributed_executor_backend = "uni"
+        self._engine = await asyncio.to_thread(AsyncLLM.from_vllm_config, config, disable_log_stats=True)
+
+    async def generate(self, prompt: list[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
+        """As `LanguageModel.generate`."""
+        from model.lm.engine_process import _params
+
+        request = self._engine.generate(
+            {"prompt_token_ids": prompt}, _params(sampling), request_id=secrets.token_hex(8)
+        )
+        async for output in request:
+            yield list(output.outputs[0].token_ids)
+
+    async def close(self) -> None:
+        """End its process."""
+        self._engine.shutdown()
 
 
 async def serve(name: str) -> None:
     """The engine of that name, which answers the prompts of each line of stdin, all of a line at once, and prints what it took."""
-    from vllm.v1.engine.async_llm import AsyncLLM
-
     from model.lm.engine_options import EngineConfig
+    from model.lm.engine_process import PRELOAD
     from model.lm.vllm_engine import VllmLanguageModel
-    from streaming.stages import Sampling
+    from model.workers.worker import preload
 
-    executor, eager = ENGINES[name]
-    build = AsyncLLM.from_vllm_config
-
-    def chosen(config: Any, **options: Any) -> AsyncLLM:
-        config.parallel_config.distributed_executor_backend = executor
-        return build(config, **options)
-
-    AsyncLLM.from_vllm_config = chosen  # type: ignore[method-assign, assignment]
+    preload(*PRELOAD)
     began = time.monotonic()
-    lm = VllmLanguageModel(BUNDLE / "lm", EngineConfig(2048, eager=eager))
+    directory = BUNDLE / "lm"
+    ours = VllmLanguageModel(directory, EngineConfig(2048, eager=name != COMPILED))
+    lm = AsyncEngine(directory) if name == ASYNC_LLM else ours
     await lm.start()
     print(json.dumps({"start_s": time.monotonic() - began}), flush=True)
 
@@ -137,7 +165,7 @@ def report(record: dict[str, Any]) -> str:
             ]
         )
     heads = (
-        "the model runs in",
+        "engine",
         "first token, ms: p50",
         "p95",
         "each later token, ms: p50",

@@ -119,6 +119,18 @@ async def test_a_step_that_takes_too_long_is_a_hang(tmp_path: Path) -> None:
         await it.ask()
 
 
+async def test_a_gateway_that_stood_still_blames_no_worker(tmp_path: Path) -> None:
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        for _ in range(3):
+            time.sleep(2 * LIMITS.hang_s)  # noqa: ASYNC251 - that is the fault
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert it.supervisor.fault() is None
+        await it.ask()
+        assert not it.lost
+
+
 async def test_one_that_stands_by_takes_over_at_once(tmp_path: Path) -> None:
     async with ward(tmp_path, standby=True) as it:
         await it.supervisor.start()
