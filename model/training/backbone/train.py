@@ -88,11 +88,10 @@ class Trainer:
         self._rows = self._packed_rows()
 
     def _groups(self) -> list[dict[str, Any]]:
-        r, groups = self.recipe, dict[float, list[Tensor]]()
-        for name, p in self.parameters.items():
-            rate = r.new_rows_lr if name.endswith(".new") else r.lr * (r.up_lr_factor if name.endswith(".up") else 1.0)
-            groups.setdefault(rate, []).append(p)
-        return [{"params": members, "lr": rate, "full_rate": rate} for rate, members in groups.items()]
+        r = self.recipe
+        rates = {"new": r.new_rows_lr, "down": r.lr, "up": r.lr * r.up_lr_factor}
+        members = {kind: [p for name, p in self.parameters.items() if name.endswith(f".{kind}")] for kind in rates}
+        return [{"params": members[kind], "lr": rate, "full_rate": rate} for kind, rate in rates.items()]
 
     def _documents(self) -> Iterator[tuple[Ids, Weights]]:
         rng = Random(f"{self.recipe.seed}-{self.step}")
@@ -100,9 +99,7 @@ class Trainer:
             document = self.recipe.document(self.composer, rng, self.tokens)
             yield np.array(document.ids, np.uint32), np.array(document.weights, np.uint8)
         while shards := sorted(self.packed.glob("documents-*[0-9].npz")):
-            begun = int(
-                self.tokens / self.recipe.tokens * len(shards)
-            )  # the course of the recipe is stretched over all of them
+            begun = int(self.tokens / self.recipe.tokens * len(shards))  # the recipe's course goes through all of them
             documents = read_shard(shards[min(begun, len(shards) - 1)])
             rng.shuffle(documents)
             yield from documents
