@@ -87,7 +87,23 @@ class Rested:
     """Others have run since `Rest`."""
 
 
-Input = ClientMessage | Opened | Unreadable | TurnProgress | TurnClosed | TimerDue | PauseJudged | Captioned | Rested
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """The client has sent nothing for a while, though a turn of its user is open."""
+
+
+Input = (
+    ClientMessage
+    | Opened
+    | Unreadable
+    | TurnProgress
+    | TurnClosed
+    | TimerDue
+    | PauseJudged
+    | Captioned
+    | Rested
+    | Stalled
+)
 
 # Effects
 
@@ -208,6 +224,11 @@ class Machine(Protocol):
     @property
     def waiting(self) -> bool:
         """No client event can be taken before another input came."""
+        ...
+
+    @property
+    def listening(self) -> bool:
+        """A turn of the user is open that silence would end."""
         ...
 
     def receive(self, input_: Input) -> list[Output]:

@@ -22,6 +22,9 @@ from streaming.stages import Pcm, Stages
 SEMANTIC_PAUSE_MS = 200
 """Silence after which the end-of-turn model is asked."""
 
+SILENCE = AudioFrame(np.zeros(MODEL_RATE_HZ // 5, np.float32), MODEL_RATE_HZ)
+"""For a microphone that says nothing: 200 ms."""
+
 _nothing = np.zeros(0, np.float32)
 
 

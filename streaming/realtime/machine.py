@@ -22,7 +22,7 @@ from streaming.realtime import events as out
 from streaming.realtime import messages as msg
 from streaming.realtime.config import AnyConfig, TranscriptionConfig
 from streaming.realtime.conversation import Conversation, Item, ItemIdTaken, new_id
-from streaming.realtime.input_buffer import InputBuffer, Utterance
+from streaming.realtime.input_buffer import SILENCE, InputBuffer, Utterance
 from streaming.realtime.items import Recording, check_characters, item_of
 from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.response_request import response_request
@@ -88,6 +88,11 @@ class RealtimeMachine:
     def waiting(self) -> bool:
         """See `Machine`."""
         return self._steps.waiting
+
+    @property
+    def listening(self) -> bool:
+        """See `Machine`."""
+        return self._input.speaking
 
     def shape(self) -> SessionShape:
         """The session as the protocol shows it."""
@@ -164,6 +169,14 @@ class RealtimeMachine:
                     self._emit(do.Rest())
                     yield
         self._follow()
+
+    def _stalled(self, _: do.Stalled) -> None:
+        self._steps.add(self._checked(self._fall_silent()))
+
+    def _fall_silent(self) -> Handler:
+        """A microphone that says nothing is silent, for as long as it takes to end the turn."""
+        while self._input.speaking:
+            yield from self._append(msg.Append(audio=SILENCE))
 
     def _speech_started(self, at_sample: int) -> Handler:
         self._stop_waiting()
@@ -352,6 +365,7 @@ _INPUTS: dict[type[Any], Callable[[RealtimeMachine, Any], None]] = {
     do.PauseJudged: RealtimeMachine._pause_judged,
     do.TimerDue: RealtimeMachine._timer_due,
     do.Rested: lambda machine, rested: None,
+    do.Stalled: RealtimeMachine._stalled,
 }
 _CLIENT_EVENTS: dict[type[Any], Callable[[RealtimeMachine, Any], Handler]] = {
     msg.Append: RealtimeMachine._append,

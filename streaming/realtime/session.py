@@ -36,6 +36,11 @@ Send = Callable[[ServerEvent], Awaitable[None]]
 _UNSENT = 16
 """Server events that may wait for the client before whoever tells more waits for it, too."""
 
+STALLED_S = 2.0
+"""A microphone that says nothing for so long in the middle of a turn counts as silent."""
+_LOOKS = 8
+"""How often it must be found so: a server that was held up itself looks once, whatever time has passed."""
+
 _EFFECTS = get_args(do.Effect)
 _PIECE_SAMPLES = MODEL_RATE_HZ // 2  # what the encoder does of a recording in one go, while live speech waits
 
@@ -67,11 +72,14 @@ class Session:
             async with TaskGroup() as tasks:
                 running = _Running(self, tasks)
                 tasks.create_task(running.write(send), name="writer")
+                tasks.create_task(running.watch(), name="stalled-microphone")
                 try:
                     await running.take(do.Opened())
                     async with aclosing(received):
                         async for event in received:
+                            running.quiet = None
                             await running.take(event)
+                            running.quiet = 0
                     raise _HangUp  # the way to cancel what a TaskGroup still runs
                 finally:
                     running.over = True
@@ -94,6 +102,7 @@ class _Running:
         self._captions: Running[str] = {}
         self._timers: Running[str] = {}
         self._heard: UtteranceEncoding | None = None
+        self.quiet: int | None = 0  # looks at a client that has sent nothing, or None while it waits for us
         self.over = False
 
     async def take(self, input_: do.Input) -> None:
@@ -121,6 +130,17 @@ class _Running:
                 self._outbox.task_done()
         finally:
             self.over = True
+
+    async def watch(self) -> None:
+        """Look for clients that send nothing in the middle of a turn."""
+        while True:
+            await asyncio.sleep(STALLED_S / _LOOKS)
+            if self.quiet is None or not self._machine.listening:
+                continue
+            self.quiet += 1
+            if self.quiet > _LOOKS:
+                self.quiet = 0
+                self._receive(do.Stalled())
 
     def _receive(self, input_: do.Input) -> bool:
         """Give the machine an input, and begin what it wants done. True if something is to be sent."""

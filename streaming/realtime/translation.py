@@ -22,7 +22,7 @@ from streaming.realtime import effects as do
 from streaming.realtime import events as out
 from streaming.realtime.config import AudioInput, NoiseReduction, Off, ServerVad
 from streaming.realtime.conversation import new_id
-from streaming.realtime.input_buffer import Breath, InputBuffer
+from streaming.realtime.input_buffer import SILENCE, Breath, InputBuffer
 from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.machine import FAREWELL_S, SessionExpired
 from streaming.realtime.messages import ClientMessage, Sound, by_type
@@ -145,6 +145,11 @@ class TranslationMachine:
         """See `Machine`."""
         return self._steps.waiting
 
+    @property
+    def listening(self) -> bool:
+        """See `Machine`."""
+        return self._input.speaking
+
     def shape(self) -> SessionShape:
         """The session as the protocol shows it."""
         return translation_shape(self._model, self._audio, self._language, self.id, self.expires_at)
@@ -165,6 +170,8 @@ class TranslationMachine:
                 self._emit(do.StartTimer("expiry", self._limits.max_session_s))
             case do.Unreadable(error):
                 self._emit(out.Failed(error, getattr(error, "event_id", None)))
+            case do.Stalled():
+                self._steps.add(self._fall_silent())
             case ClientMessage():
                 self._steps.add(self._handle(input_))
         self._steps.advance()
@@ -202,6 +209,10 @@ class TranslationMachine:
                 case Breath():
                     self._emit(do.Rest())
                     yield
+
+    def _fall_silent(self) -> Handler:
+        while self._input.speaking:
+            yield from self._append(Append(type="session.input_audio_buffer.append", audio=SILENCE))
 
     def _take(self, end_ms: int) -> Handler:
         """A phrase was said; it waits for those before it."""

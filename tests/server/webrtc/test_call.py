@@ -35,7 +35,7 @@ class Notes:
     """A machine that keeps what the call tells it, until it was told `last` client events."""
 
     id = "sess_1"
-    waiting = False
+    waiting = listening = False
     audio_in = PCM
 
     def __init__(self, last: int) -> None:

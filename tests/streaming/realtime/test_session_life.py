@@ -54,6 +54,36 @@ async def test_a_judge_that_fails_leaves_it_to_silence(connect: Connect) -> None
     assert not peer.all("error")
 
 
+@pytest.mark.parametrize("settings", [{}, SEMANTIC], ids=["server_vad", "semantic_vad"])
+async def test_a_microphone_that_stops_dead_ends_its_turn(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("streaming.realtime.session.STALLED_S", 0.1)
+    peer = connect(end_of_turn=FakeEndOfTurn((0.0,)))
+    peer.update(**settings)
+    peer.say(tone(400))
+    await peer.until("input_audio_buffer.committed")
+    done = await peer.until("response.done")
+    assert done["response"]["status"] == "completed"
+    peer.say(tone(400))
+    peer.say(silence(100))
+    await peer.until("input_audio_buffer.committed")
+
+
+async def test_a_client_that_waits_for_the_server_has_not_stalled(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.realtime.session.STALLED_S", 0.01)
+    monkeypatch.setattr("streaming.realtime.machine.FAREWELL_S", 0.1)
+    peer = connect(encoder=FakeEncoder(hang=True), limits=SessionLimits(max_session_s=0.5))
+    for _ in range(200):  # more than wait for an encoder
+        peer.say(tone(100))
+    await peer.until("input_audio_buffer.speech_started")
+    async with asyncio.timeout(5):
+        await peer.running
+    assert not peer.all("input_audio_buffer.speech_stopped")
+
+
 async def test_a_bundle_without_such_a_model(connect: Connect) -> None:
     peer = connect(end_of_turn=None)
     peer.update(**SEMANTIC)
