@@ -6,9 +6,9 @@ import asyncio
 import importlib.util
 import subprocess
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from model.bundle import Bundle, find_bundle
 from model.lm import Backend
@@ -17,11 +17,12 @@ from model.workers.worker import Limits, preload
 from server.settings import Settings
 from streaming.errors import BundleError
 from streaming.stability import EarlyCounts, StabilityRule
-from streaming.stages import Stages
+from streaming.stages import EndOfTurn, LanguageModel, SpeechDecoder, SpeechEncoder, Stages, VoiceActivity
 
 if TYPE_CHECKING:
     from model.encoders import EncoderStage
     from model.turn_detection.smart_turn import SmartTurn
+    from model.vocoders.worker import VocoderWorker
 
 
 _ENGINE_START_S, _VOCODER_START_S = 900.0, 120.0
@@ -64,60 +65,118 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
 
     Stages whose processes may be lost are kept by supervisors (`model.workers`).
     """
-    from model.turn_detection.vad import load_voice_activity
+    bundle = find_bundle(settings.bundle, settings.bundles)
+    kind = backend_kind(settings)
+    device = await asyncio.to_thread(_preflight, bundle, kind, settings)
+    _preload(kind, bundle)
+    async with (
+        open_language_model(kind, bundle, settings) as lm,
+        open_vocoder(bundle, device, settings) as decoder,
+        open_encoder(bundle, device) as encoder,
+        open_listening(bundle) as listening,
+    ):
+        yield served_model(
+            bundle,
+            Parts(encoder, lm, decoder, *listening),
+            backend=kind,
+            fault=lambda: lm.fault() or decoder.fault(),
+            early=_commit_early(encoder, bundle, settings),
+            workers=lambda: [state for state in (lm.state(), decoder.state()) if state is not None],
+        )
+
+
+@asynccontextmanager
+async def open_language_model(kind: str, bundle: Bundle, settings: Settings) -> AsyncGenerator[Backend]:
+    """The language model, warm. Raises BundleError, EngineUnavailable."""
+    lm = await asyncio.to_thread(_make_backend, kind, bundle, settings)
+    try:
+        await lm.start()
+        yield lm
+    finally:
+        await lm.close()
+
+
+@asynccontextmanager
+async def open_vocoder(bundle: Bundle, device: str, settings: Settings) -> AsyncGenerator[VocoderWorker]:
+    """The vocoder, warm, in its process. Raises BundleError, EngineUnavailable."""
     from model.vocoders.process import VocoderProcess
     from model.vocoders.worker import VocoderWorker
 
-    bundle = find_bundle(settings.bundle, settings.bundles)
-    kind = _backend_kind(settings)
-    device = await asyncio.to_thread(_preflight, bundle, kind, settings)
-    _preload(kind, bundle)
-    profile = bundle.profile
-    async with AsyncExitStack() as opened:
-        lm = await asyncio.to_thread(_make_backend, kind, bundle, settings)
-        opened.push_async_callback(lm.close)
-        await lm.start()
-        process = VocoderProcess(
-            bundle.vocoder_kind,
-            bundle.vocoder,
-            device=device,
-            limits=Limits(_VOCODER_START_S, settings.hang_s, settings.step_s),
-            standby=device == "cpu" if settings.vocoder_standby is None else settings.vocoder_standby,
-        )
-        decoder = VocoderWorker(process, profile.output_sample_rate_hz)
-        opened.push_async_callback(decoder.close)
+    process = VocoderProcess(
+        bundle.vocoder_kind,
+        bundle.vocoder,
+        device=device,
+        limits=Limits(_VOCODER_START_S, settings.hang_s, settings.step_s),
+        standby=device == "cpu" if settings.vocoder_standby is None else settings.vocoder_standby,
+    )
+    decoder = VocoderWorker(process, bundle.profile.output_sample_rate_hz)
+    try:
         await decoder.start()
-        encoder = await asyncio.to_thread(_make_encoder, bundle, device)
-        opened.callback(encoder.close)
-        early = _commit_early(encoder, bundle, settings)
-        activity = load_voice_activity(bundle.voice_activity)
-        end_of_turn = await asyncio.to_thread(_load_end_of_turn, bundle)
+        yield decoder
+    finally:
+        await decoder.close()
+
+
+@asynccontextmanager
+async def open_encoder(bundle: Bundle, device: str) -> AsyncGenerator[EncoderStage]:
+    """The encoder, on a thread of this process. Raises BundleError."""
+    encoder = await asyncio.to_thread(_make_encoder, bundle, device)
+    try:
+        yield encoder
+    finally:
+        encoder.close()
+
+
+@asynccontextmanager
+async def open_listening(bundle: Bundle) -> AsyncGenerator[tuple[Callable[[], VoiceActivity], SmartTurn | None]]:
+    """What hears that somebody speaks, and has ended: small networks that run where the sessions are. Raises BundleError."""
+    from model.turn_detection.vad import load_voice_activity
+
+    activity = load_voice_activity(bundle.voice_activity)
+    end_of_turn = await asyncio.to_thread(_load_end_of_turn, bundle)
+    try:
+        yield activity, end_of_turn
+    finally:
         if end_of_turn is not None:
-            opened.callback(end_of_turn.close)
-        yield ServedModel(
-            name=profile.name,
-            created=int((bundle.directory / "profile.json").stat().st_mtime),
-            languages=profile.languages,
-            voices=profile.voices,
-            max_question_s=profile.max_question_s,
-            history_turns=profile.history_turns,
-            stages=Stages(
-                encoder,
-                lm,
-                decoder,
-                bundle.prompts,
-                activity,
-                profile.vocoder_latency_s,
-                end_of_turn,
-                profile.cut_schedule(),
-                profile.speech_pace(),
-            ),
-            backend=kind,
-            fault=lambda: lm.fault() or decoder.fault(),
-            early=early,
-            reply_languages=tuple(profile.templates),
-            workers=lambda: [state for state in (lm.state(), decoder.state()) if state is not None],
-        )
+            end_of_turn.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a bundle's profile does not say of its stages: the stages."""
+
+    encoder: SpeechEncoder
+    lm: LanguageModel
+    decoder: SpeechDecoder
+    voice_activity: Callable[[], VoiceActivity]
+    end_of_turn: EndOfTurn | None
+
+
+def served_model(bundle: Bundle, parts: Parts, *, backend: str, **state: Any) -> ServedModel:
+    """The model of a bundle, on these parts. `state`: fields of ServedModel that change while it runs."""
+    profile = bundle.profile
+    return ServedModel(
+        name=profile.name,
+        created=int((bundle.directory / "profile.json").stat().st_mtime),
+        languages=profile.languages,
+        voices=profile.voices,
+        max_question_s=profile.max_question_s,
+        history_turns=profile.history_turns,
+        stages=Stages(
+            parts.encoder,
+            parts.lm,
+            parts.decoder,
+            bundle.prompts,
+            parts.voice_activity,
+            profile.vocoder_latency_s,
+            parts.end_of_turn,
+            profile.cut_schedule(),
+            profile.speech_pace(),
+        ),
+        backend=backend,
+        reply_languages=tuple(profile.templates),
+        **state,
+    )
 
 
 def _preload(kind: str, bundle: Bundle) -> None:
@@ -137,7 +196,8 @@ def _load_end_of_turn(bundle: Bundle) -> SmartTurn | None:
     return SmartTurn.load(bundle.end_of_turn) if bundle.end_of_turn.is_file() else None
 
 
-def _backend_kind(settings: Settings) -> str:
+def backend_kind(settings: Settings) -> str:
+    """What runs the language model on this machine."""
     if settings.backend != "auto":
         return settings.backend
     return "vllm" if importlib.util.find_spec("vllm") else "transformers"
