@@ -32,7 +32,9 @@ def serve(
     bundle: Annotated[str | None, typer.Option(help="Name of a bundle, or its directory. [default: cslm-mini]")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8080]")] = None,
-    backend: Annotated[str | None, typer.Option(help="auto, vllm, transformers or vllm_http. [default: auto]")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="auto, vllm, transformers, vllm_http or ray. [default: auto]")
+    ] = None,
     lm_url: Annotated[str | None, typer.Option(help="vLLM server of the backend vllm_http.")] = None,
     max_sessions: Annotated[int | None, typer.Option(help="Turns and sockets at once. [default: 32]")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,

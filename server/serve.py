@@ -12,9 +12,11 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.app import create_app
+from server.cluster import open_cluster
 from server.errors import ServerStopping
 from server.http.connections import Connection
 from server.http.error_responses import error_response
+from server.state.loading import open_model
 from streaming.errors import SpeechServerError
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ async def serve(settings: Settings) -> int:
         return 1
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes takes no conversation along
-    application = create_app(settings)
+    application = create_app(settings, open_cluster if settings.backend == "ray" else open_model)
     server = Server(transport_config(application, settings), application.state.shared)
     typer.echo(f"cslm: loading {settings.bundle} …")
     announcing = asyncio.create_task(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-Backend = Literal["auto", "vllm", "transformers", "vllm_http"]
+Backend = Literal["auto", "vllm", "transformers", "vllm_http", "ray"]
 
 
 class Settings(BaseSettings):
@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     device: str = Field(
         "auto", description="device of encoder and vocoder: cpu, cuda, cuda:1; auto: cuda if there is one"
     )
-    backend: Backend = Field("auto", description="what runs the language model")
+    backend: Backend = Field("auto", description="what runs the language model; ray: a cluster runs all stages")
     dtype: Literal["bfloat16", "float16", "float32"] | None = Field(
         None, description="of the weights; unset: the checkpoint's"
     )
@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     hang_s: float = Field(1.5, ge=1, description="a worker process without a sign of life for so long is replaced")
     step_s: float = Field(20.0, ge=1, description="longest step of a stage: a batch, a token of all answers, a block")
     lm_url: str | None = Field(None, description="vLLM server of the backend vllm_http")
+    ray_address: str = Field("auto", description="host:port of the Ray cluster of backend ray; auto: this host's")
+    ray_start_s: float = Field(900.0, gt=0, description="longest wait for the cluster's stages when the server starts")
     api_key: SecretStr | None = Field(None, description="key for /v1/*; unset: open to everyone")
     api_key_file: Path | None = Field(None, description="file with api_key, such as a container secret")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -1,0 +1,25 @@
+"""Stages on other hosts: replicas that Ray Serve places, and a gateway that asks them. Only this package imports Ray."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from server.cluster.contract import ClusterError
+from server.settings import Settings
+from server.state.loading import ServedModel
+
+
+@asynccontextmanager
+async def open_cluster(settings: Settings) -> AsyncGenerator[ServedModel]:
+    """The model that the cluster of `settings` serves. Raises BundleError, ClusterError."""
+    if importlib.util.find_spec("ray") is None:
+        raise ClusterError(
+            "backend ray needs Ray, which is not installed: pip install 'cslm-serve[cluster]'",
+            code="cluster_not_installed",
+        )
+    from server.cluster.gateway import open_cluster_model
+
+    async with open_cluster_model(settings) as model:
+        yield model
