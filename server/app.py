@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from server.http import error_responses, openapi
 from server.http.dependencies import AppState
 from server.http.request_ids import RequestIds
+from server.media.decoding import Decode, DecoderProcess, Decoding
 from server.routes import health, models
 from server.routes.audio import text_to_speech, transcriptions
 from server.routes.chat import route as chat
@@ -40,19 +41,27 @@ _ROUTES = (
 )  # fmt: skip
 
 
-def create_app(settings: Settings, open_model: OpenModel = loading.open_model) -> FastAPI:
-    """The server as an ASGI application. `open_model` loads the model, in the background."""
+def create_app(
+    settings: Settings, open_model: OpenModel = loading.open_model, new_decoder: Callable[[], Decode] = DecoderProcess
+) -> FastAPI:
+    """The server as an ASGI application. `open_model` loads the model, in the background; `new_decoder`: see `Decoding`."""
     metrics = Metrics()
     metrics.build(version=package_version(), model=settings.bundle, backend=settings.backend)
     metrics.slots(settings.max_sessions)
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
     admission = Admission(settings.max_sessions, metrics.session)
+    decoding = Decoding(settings.max_turn_s, new_decoder)
     calling = CallRegistry(settings, admission, metrics)
-    state = AppState(settings, metrics, admission, Serving(), SecretSigner(key), SpokenAnswers(), calling)
+    state = AppState(settings, metrics, admission, Serving(), SecretSigner(key), SpokenAnswers(), calling, decoding)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        async with metrics.vitals.watched(), state.serving.opened(open_model, settings), state.calls.opened():
+        async with (
+            metrics.vitals.watched(),
+            state.decoding.opened(),
+            state.serving.opened(open_model, settings),
+            state.calls.opened(),
+        ):
             yield
 
     app = FastAPI(title="cslm-serve", version=package_version(), lifespan=lifespan)

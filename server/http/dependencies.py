@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from server.media.decoding import Decoding
 from server.settings import Settings
 from server.state.admission import Admission
 from server.state.auth import authorise, keys_of
@@ -32,6 +33,7 @@ class AppState:
     secrets: SecretSigner
     spoken: SpokenAnswers
     calls: CallRegistry
+    decoding: Decoding
 
 
 SecretSession: TypeAlias = dict[str, Any]

@@ -16,6 +16,7 @@ from typing import Literal, Never
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
@@ -37,6 +38,8 @@ SPEECH_PROBABILITY = 0.25
 
 _RATES_HZ = (4_000, 768_000)
 _MAX_CHANNELS = 32
+_SAMPLES_PER_S = 384_000
+"""For each second that a recording may last: two channels at 192 kHz. Of more channels or a higher rate, less is taken."""
 
 _DEMUXERS = {
     "wav": "wav",
@@ -239,7 +242,7 @@ def decode(data: bytes, source: Source, *, max_s: float) -> Pcm:
     """
     pieces: list[Pcm] = []
     resampler, rate_hz, duration_s = Resampler(MODEL_RATE_HZ, MODEL_RATE_HZ), MODEL_RATE_HZ, Fraction()
-    for pcm, frame_hz in _frames(data, source):
+    for pcm, frame_hz in _frames(data, source, max_s):
         if not np.isfinite(pcm).all():
             raise InvalidRequest(
                 "the recording has samples that are not numbers", code="audio_not_finite", param="file"
@@ -258,7 +261,7 @@ def decode(data: bytes, source: Source, *, max_s: float) -> Pcm:
     return np.clip(np.concatenate(pieces), -1.0, 1.0)
 
 
-def _frames(data: bytes, source: Source) -> Iterator[tuple[Pcm, int]]:
+def _frames(data: bytes, source: Source, max_s: float) -> Iterator[tuple[Pcm, int]]:
     """Decoded frames, mono, with their rates."""
     options: dict[str, str] = {}
     if source.rate_hz is not None:
@@ -271,6 +274,8 @@ def _frames(data: bytes, source: Source) -> Iterator[tuple[Pcm, int]]:
         ) as container:
             if not container.streams.audio:
                 raise _unreadable(source)
+            budget = _Budget(max_s)
+            budget.check(container.streams.audio[0])
             for packet in container.demux(container.streams.audio[0]):
                 try:
                     frames = packet.decode()
@@ -279,12 +284,39 @@ def _frames(data: bytes, source: Source) -> Iterator[tuple[Pcm, int]]:
                     continue
                 good += bool(frames)
                 for frame in frames:
+                    budget.spend(frame.samples * frame.layout.nb_channels)
                     yield downmix.push(_channels(frame, source)), frame.sample_rate
     except (FFmpegError, AttributeError) as failure:  # AttributeError: a stream whose codec FFmpeg does not have
         if not good:
             raise _unreadable(source) from failure
     if bad > good:
         raise _unreadable(source)
+
+
+class _Budget:
+    """How many samples a recording of at most `max_s` may have, all channels together."""
+
+    def __init__(self, max_s: float) -> None:
+        self._most = self._left = max_s * _SAMPLES_PER_S
+
+    def check(self, stream: AudioStream) -> None:
+        """Raises InvalidRequest for a stream that says it has more. What none says is counted."""
+        seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        if seconds * stream.rate * stream.channels > self._most:
+            raise self._too_much()
+
+    def spend(self, samples: int) -> None:
+        """Raises InvalidRequest when there are more."""
+        self._left -= samples
+        if self._left < 0:
+            raise self._too_much()
+
+    def _too_much(self) -> InvalidRequest:
+        return InvalidRequest(
+            f"rate × channels × duration of the recording exceed {self._most:,.0f} samples",
+            code="audio_too_complex",
+            param="file",
+        )
 
 
 def _no_further_files(url: str, flags: int, options: object) -> Never:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from server.app import create_app
 from server.http.dependencies import AppState
+from server.media.decoding import Decode, decode_here
 from server.serve import Server, listening_socket, transport_config
 from server.settings import Settings
 from server.state.loading import ServedModel
@@ -44,10 +45,15 @@ def make_settings(**values: Any) -> Settings:
 
 @asynccontextmanager
 async def serving(
-    model: ServedModel | None = None, *, open_model: OpenModel | None = None, wait: bool = True, **settings: Any
+    model: ServedModel | None = None,
+    *,
+    open_model: OpenModel | None = None,
+    wait: bool = True,
+    decoder: Callable[[], Decode] = lambda: decode_here,
+    **settings: Any,
 ) -> AsyncGenerator[Front]:
-    """The application in this process. Whole answers only: the transport collects them."""
-    app = create_app(make_settings(**settings), open_model or opener(model or fake_model()))
+    """The application in this process, with decoders in it unless `decoder` makes others. Whole answers only: the transport collects them."""
+    app = create_app(make_settings(**settings), open_model or opener(model or fake_model()), decoder)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
@@ -62,7 +68,7 @@ async def serving(
 async def listening(model: ServedModel | None = None, **settings: Any) -> AsyncGenerator[Front]:
     """The application on a socket of its own, for answers as they come and clients that go."""
     chosen = make_settings(**settings)
-    app = create_app(chosen, opener(model or fake_model()))
+    app = create_app(chosen, opener(model or fake_model()), lambda: decode_here)
     config = transport_config(app, chosen)
     config.load()
     server = Server(config, app.state.shared)

@@ -6,7 +6,6 @@ where the model's answer would begin.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any, Literal
 
@@ -22,7 +21,8 @@ from server.http.response_stream import ResponseStream
 from server.http.turns import TurnRequest, TurnRunner
 from server.http.uploads import Upload, read_body
 from server.http.validation import refuse_unsupported, validated
-from server.media.decode import Declared, InputFormat, decode, identify
+from server.media.decode import Declared, InputFormat
+from server.media.decoding import Decode
 from server.media.utterances import Utterance, utterances
 from server.routes.audio.transcription_formats import (
     Segment,
@@ -228,7 +228,9 @@ async def _written(
         raise InvalidRequest("send a recording as `file`", code="missing_required_parameter", param="file")
     received_s = time.monotonic()
     what = Declared(upload.media_type, options.input_format, options.sample_rate, options.channels)
-    heard, duration_s = await asyncio.to_thread(_utterances, upload.audio, what, options, state, model)
+    heard, duration_s = await state.decoding.run(
+        state.settings.max_recording_s, _utterances, upload.audio, what, options, state, model
+    )
     runner = TurnRunner(state, model, received_s)
     sink: TranscriptSink = (
         TranscriptEvents()
@@ -263,10 +265,10 @@ def _text(report: TurnReport, kind: Kind) -> str:
 
 
 def _utterances(
-    data: bytes, what: Declared, options: TranslationOptions, state: AppState, model: ServedModel
+    decode: Decode, data: bytes, what: Declared, options: TranslationOptions, state: AppState, model: ServedModel
 ) -> tuple[list[Utterance], float]:
     """What is said in the recording, and how long it is. Raises InvalidRequest."""
-    pcm = decode(data, identify(data, what), max_s=state.settings.max_recording_s)
+    pcm = decode(data, what, max_s=state.settings.max_recording_s)
     vad = options.chunking_strategy
     config = EndpointerConfig(
         threshold=vad.threshold,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
@@ -17,7 +16,8 @@ from server.http.turns import TurnRequest, TurnRunner
 from server.http.uploads import read_json
 from server.http.validation import validated
 from server.http.voices import voice_id
-from server.media.decode import Declared, check_speech, decode, identify
+from server.media.decode import Declared, check_speech
+from server.media.decoding import Decode
 from server.media.encode import OPENAI_PCM_HZ, AudioWriter, open_writer
 from server.routes.chat.answers import ChatChunks, ChatDocument
 from server.routes.chat.messages import ChatRequest, Dialogue, UserMessage, dialogue, without_neutral
@@ -107,7 +107,7 @@ async def completions(request: Request, state: AdmittedDep) -> Response:
     writer, voice = _spoken(chat, model) or (None, None)
     talk = dialogue(chat.messages, state.spoken, most_turns=model.history_turns)
     _check_length(talk)
-    recorded = await asyncio.to_thread(_recordings, talk, model)
+    recorded = await state.decoding.run(model.max_question_s, _recordings, talk, model)
     options = TurnOptions(
         reply_language=chat.reply_language,
         instructions=talk.instructions,
@@ -161,14 +161,13 @@ def _check_length(talk: Dialogue) -> None:
         )
 
 
-def _recordings(talk: Dialogue, model: ServedModel) -> dict[str, Pcm]:
+def _recordings(decode: Decode, talk: Dialogue, model: ServedModel) -> dict[str, Pcm]:
     """Recordings of the messages, at 16 kHz, by `param`. Raises InvalidRequest. Slow: call it in a thread."""
     found: dict[str, Pcm] = {}
     for message in (*(message for message, _ in talk.earlier), talk.question):
         if message.audio is not None:
             try:
-                source = identify(message.audio, Declared())
-                found[message.param] = decode(message.audio, source, max_s=model.max_question_s)
+                found[message.param] = decode(message.audio, Declared(), max_s=model.max_question_s)
                 if message is talk.question:
                     check_speech(found[message.param], model.stages.voice_activity())
             except InvalidRequest as failure:

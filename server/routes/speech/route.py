@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from fastapi import APIRouter, Request
@@ -12,7 +11,8 @@ from server.http.answers import answer_one_turn, audio_headers
 from server.http.dependencies import AdmittedDep, resolve_model
 from server.http.turns import TurnRequest, TurnRunner
 from server.http.uploads import Upload
-from server.media.decode import Declared, check_speech, decode, identify
+from server.media.decode import Declared, check_speech
+from server.media.decoding import Decode
 from server.media.encode import open_writer
 from server.routes.speech.answers import answer_sink
 from server.routes.speech.options import SpeechOptions, negotiate, read_request
@@ -39,7 +39,8 @@ async def speech(request: Request, state: AdmittedDep) -> Response:
     reply = negotiate(options, request.headers.get("accept"))
     pcm = None
     if upload.audio is not None:
-        pcm = await asyncio.to_thread(decode_question, upload.audio, declared(upload, options), model)
+        what = declared(upload, options)
+        pcm = await state.decoding.run(model.max_question_s, decode_question, upload.audio, what, model)
     runner = TurnRunner(state, model, received_s)
     writer = open_writer(reply.audio, model.stages.decoder.sample_rate, whole=reply.is_whole)
     sink = answer_sink(reply, writer, runner, decode_s=time.monotonic() - received_s)
@@ -52,8 +53,8 @@ def declared(upload: Upload, options: SpeechOptions) -> Declared:
     return Declared(upload.media_type, options.input_format, options.sample_rate, options.channels)
 
 
-def decode_question(data: bytes, what: Declared, model: ServedModel) -> Pcm:
+def decode_question(decode: Decode, data: bytes, what: Declared, model: ServedModel) -> Pcm:
     """The recording at 16 kHz, with speech in it. Raises InvalidRequest. Slow: call it in a thread."""
-    pcm = decode(data, identify(data, what), max_s=model.max_question_s)
+    pcm = decode(data, what, max_s=model.max_question_s)
     check_speech(pcm, model.stages.voice_activity())
     return pcm
