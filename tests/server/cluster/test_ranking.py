@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
-
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'cslm-serve[cluster]'")
-
-from server.cluster.router import ranked
+from server.cluster.ranking import ranked
 
 
 def test_a_call_that_names_a_replica_goes_there_or_nowhere() -> None:
