@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from streaming.names import OPENAI_MODELS, OPENAI_VOICES, Aliases
+
 Backend = Literal["auto", "vllm", "transformers", "vllm_http", "ray"]
 
 
@@ -53,6 +55,13 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins, separated by commas; * for any"
     )
+    model_aliases: Annotated[tuple[str, ...], NoDecode] = Field(
+        OPENAI_MODELS, description="names that stand for the model, separated by commas; * for any characters"
+    )
+    voice_aliases: Annotated[tuple[str, ...], NoDecode] = Field(
+        OPENAI_VOICES, description="names that stand for the model's first voice, in the same way"
+    )
+    strict_names: bool = Field(False, description="only the model's own names are accepted")
     max_sessions: int = Field(32, ge=1, description="turns and sockets at once, REST and WebSocket together")
     max_body_bytes: int = Field(25 * 1024 * 1024, ge=1, description="largest request body")
     max_message_bytes: int = Field(8 * 1024 * 1024, ge=1, description="largest WebSocket message that is taken")
@@ -68,7 +77,14 @@ class Settings(BaseSettings):
     shutdown_s: float = Field(10.0, ge=0, description="seconds that active turns get when the server stops")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("cors_origins", "ice_servers", mode="before")
+    @property
+    def aliases(self) -> Aliases:
+        """What stands for the model and its first voice."""
+        if self.strict_names:
+            return Aliases((), ())
+        return Aliases(*(tuple(name.lower() for name in names) for names in (self.model_aliases, self.voice_aliases)))
+
+    @field_validator("cors_origins", "ice_servers", "model_aliases", "voice_aliases", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -17,6 +17,7 @@ from server.state.loading import ServedModel
 from server.state.metrics import Metrics
 from server.state.secret_signing import PREFIX, SecretSigner
 from server.state.serving import Serving
+from server.state.sessions import session_model
 from server.state.spoken_answers import SpokenAnswers
 from server.webrtc.registry import CallRegistry
 from streaming.errors import NotFound
@@ -76,10 +77,13 @@ SecretSessionDep = Annotated[SecretSession | None, Depends(secret_session)]
 
 
 def resolve_model(state: AppState, name: str | None) -> ServedModel:
-    """The warm model, if `name` is its name, or empty, or None. Raises NotFound (`model_not_found`) or EngineUnavailable."""
+    """The warm model, if `name` is its name, stands for it, or is empty or None.
+
+    Raises NotFound (`model_not_found`) or EngineUnavailable.
+    """
     model = state.serving.model()
-    if name and name != model.name:
+    if not session_model(model).is_called(name):
         raise NotFound(
-            f"there is no model {name[:60]!r}; accepted: {model.name}", code="model_not_found", param="model"
+            f"there is no model {(name or '')[:60]!r}; accepted: {model.name}", code="model_not_found", param="model"
         )
     return model

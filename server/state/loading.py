@@ -16,6 +16,7 @@ from model.workers.supervisor import WorkerState
 from model.workers.worker import Limits, preload
 from server.settings import Settings
 from streaming.errors import BundleError
+from streaming.names import OPENAI_NAMES, Aliases
 from streaming.stability import EarlyCounts, StabilityRule
 from streaming.stages import EndOfTurn, LanguageModel, SpeechDecoder, SpeechEncoder, Stages, VoiceActivity
 
@@ -38,7 +39,7 @@ def no_fault() -> str | None:
 class ServedModel:
     """A warm model. `name` is what clients ask for; `created`: Unix time of the bundle; `languages`: what it answers in.
 
-    `reply_languages`: what it can be told to answer in (`reply_language`).
+    `reply_languages`: what it can be told to answer in (`reply_language`). `aliases`: other names of it and of its first voice.
     `max_question_s`: longest question it takes; `voices`: names accepted as `voice`, the first is the default;
     `history_turns`: how many earlier turns it receives. `backend`: what runs the language model.
     `fault`: asked by `/readyz`, says which stage is dead while it is, else None. `early`: what was done with unfinished speech,
@@ -56,6 +57,7 @@ class ServedModel:
     fault: Callable[[], str | None] = no_fault
     early: EarlyCounts | None = None
     reply_languages: tuple[str, ...] = ("auto", "en", "zh")
+    aliases: Aliases = OPENAI_NAMES
     workers: Callable[[], Sequence[WorkerState]] = tuple
 
 

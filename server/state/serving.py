@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 
 from server.errors import ModelLoading, public_error
 from server.settings import Settings
@@ -66,7 +67,8 @@ class Serving:
 
     async def _keep(self, open_model: OpenModel, settings: Settings, closing: asyncio.Event) -> None:
         try:
-            async with open_model(settings) as self._model:
+            async with open_model(settings) as model:
+                self._model = replace(model, aliases=settings.aliases)
                 log.info("model %s is warm", self._model.name)
                 self._settled.set()
                 await closing.wait()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from streaming.audio import WireFormat
+from streaming.names import Language
 from streaming.realtime.shapes import Listed, Name, Strict, Text, merged
 
 Modality = Literal["text", "audio"]
@@ -88,7 +89,7 @@ class Transcription(Strict):
     """
 
     model: Name | None = None
-    language: Name | None = None
+    language: Language | None = None
     prompt: Text | None = None
     # Shown only where it was asked for: Pipecat dies of any field of a transcription that it does not know.
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = Field(
@@ -169,7 +170,7 @@ class SessionConfig(Strict):
     output_modalities: Modalities = Field(default=["audio"])
     audio: Audio = Audio()
     max_output_tokens: MaxTokens = "inf"
-    reply_language: Name = "auto"
+    reply_language: Language = "auto"
     temperature: Temperature | None = None
     tools: NoTools = Field(default_factory=list)
     tool_choice: Literal["auto", "none"] = "auto"

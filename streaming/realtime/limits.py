@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from streaming.errors import InvalidRequest, SpeechServerError
+from streaming.names import OPENAI_NAMES, Aliases
 from streaming.report import TurnReport
 from streaming.stages import Stages
 
@@ -31,10 +32,6 @@ class SessionLimits:
     max_turn_s: float = 120.0
 
 
-VOICES = frozenset("alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split())
-"""Voices of OpenAI, which stock clients ask for unless told otherwise: any of them gets the model's first voice."""
-
-
 @dataclass(frozen=True, slots=True)
 class SessionModel:
     """What a session needs to know of the model it talks to; the first voice is the default."""
@@ -44,12 +41,17 @@ class SessionModel:
     stages: Stages
     languages: tuple[str, ...] = ("en", "zh")
     reply_languages: tuple[str, ...] = ("auto", "en", "zh")
+    aliases: Aliases = OPENAI_NAMES
+
+    def is_called(self, name: str | None) -> bool:
+        """`name` means this model; so does none."""
+        return not name or name == self.name or self.aliases.means_the_model(name)
 
     def voice(self, wanted: str | None, param: str) -> str:
         """The voice to speak with. Raises InvalidRequest for one that nobody has."""
         if wanted in self.voices:
             return wanted
-        if wanted is None or wanted in VOICES:
+        if not wanted or self.aliases.means_the_voice(wanted):
             return self.voices[0]
         accepted = ", ".join(self.voices)
         raise InvalidRequest(f"{self.name} has no voice {wanted[:60]!r}; accepted: {accepted}", param=param)

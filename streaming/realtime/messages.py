@@ -22,6 +22,7 @@ from streaming.audio import AudioFrame, WireFormat
 from streaming.base64_text import bytes_of
 from streaming.errors import InvalidRequest
 from streaming.json_limits import check_text, check_value
+from streaming.names import Language
 from streaming.realtime.config import (
     AnyConfig,
     AudioOutput,
@@ -215,7 +216,7 @@ class ResponseParams(Strict):
     audio: ResponseAudio | None = None
     max_output_tokens: MaxTokens | None = None
     metadata: Annotated[dict[Annotated[str, Field(max_length=64)], Name], Field(max_length=16)] | None = None
-    reply_language: Name | None = None
+    reply_language: Language | None = None
     temperature: Temperature | None = None
     tools: NoTools = Field(default_factory=list)
     tool_choice: Literal["auto", "none"] = "auto"

@@ -86,15 +86,10 @@ def _options(
     )
 
 
-_NAMES = {"english": "en", "chinese": "zh"}
-"""Languages by what some clients call them."""
-
-
 def _spoken_language(config: SessionConfig, model: SessionModel) -> str:
-    """What the client says that is spoken: `en-GB` is English. A language that the model does not speak says nothing."""
+    """What the client says that is spoken. A language that the model does not speak says nothing."""
     transcription = config.audio.input.transcription
-    said = ((transcription.language or "") if transcription else "").lower()
-    language = _NAMES.get(said, said.split("-")[0])
+    language = transcription.language if transcription else None
     return language if language in model.languages else "auto"
 
 

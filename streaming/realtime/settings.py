@@ -30,7 +30,7 @@ def changed_settings(model: SessionModel, config: AnyConfig, patch: AnyConfig, *
     """`config` with what `patch` sets. `empty`: nothing was said yet. Raises InvalidRequest: then nothing of it holds."""
     new = _patched(model, config, patch, empty=empty)
     if isinstance(new, SessionConfig):
-        if new.model not in (None, model.name):
+        if not model.is_called(new.model):
             raise InvalidRequest(
                 f"this session talks to {model.name}; connect with ?model= for another", param="session.model"
             )

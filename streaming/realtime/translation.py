@@ -18,6 +18,7 @@ from streaming.audio import MODEL_RATE_HZ, AudioFrame, WireFormat
 from streaming.endpointing import SpeechStopped
 from streaming.errors import InvalidRequest, SpeechServerError
 from streaming.interleave import TextDelta, TranscriptDelta
+from streaming.names import Language
 from streaming.realtime import effects as do
 from streaming.realtime import events as out
 from streaming.realtime.config import AudioInput, NoiseReduction, Off, ServerVad
@@ -53,7 +54,7 @@ class TranslationInput(Strict):
 
 
 class TranslationOutput(Strict):
-    language: Name | None = None
+    language: Language | None = None
 
 
 class TranslationAudio(Strict):
@@ -100,7 +101,8 @@ class _Speaking:
 
 def translated_into(model: SessionModel, audio: TranslationAudio, before: str | None = None) -> str:
     """The language to speak. Raises InvalidRequest where the model does not speak it, or cannot translate."""
-    language = audio.output.language or before or model.languages[0]
+    asked = audio.output.language if audio.output.language != "auto" else None
+    language = asked or before or model.languages[0]
     if language not in model.languages:
         accepted = ", ".join(model.languages)
         raise InvalidRequest(

@@ -33,9 +33,11 @@ from server.routes.audio.transcription_formats import (
     language_of,
 )
 from server.state.loading import ServedModel
+from server.state.sessions import session_model
 from streaming.audio import MODEL_RATE_HZ
 from streaming.endpointing import EndpointerConfig
 from streaming.errors import EmptyAnswer, InvalidRequest
+from streaming.names import Language
 from streaming.realtime.shapes import Listed
 from streaming.report import TurnReport
 from streaming.stages import TurnOptions
@@ -97,7 +99,7 @@ class TranslationOptions(BaseModel):
 class TranscriptionOptions(TranslationOptions):
     """Every parameter of POST /v1/audio/transcriptions but the recording."""
 
-    language: str | None = Field(None, description="language of the recording; the model also detects it itself")
+    language: Language = Field("auto", description="language of the recording; the model also detects it itself")
     timestamp_granularities: Listed[Literal["segment"]] | None = Field(None, description="of verbose_json")
     stream: bool = Field(False, description="server-sent events while the model writes; for json and text")
 
@@ -208,11 +210,7 @@ async def translations(request: Request, state: AdmittedDep) -> Response:
 
 
 def _check(options: TranscriptionOptions, model: ServedModel) -> None:
-    if options.language is not None and options.language not in model.languages:
-        accepted = ", ".join(model.languages)
-        raise InvalidRequest(
-            f"{model.name} does not understand {options.language[:20]!r}; accepted: {accepted}", param="language"
-        )
+    session_model(model).check_question_language(options.language, "language")
     if options.stream and options.response_format not in ("json", "text"):
         raise InvalidRequest(f"{options.response_format} cannot be streamed; accepted: json, text", param="stream")
     if options.timestamp_granularities and options.response_format != "verbose_json":

@@ -13,6 +13,7 @@ from server.http.voices import Voice
 from server.media.encode import OutputFormat
 from streaming.base64_text import bytes_of
 from streaming.errors import InvalidRequest
+from streaming.names import Language
 from streaming.realtime.shapes import Listed
 
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -165,7 +166,7 @@ class ChatRequest(BaseModel):
     top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
     max_completion_tokens: int | None = Field(None, ge=1, description="text and speech units together")
     max_tokens: int | None = Field(None, ge=1, description="older name of max_completion_tokens")
-    reply_language: str = Field("auto", description="language of the answer; an extension")
+    reply_language: Language = Field("auto", description="language of the answer; an extension")
 
 
 def without_neutral(fields: Mapping[str, Any]) -> dict[str, Any]:

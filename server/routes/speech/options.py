@@ -19,6 +19,7 @@ from server.media.decode import InputFormat
 from server.media.encode import SENT_WHOLE, OutputFormat
 from server.settings import Settings
 from streaming.errors import InvalidRequest
+from streaming.names import Language
 from streaming.stages import Schedule, TurnOptions
 
 ResponseFormat = Literal["wav", "pcm", "flac", "mp3", "opus", "aac", "json"]
@@ -35,8 +36,8 @@ class SpeechOptions(BaseModel):
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT)] | None = Field(
         None, description="a typed question, in place of a recording"
     )
-    question_language: str = Field("auto", description="language of the question, where it is known")
-    reply_language: str = Field("auto", description="language of the answer")
+    question_language: Language = Field("auto", description="language of the question, where it is known")
+    reply_language: Language = Field("auto", description="language of the answer")
     instructions: str = Field("", max_length=MAX_TEXT, description="how to answer")
     voice: str | None = Field(None, description="one of the model's voices")
     response_format: ResponseFormat | None = Field(

@@ -268,7 +268,7 @@ async def test_what_cannot_be_is_refused_before_the_call() -> None:
         for asked, code in (
             ({"sdp": "hello"}, "invalid_sdp"),
             ({"sdp": offer.replace("m=audio", "m=video")}, "invalid_sdp"),
-            ({"sdp": offer, "session": {"type": "realtime", "model": "gpt-realtime"}}, "model_not_found"),
+            ({"sdp": offer, "session": {"type": "realtime", "model": "gpt-9"}}, "model_not_found"),
             ({"sdp": offer, "session": {"type": "realtime", "audio": {"output": {"voice": "robot"}}}}, "invalid_value"),
             ({"sdp": offer, "session": {"type": "party"}}, "invalid_value"),
             ({"sdp": offer, "session": {"type": "realtime", "tempo": 3}}, "unknown_parameter"),

@@ -183,7 +183,7 @@ async def test_a_model_without_memory_is_not_made_to_listen_to_the_past() -> Non
 
 
 REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
-    ({"model": "gpt-audio"}, "model_not_found", "model"),
+    ({"model": "gpt-9"}, "model_not_found", "model"),
     ({"modalities": ["text", "audio"]}, "missing_required_parameter", "audio"),
     ({"audio": {"voice": "default", "format": "wav"}}, "invalid_value", "audio"),
     ({**SPOKEN, "audio": {"voice": "robot", "format": "wav"}}, "invalid_value", "audio.voice"),

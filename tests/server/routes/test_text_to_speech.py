@@ -121,7 +121,7 @@ async def test_events() -> None:
         ({"input": "x" * 4097}, "string_above_max_length", "input"),
         ({"voice": "robot"}, "invalid_value", "voice"),
         ({"voice": {"id": "voice_1"}}, "invalid_value", "voice"),
-        ({"model": "tts-1"}, "model_not_found", "model"),
+        ({"model": "gpt-9"}, "model_not_found", "model"),
         ({"speed": 2.0}, "unsupported_parameter", "speed"),
         ({"instructions": "Whisper."}, "unsupported_parameter", "instructions"),
         ({"response_format": "amr"}, "unsupported_format", "response_format"),

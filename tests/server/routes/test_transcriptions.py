@@ -153,7 +153,7 @@ async def test_raw_samples() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
-    ({"model": "whisper-1"}, "model_not_found", "model"),
+    ({"model": "gpt-9"}, "model_not_found", "model"),
     ({"language": "fr"}, "invalid_value", "language"),
     ({"prompt": "Names: Zoë."}, "unsupported_parameter", "prompt"),
     ({"include": ["logprobs"]}, "unsupported_parameter", "include"),

@@ -127,10 +127,11 @@ async def test_an_unknown_voice(connect: Connect) -> None:
 
 async def test_another_model(connect: Connect) -> None:
     peer = connect()
-    peer.update(model="gpt-realtime")
+    peer.update(model="gpt-9")
     assert await error_of(peer) == ("invalid_value", "session.model")
-    peer.update(model="fake")
-    await peer.until("session.updated")
+    for name in ("fake", "gpt-realtime", "gpt-4o-realtime-preview-2024-12-17"):
+        peer.update(model=name)
+        assert (await peer.until("session.updated"))["session"]["model"] == "fake"
 
 
 async def test_a_transcription_shows_no_more_than_clients_know(connect: Connect) -> None:
