@@ -13,8 +13,9 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from server.http import error_responses, openapi
+from server.http import docs_page, error_responses, openapi
 from server.http.dependencies import AppState
+from server.http.origins import Origins
 from server.http.request_ids import RequestIds
 from server.media.decoding import Decode, DecoderProcess, Decoding
 from server.routes import health, models
@@ -64,10 +65,11 @@ def create_app(
         ):
             yield
 
-    app = FastAPI(title="cslm-serve", version=package_version(), lifespan=lifespan)
+    app = FastAPI(title="cslm-serve", version=package_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.shared = state
     error_responses.install(app, metrics.error)
     openapi.install(app)
+    docs_page.install(app)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -76,6 +78,7 @@ def create_app(
             allow_headers=["*"],
             expose_headers=_EXPOSED_HEADERS,
         )
+    app.add_middleware(Origins, settings=settings, count=metrics.error)
     app.add_middleware(RequestIds)
     for module in _ROUTES:
         app.include_router(module.router)

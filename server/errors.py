@@ -12,6 +12,12 @@ class Unauthorised(SpeechServerError):
     code = "invalid_api_key"
 
 
+class Forbidden(InvalidRequest):
+    """A request from a page, or under a name, that the server does not know."""
+
+    code = "origin_not_allowed"
+
+
 class NotAcceptable(InvalidRequest):
     """Nothing in `Accept` that the server can write."""
 

@@ -53,7 +53,12 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(None, description="key for /v1/*; unset: open to everyone")
     api_key_file: Path | None = Field(None, description="file with api_key, such as a container secret")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="origins, separated by commas; * for any"
+        (), description="other origins whose pages may use the server, separated by commas; * for any"
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="names the server answers to, separated by commas, beside addresses and private names; *.name for all "
+        "below, * for any; unset: any where there is a key, else none",
     )
     model_aliases: Annotated[tuple[str, ...], NoDecode] = Field(
         OPENAI_MODELS, description="names that stand for the model, separated by commas; * for any characters"
@@ -84,7 +89,7 @@ class Settings(BaseSettings):
             return Aliases((), ())
         return Aliases(*(tuple(name.lower() for name in names) for names in (self.model_aliases, self.voice_aliases)))
 
-    @field_validator("cors_origins", "ice_servers", "model_aliases", "voice_aliases", mode="before")
+    @field_validator("allowed_hosts", "cors_origins", "ice_servers", "model_aliases", "voice_aliases", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -12,7 +12,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
-from server.errors import ModelLoading, NotAcceptable, Unauthorised, UpgradeRequired, UploadTimeout, internal_error
+from server.errors import (
+    Forbidden,
+    ModelLoading,
+    NotAcceptable,
+    Unauthorised,
+    UpgradeRequired,
+    UploadTimeout,
+    internal_error,
+)
 from server.http import request_ids
 from server.http.validation import invalid_parameter
 from streaming.errors import (
@@ -36,6 +44,7 @@ _STATUS: dict[type[SpeechServerError], HTTPStatus] = {
     InvalidRequest: HTTPStatus.BAD_REQUEST,
     Unauthorised: HTTPStatus.UNAUTHORIZED,
     EmptyAnswer: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     UploadTimeout: HTTPStatus.REQUEST_TIMEOUT,
