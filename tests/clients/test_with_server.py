@@ -23,6 +23,8 @@ from tests.server.models import fake_model
 
 DATA = Path(__file__).parents[1] / "data"
 ANSWER_S = len(UNITS) * 0.040
+VIRTUAL_S = 3600.0
+"""Patience on the virtual clock, which runs as fast as the server reads; a real server that is slow is not late."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,9 @@ async def test_no_event_is_outside_the_protocol(question: Recording, clock: Virt
 
     model = fake_model(lm=FakeLM(delay_s=0.001))
     async with listening(model) as front, connect(front.url, model="fake") as session:
-        await Conversation(session, clock=clock, observe=lambda event, _: seen.append(event)).hold(script)
+        await Conversation(session, clock=clock, observe=lambda event, _: seen.append(event), timeout_s=VIRTUAL_S).hold(
+            script
+        )
     assert all(turn.answered for turn in turns)
     assert turns[1].interrupted >= 1
     assert not [event.type for event in seen if isinstance(event, UnknownEvent)]
@@ -126,7 +130,7 @@ async def test_a_stage_that_fails_is_an_error_of_its_turn(question: Recording) -
 async def test_load_measures_the_gateway(question: Recording, clock: VirtualClock, commit: bool) -> None:
     stats = LoadStats()
     async with listening() as front:
-        plan = LoadPlan(rate_hz=1, duration_s=1, url=front.url, turns=2, commit=commit)
+        plan = LoadPlan(rate_hz=1, duration_s=1, url=front.url, turns=2, commit=commit, timeout_s=VIRTUAL_S)
         await Caller(plan, [question], stats, clock=clock).call(0)
     assert (stats.completed, stats.answered, stats.errors) == (1, 2, {})
     assert stats.audio_s == pytest.approx(2 * ANSWER_S)

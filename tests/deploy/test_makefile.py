@@ -11,7 +11,14 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 
 def commands(*variables: str) -> str:
-    return subprocess.run(["make", "-n", "serve", *variables], capture_output=True, text=True, check=True).stdout
+    command = [
+        "make",
+        "--no-print-directory",
+        "-n",
+        "serve",
+        *variables,
+    ]  # `make test` may run this, and make names its folders
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_the_default_is_served_at_once() -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter
+from starlette.types import Message
 from starlette.websockets import WebSocketState
 
 from server.errors import ServerStopping, UpgradeRequired
@@ -198,17 +199,11 @@ async def _events(
     socket: WebSocket, machine: Machine, dialect: Dialect, leaving: asyncio.Task[None], max_bytes: int
 ) -> AsyncGenerator[ClientMessage | Unreadable]:
     """What the client says, in text or binary messages, until it has gone or it is time to leave."""
-    while socket.client_state is WebSocketState.CONNECTED:
-        receiving = asyncio.ensure_future(socket.receive())
+    while socket.client_state is WebSocketState.CONNECTED and not leaving.done():
         try:
-            await asyncio.wait({receiving, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not receiving.done():
-                return
-            message = receiving.result()
-        except RuntimeError:
+            message = await _received(socket, leaving)
+        except (RuntimeError, TimeoutError):
             return
-        finally:
-            receiving.cancel()
         if message["type"] == "websocket.disconnect":
             return
         text = message.get("text")
@@ -219,6 +214,20 @@ async def _events(
             )
         else:
             yield await decoded(dialect, content, machine.audio_in)
+
+
+async def _received(socket: WebSocket, leaving: asyncio.Task[None]) -> Message:
+    """The next message. Raises TimeoutError when it is time to leave. No task for each message: audio comes 50 times a second."""
+    async with asyncio.timeout(None) as waiting:
+
+        def leave(_: asyncio.Task[None]) -> None:
+            waiting.reschedule(asyncio.get_running_loop().time())
+
+        leaving.add_done_callback(leave)
+        try:
+            return await socket.receive()
+        finally:
+            leaving.remove_done_callback(leave)
 
 
 async def _send(socket: WebSocket, message: str, timeout_s: float, life: asyncio.Timeout) -> None:
