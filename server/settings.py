@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     ice_servers: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="ICE servers for WebRTC, separated by commas: stun:host:port, turn:user:password@host:port"
     )
+    echo_guard: bool = Field(True, description="an answer that comes back through the microphone is no turn")
     keep_alive_s: int = Field(75, ge=1, description="time that a connection may wait for its next request")
     write_timeout_s: float = Field(30.0, gt=0, description="longest time a client may leave an answer unread")
     shutdown_s: float = Field(10.0, ge=0, description="seconds that active turns get when the server stops")

@@ -32,7 +32,10 @@ def session_model(model: ServedModel) -> SessionModel:
 def session_limits(settings: Settings, model: ServedModel) -> SessionLimits:
     """What a session may use, by the settings and the model."""
     return SessionLimits(
-        max_question_s=model.max_question_s, max_session_s=settings.max_session_s, max_turn_s=settings.max_turn_s
+        max_question_s=model.max_question_s,
+        max_session_s=settings.max_session_s,
+        max_turn_s=settings.max_turn_s,
+        echo_guard=settings.echo_guard,
     )
 
 

@@ -20,7 +20,7 @@ class SessionLimits:
 
     `max_items`, `max_characters`: of a longer conversation the oldest items are forgotten. `max_responses`: responses at once,
     the one of the conversation and those apart from it. `max_session_s`: a longer session is ended. `max_turn_s`: an answer that
-    takes longer is broken off.
+    takes longer is broken off. `echo_guard`: see `streaming.echo`.
     """
 
     max_question_s: float = 30.0
@@ -30,6 +30,7 @@ class SessionLimits:
     max_responses: int = 4
     max_session_s: float = 3600.0
     max_turn_s: float = 120.0
+    echo_guard: bool = True
 
 
 @dataclass(frozen=True, slots=True)

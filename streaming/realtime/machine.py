@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, cast
 
 from streaming.audio import MODEL_RATE_HZ
+from streaming.echo import EchoGuard
 from streaming.endpointing import Paused, SpeechStarted, SpeechStopped
 from streaming.errors import InvalidRequest, SpeechServerError
 from streaming.realtime import effects as do
@@ -78,7 +79,9 @@ class RealtimeMachine:
         self._config = initial_settings(model, config)
         self.audio_in = audio_in(self._config)
         self.conversation = Conversation()
-        self._input = InputBuffer(model.stages, limits, self._config.audio.input, self._emit)
+        self._echo = EchoGuard()
+        stages = self._echo.guarding(model.stages) if limits.echo_guard else model.stages
+        self._input = InputBuffer(stages, limits, self._config.audio.input, self._emit)
         self._responses = Responses(model.stages.decoder.sample_rate, limits, self._emit)
         self._captions = Captions(self._emit)
         self._recordings: list[UtteranceEncoding] = []
@@ -108,7 +111,19 @@ class RealtimeMachine:
         self._steps.advance()
         outputs = self._outputs[:]
         self._outputs.clear()
+        self._follow_playing(outputs)
         return outputs
+
+    def _follow_playing(self, outputs: list[do.Output]) -> None:
+        detection = self._config.audio.input.turn_detection
+        for output in outputs:
+            match output:
+                case out.OutputAudioDelta():
+                    self._echo.sent(output.audio)
+                case out.InputSpeechStarted() if detection and detection.interrupt_response:
+                    self._echo.stopped()
+                case out.ItemTruncated():
+                    self._echo.stopped()
 
     def _checked(self, handler: Handler, event_id: str | None = None) -> Handler:
         """`handler`, whose failure is told and ends nothing."""

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from streaming.errors import EngineUnavailable
+from streaming.realtime.limits import SessionLimits
 from streaming.stages import Exchange
 from tests.fakes import (
     TEXT,
@@ -20,7 +22,7 @@ from tests.fakes import (
     text_ids,
 )
 from tests.streaming.realtime.dialogue import CLOSING, QUESTION, ask, error_of, half_an_answer, started
-from tests.streaming.realtime.peer import Peer, silence
+from tests.streaming.realtime.peer import Peer, silence, tone
 
 Connect = Callable[..., Peer]
 
@@ -182,3 +184,17 @@ async def test_what_cannot_be_truncated(connect: Connect) -> None:
     assert await error_of(peer) == ("invalid_value", "item_id")
     peer.send("conversation.item.truncate", item_id="none", content_index=0, audio_end_ms=5)
     assert await error_of(peer) == ("item_truncate_invalid_item_id", "item_id")
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+async def test_an_answer_that_comes_back_is_no_turn(connect: Connect, guarded: bool) -> None:
+    peer = connect(limits=SessionLimits(echo_guard=guarded))
+    peer.type_text("Hello?")
+    peer.send("response.create")
+    await peer.until("response.done")
+    peer.say(np.concatenate([silence(300), 0.2 * peer.audio(), silence(800)]))
+    peer.send("input_audio_buffer.clear")
+    await peer.until("input_audio_buffer.cleared")
+    assert bool(peer.all("input_audio_buffer.speech_started")) is not guarded
+    peer.say(tone(400))
+    await peer.until("input_audio_buffer.speech_started")
