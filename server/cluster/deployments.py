@@ -62,10 +62,6 @@ class _StreamReplica(_Replica):
         """For `StageRouter`."""
         return {"streams": len(self._streams)}
 
-    async def record_autoscaling_stats(self) -> dict[str, float]:
-        """For `server.cluster.autoscaling`."""
-        return {"late_s": self._streams.late_s()}
-
     async def __del__(self) -> None:
         await self._streams.close()
         await self._opened.aclose()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streaming.errors import EngineUnavailable
-from streaming.stages import Peek, UnitCut
+from streaming.stages import Peek
 
 Stage = Callable[[AsyncIterator[Any]], AsyncGenerator[Any]]
 
@@ -54,19 +54,9 @@ class Streams:
     def __init__(self, stage: Stage, replica: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._stage, self._replica, self._clock = stage, replica, clock
         self._streams: dict[str, _Stream] = {}
-        self._late_s = 0.0
 
     def __len__(self) -> int:
         return len(self._streams)
-
-    def late_s(self) -> float:
-        """By how much the latest answer since this was asked last came after the listener had heard all before it.
-
-        Cuts say how much that was (`UnitCut.buffered_s`). Of an encoder, whose audio comes as it is spoken: by how much it fell
-        behind, the longest step.
-        """
-        late_s, self._late_s = self._late_s, 0.0
-        return late_s
 
     async def step(self, step: Step) -> Answer:
         """Take a step. Raises StreamLost, and what the stage raises; the stream is dropped then, as it is when cancelled."""
@@ -77,7 +67,7 @@ class Streams:
         stream = self._streams.get(step.stream)
         if stream is None or stream.taken != step.taken or stream.busy:
             raise StreamLost("the replica does not know this stream; it is sent again")
-        told, began_s = list[int](), self._clock()
+        told = list[int]()
         stream.busy = True
         try:
             for item in step.items:
@@ -88,8 +78,6 @@ class Streams:
             await self.drop(step.stream)
             raise
         stream.busy, stream.used_s = False, self._clock()
-        spare_s = min((item.buffered_s for item in step.items if isinstance(item, UnitCut)), default=0.0)
-        self._late_s = max(self._late_s, stream.used_s - began_s - spare_s)
         if step.end:
             await self.drop(step.stream)
         return Answer(self._replica, stream.yielded(), told)

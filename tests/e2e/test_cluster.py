@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from clients.conversation import Conversation
 from clients.realtime import SessionOptions, connect
 from clients.recordings import read_recording
 from clients.turns import TurnRecord
+from streaming.stages import Sampling
 from tests.live_server import ROOT, free_port, running_server
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'cslm-serve[cluster]'")
@@ -61,3 +63,44 @@ async def test_no_session_and_no_turn_is_lost_with_a_host(hosts: Any, tmp_path: 
     assert len(turns) == 3 * SESSIONS
     assert all(turn.answered and turn.transcript and turn.text and turn.audio_s > 0 for turn in turns)
     assert not [error for turn in turns for error in turn.errors]
+
+
+class Endless:
+    """A language model that writes until somebody closes it."""
+
+    def __init__(self) -> None:
+        self.writing = 0
+
+    async def generate(self, *_: Any) -> AsyncGenerator[list[int]]:
+        self.writing += 1
+        try:
+            while True:
+                yield [1]
+                await asyncio.sleep(0.01)
+        finally:
+            self.writing -= 1
+
+    async def under_way(self) -> int:
+        return self.writing
+
+
+async def test_closing_an_answer_ends_it_where_it_is_computed(hosts: Any) -> None:
+    import ray
+    from ray import serve
+
+    from server.cluster.contract import Facts
+    from server.cluster.gateway import RemoteLanguageModel
+
+    await asyncio.to_thread(ray.init, hosts.address, log_to_driver=False, configure_logging=False)
+    try:
+        application: Any = serve.deployment(Endless, ray_actor_options={"num_cpus": 0}).bind()
+        handle = await asyncio.to_thread(serve.run, application, name="endless", route_prefix=None)
+        lm = RemoteLanguageModel(handle, Facts("", "", ""), 20.0)
+        async with aclosing(lm.generate([1, 2], Sampling())) as answer:
+            assert await anext(answer) == [1]
+            assert await handle.under_way.remote() == 1
+        async with asyncio.timeout(20):
+            while await handle.under_way.remote():
+                await asyncio.sleep(0.05)
+    finally:
+        await asyncio.to_thread(ray.shutdown)

@@ -196,23 +196,6 @@ async def test_streams_of_a_gateway_that_is_gone_are_dropped() -> None:
     await streams.close()
 
 
-async def test_how_late_the_answers_came_is_told_once() -> None:
-    now = 0.0
-
-    async def slow(cuts: AsyncIterator[UnitCut]) -> AsyncGenerator[Pcm]:
-        nonlocal now
-        async for _ in cuts:
-            now += 0.5
-            yield np.float32([0])
-
-    streams = Streams(slow, "0", lambda: now)
-    await streams.step(Step("a", 0, [UnitCut([1], buffered_s=0.2)]))
-    await streams.step(Step("a", 1, [UnitCut([1], buffered_s=2.0)]))
-    assert streams.late_s() == pytest.approx(0.3)
-    assert streams.late_s() == 0.0
-    await streams.close()
-
-
 async def test_a_peek_on_its_way_is_no_item_of_the_audio() -> None:
     streams = Streams(Sums().encode, "0")
     answer = await streams.step(Step("a", 0, [AUDIO[0], PEEK]))
