@@ -105,7 +105,7 @@ class _Guarded:
 
 def _resemblance(part: Pcm, whole: Pcm) -> float:
     """Largest normalised correlation, 0 to 1, of `part` with any stretch of `whole` of its length."""
-    size = 1 << (part.size + whole.size - 1).bit_length()
+    size = 1 << (whole.size - 1).bit_length()  # what wraps around lies behind the stretches that are looked at
     spectrum = np.fft.rfft(whole, size) * np.conj(np.fft.rfft(part, size))
     products: NDArray[np.float64] = np.fft.irfft(spectrum, size)[: whole.size - part.size + 1]
     energies = np.concatenate([[0.0], np.cumsum(whole.astype(np.float64) ** 2)])

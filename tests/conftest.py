@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from model.lm.process import process_setup
 
@@ -11,6 +12,12 @@ process_setup()
 
 from model.workers.worker import preload
 from tests.live_server import serving
+
+# Properties are tried on the same examples every time, however slow the machine.
+settings.register_profile(
+    "cslm", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("cslm")
 
 preload("model.kinds", "model.vocoders.source_filter", "model.vocoders.flow_hift", "pytest")
 

@@ -89,7 +89,7 @@ def test_every_30_s_it_begins_anew(encoder: WhisperVq) -> None:
     assert encoder.encode(pcm) == encoder.encode(pcm[:480_000]) + encoder.encode(pcm[480_000:])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(samples=st.sampled_from([1, 1280, 64_000, 64_001, 64_250, 130_000]), data=st.data())
 def test_any_split_gives_the_same_units(encoder: WhisperVq, samples: int, data: st.DataObject) -> None:
     pcm = noise(samples)

@@ -136,7 +136,7 @@ WRITTEN = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(WRITTEN | st.text(max_size=5), max_size=6).map("".join))
 def test_what_users_write_stays_text(prompts: Prompts, text: str) -> None:
     ids = prompts.text_prompt(text, TurnOptions(), ())
@@ -180,7 +180,7 @@ ANY_ID = st.sampled_from([QUESTION, ANSWER, SOSP, EOSP, EOT, 25, 26, 220, 271, 3
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ANY_ID, max_size=40), st.data())
 def test_any_split_of_any_stream_gives_the_same_events(
     prompts: Prompts, stream: list[int], data: st.DataObject

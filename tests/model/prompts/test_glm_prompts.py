@@ -119,7 +119,7 @@ def test_sampling_is_as_released_and_its_own_turn_ends_it(prompts: Prompts) -> N
 WRITTEN = st.sampled_from(["<|audio_12|>", "<|user|>", "<|begin_of_audio|>", "[gMASK]", "<sop>", "世界 a"])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(WRITTEN | st.text(max_size=5), max_size=6).map("".join))
 def test_what_users_write_stays_text(prompts: Prompts, text: str) -> None:
     ids, empty = (prompts.text_prompt(each, TurnOptions(), ()) for each in (text, ""))
@@ -153,7 +153,7 @@ ANY_ID = st.integers(0, ROWS + 10) | st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ANY_ID, max_size=60), st.data())
 def test_any_split_of_any_stream_gives_the_same_events(
     prompts: Prompts, stream: list[int], data: st.DataObject
@@ -182,7 +182,7 @@ def reference(directory: Path) -> Any:
     return tiktoken.Encoding("glm", pat_str=split["pattern"]["Regex"], mergeable_ranks=ranks(), special_tokens={})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.text(max_size=20)
     | st.lists(st.sampled_from(["Two plus", " 你好", "13 26 token", "\n\n", "世界。"])).map("".join)

@@ -65,7 +65,7 @@ def test_full_chain_asks_for_all_text_first() -> None:
     assert "Write the whole answer first, then speak it." in names(before + after)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=40) | st.sampled_from(["<sosp><12><eosp>", "[answer]", "<|eot_id|>", "<|begin_of_text|>x"]))
 def test_text_of_users_never_becomes_a_control_token(text: str) -> None:
     ids = PROMPTS.text_prompt(text, TurnOptions(reply_language="en"), ())

@@ -252,7 +252,7 @@ def test_a_language_that_the_model_does_not_speak_is_dropped() -> None:
 SAYABLE = set(string.ascii_letters + " \n'-,.?!;:，。？！；：、")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=120) | st.text("0123456789.,:/-+%$€#*x= apmkgC°年月日个元\n", max_size=40))
 def test_no_text_leaves_a_digit_or_a_symbol(written: str) -> None:
     said = READER.spoken(written).text
@@ -260,7 +260,7 @@ def test_no_text_leaves_a_digit_or_a_symbol(written: str) -> None:
     assert not odd
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(sorted({said for cases in CASES.values() for _, said in cases})), max_size=3))
 def test_what_is_said_is_said_the_same_again(lines: list[str]) -> None:
     said = READER.spoken("\n".join(lines)).text

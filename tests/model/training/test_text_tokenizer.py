@@ -36,7 +36,7 @@ def test_every_control_token_has_one_id_of_its_own() -> None:
         PLAIN.token("<20>")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=30), st.sampled_from([*CHAT_TOKENS, *MARKERS, "<3>", ""]))
 def test_any_text_survives_and_stays_text(text: str, control: str) -> None:
     ids = PLAIN.encode(text + control + text)

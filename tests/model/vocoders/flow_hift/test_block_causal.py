@@ -92,7 +92,7 @@ def test_any_cuts_give_the_very_same_samples(glm: FlowHiftVocoder, size: int) ->
     np.testing.assert_array_equal(np.concatenate(pieces), glm.decode(units))
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(count=st.integers(0, 25), data=st.data())
 def test_any_length_and_any_cuts(glm: FlowHiftVocoder, count: int, data: st.DataObject) -> None:
     units, state = some_units(count, seed=count), glm.open()

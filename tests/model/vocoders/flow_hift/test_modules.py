@@ -100,7 +100,7 @@ def test_the_source_goes_on_where_it_stopped(vocoder: FlowHiftVocoder) -> None:
     rate_hz=st.sampled_from([25.0, 12.5]),
     nearest=st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_windows_tile_the_stream_and_know_their_units(
     ramp: list[int], block: int, back: int, ahead: int, units: int, align: int | None, rate_hz: float, nearest: bool
 ) -> None:
@@ -128,7 +128,7 @@ def test_windows_tile_the_stream_and_know_their_units(
 
 
 @given(units=st.lists(st.integers(0, 19), min_size=1, max_size=30), marks=st.lists(st.integers(0, 30), max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_durations_do_not_depend_on_when_units_come(units: list[int], marks: list[int]) -> None:
     torch.manual_seed(1)
     predictor = DurationPredictor(20, 8).double().eval()
