@@ -63,10 +63,14 @@ MANUAL = events.AudioInput(transcription=events.InputAudioTranscription(), turn_
 
 
 class Loudspeaker(FrameProcessor):
-    """Behind the service, where a transport would play: keeps what came, plays it at once, and lets others wait for it."""
+    """Behind the service, where a transport would play: keeps what came, and lets others wait for it.
+
+    `slow`: an answer is still being played when all of it has come; else it is played at once.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.slow = False
         self.changed = asyncio.Condition()
         self.clear()
 
@@ -89,7 +93,8 @@ class Loudspeaker(FrameProcessor):
             case LLMFullResponseEndFrame() if self.begun:  # an interrupted answer ends twice
                 self.begun = False
                 self.ended += 1
-                await self.push_frame(BotStoppedSpeakingFrame(), FrameDirection.UPSTREAM)
+                if not self.slow:
+                    await self.push_frame(BotStoppedSpeakingFrame(), FrameDirection.UPSTREAM)
             case InterruptionFrame():
                 self.interrupted += 1
         await self.push_frame(frame, direction)
@@ -206,10 +211,12 @@ async def text(address: str, task: Task) -> dict[str, Any]:
 
 async def barge_in(address: str, task: Task) -> dict[str, Any]:
     async with talk(address, SERVER_VAD, task.long) as it:
+        it.loudspeaker.slow = True  # the answer may be complete before the interruption, but is not heard to its end
         await it.until(lambda: it.loudspeaker.audio)
         await asyncio.sleep(0.1)  # listened so long
         speaking = asyncio.create_task(it.speak(task.interruption, real_time=True))
         await it.until(lambda: it.loudspeaker.interrupted)
+        it.loudspeaker.slow = False
         await it.opened()
         saw = await it.answered()
         await speaking
