@@ -42,6 +42,9 @@ class Settings(BaseSettings):
         "off", description="units of unfinished speech, from a bidirectional encoder: never, counted only, used"
     )
     early_units_share: float = Field(0.2, gt=0, le=1, description="share of the encoder's time for early units")
+    speculative_turns: int = Field(
+        4, ge=0, description="turns answered before it is certain that they are over, at once; 0: none"
+    )
     vocoder_standby: bool | None = Field(
         None, description="keep a second vocoder loaded, for when the first goes; unset: only on a CPU"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from streaming.errors import InvalidRequest
 
@@ -34,9 +34,13 @@ class EndpointerConfig:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """The user began to speak; `at_sample` (16 kHz, since the session opened) includes the padding, as far as free."""
+    """The user began to speak; `at_sample` (16 kHz, since the session opened) includes the padding, as far as free.
+
+    `onset_sample`: where the speech itself was first noticed.
+    """
 
     at_sample: int
+    onset_sample: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +57,11 @@ class Paused:
     at_sample: int
 
 
-def patience_ms(finished: float, *, shortest_ms: int, longest_ms: int) -> int:
-    """Silence to wait for in all when a turn is over with probability `finished`: from `shortest_ms` to `longest_ms`.
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The turn goes on after a pause that was told."""
 
-    Squared, so that a model that is nearly sure need not be quite sure to be believed.
-    """
-    return round(shortest_ms + (longest_ms - shortest_ms) * (1 - finished) ** 2)
+    at_sample: int
 
 
 class Endpointer:
@@ -71,38 +74,49 @@ class Endpointer:
     FLOOR = 0.01
 
     def __init__(self, config: EndpointerConfig, *, window_samples: int, sample_rate_hz: int = 16_000) -> None:
-        self._config = config
         self._window = window_samples
-        per_ms = sample_rate_hz / 1000
-        self._prefix = round(config.prefix_padding_ms * per_ms)
-        self._silence = round(config.silence_duration_ms * per_ms)
-        self._min_speech = round(config.min_speech_ms * per_ms)
-        self._max_turn = round(config.max_turn_ms * per_ms)
-        self._pause = None if config.pause_ms is None else round(config.pause_ms * per_ms)
-        self._per_ms = per_ms
+        self._per_ms = sample_rate_hz / 1000
+        self.configure(config)
         self.speaking = False
         self._started = self._ended = 0
         self._candidate: int | None = None
         self._silent_since: int | None = None
-        self._needed = self._silence
         self._pause_told = False
+
+    def configure(self, config: EndpointerConfig) -> None:
+        """Go by `config` from now on; a turn under way goes on."""
+        per_ms = self._per_ms
+        self._config = config
+        self._prefix = round(config.prefix_padding_ms * per_ms)
+        self._silence = self._needed = round(config.silence_duration_ms * per_ms)
+        self._min_speech = round(config.min_speech_ms * per_ms)
+        self._max_turn = round(config.max_turn_ms * per_ms)
+        self._pause = None if config.pause_ms is None else round(config.pause_ms * per_ms)
+
+    def count_in(self, samples: int) -> None:
+        """The turn has so many samples more, from before it was noticed."""
+        self._started -= samples
 
     def wait(self, silence_ms: int) -> None:
         """End this turn once the pause that it is in has lasted `silence_ms`; speech makes it void."""
         self._needed = round(silence_ms * self._per_ms)
 
-    def feed(self, probability: float, start_sample: int) -> SpeechStarted | Paused | SpeechStopped | None:
+    def feed(self, probability: float, start_sample: int) -> SpeechStarted | Paused | Resumed | SpeechStopped | None:
         """The window of `window_samples` that starts at `start_sample`."""
         end = start_sample + self._window
         if not self.speaking:
             return self._waiting(probability, start_sample, end)
+        resumed = False
         if probability >= max(self._config.threshold - self.HYSTERESIS, self.FLOOR):
+            resumed = self._pause_told
             self._silent_since, self._needed, self._pause_told = None, self._silence, False
         elif self._silent_since is None:
             self._silent_since = start_sample
         silence = 0 if self._silent_since is None else end - self._silent_since
         over = self._silent_since is not None and silence >= self._needed
         if not over and end + self._window - self._started <= self._max_turn:
+            if resumed:
+                return Resumed(end)
             if self._pause is None or self._pause_told or silence < self._pause:
                 return None
             self._pause_told = True
@@ -122,4 +136,4 @@ class Endpointer:
             return None
         self.speaking, self._silent_since = True, None
         self._started = max(self._ended, self._candidate - self._prefix)
-        return SpeechStarted(self._started)
+        return SpeechStarted(self._started, self._candidate)

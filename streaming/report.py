@@ -62,7 +62,7 @@ class TurnReport:
     `first_chunk_s`: transcript, first text and first speech chunk are complete: the latency of arXiv 2604.11096.
     `decode_busy_s`: sum over the cuts of the time from handing one to the decoder until its audio came. `marks`: ends of the
     speech chunks spoken so far. `cut_off`: the answer met the limit of its tokens. `shortfall`: why else it is not a whole answer.
-    `notices`: what was not said.
+    `notices`: what was not said. `lead_s`: how long it ran before it was shown (`Turn.show`); its listener waits from then on.
     """
 
     transcript: str = ""
@@ -79,6 +79,7 @@ class TurnReport:
     output_tokens: int = 0
     output_units: int = 0
     dropped_ids: int = 0
+    lead_s: float = 0.0
     audio_s: float = 0.0
     decode_busy_s: float = 0.0
     cut_off: bool = False
@@ -92,10 +93,17 @@ class TurnReport:
         """Why the answer is not a whole one, or None where it is."""
         return "max_output_tokens" if self.cut_off else self.shortfall
 
+    @property
+    def gained_s(self) -> float:
+        """How much sooner the first audio was there than if the turn had begun when it was shown."""
+        return min(self.lead_s, self.first_audio_s or 0.0)
+
     def figures(self) -> dict[str, float | int | None]:
         """What a log may tell of the turn: nothing that was said in it."""
         return {
-            "first_audio_ms": None if self.first_audio_s is None else round(1000 * self.first_audio_s),
+            "first_audio_ms": None
+            if self.first_audio_s is None
+            else round(1000 * max(0.0, self.first_audio_s - self.lead_s)),
             "input_units": self.input_units,
             "output_units": self.output_units,
             "audio_s": round(self.audio_s, 2),

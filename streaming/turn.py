@@ -73,11 +73,19 @@ _QUICK_CHARACTERS = 2_000
 """Tokenized within a few milliseconds."""
 
 T = TypeVar("T")
+_HIDDEN_AUDIO_S = 1.5
+"""So much audio is made of an answer before it is shown: enough to play on while the rest is made."""
+_HIDDEN_SLACK_S = 1.0
+"""So much later than those that are heard the decoder serves one that is not shown."""
 _HAN = re.compile("[\u3400-\u9fff]")
 
 
 class Turn:
-    """Answers one question. `report` fills while it runs, so that a cancelled turn can still be accounted for."""
+    """Answers one question. `report` fills while it runs, so that a cancelled turn can still be accounted for.
+
+    `hidden`: it is not certain that there is a listener, until `show`. What is said meanwhile is for the caller to keep back; it
+    goes no further than the beginning of the answer, and lets others go first.
+    """
 
     def __init__(
         self,
@@ -86,6 +94,7 @@ class Turn:
         options: TurnOptions,
         emit: Emit,
         *,
+        hidden: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stages = stages
@@ -96,6 +105,9 @@ class Turn:
         self._began_s = self._handed_s = clock()
         self._cut_to_end = False
         self._chunk_chars: deque[int] = deque()
+        self._shown = asyncio.Event()
+        if not hidden:
+            self._shown.set()
         self.report = TurnReport()
 
     async def run(self, limit_s: float | None = None) -> TurnReport:
@@ -115,6 +127,13 @@ class Turn:
             raise _first_cause(group) from group
         self.report.done_s = self._elapsed_s()
         return self.report
+
+    def show(self) -> None:
+        """There is a listener, who hears from now on what was made so far."""
+        self._shown.set()
+        self.report.lead_s = self._elapsed_s()
+        if self.report.audio_s:
+            self.report.playout.sent(self.report.audio_s, self._clock())
 
     def _elapsed_s(self) -> float:
         return self._clock() - self._began_s
@@ -275,8 +294,11 @@ class Turn:
                     report.first_audio_s = self._elapsed_s()
                 duration_s = pcm.size / decoder.sample_rate
                 report.audio_s += duration_s
-                report.playout.sent(duration_s, self._clock())
+                if self._shown.is_set():
+                    report.playout.sent(duration_s, self._clock())
                 await self._emit(AudioDelta(pcm))
+                if report.audio_s >= _HIDDEN_AUDIO_S:
+                    await self._shown.wait()
         if not self._cut_to_end:
             raise EngineUnavailable("the decoder stopped in the middle of the answer; try again")
 
@@ -295,13 +317,16 @@ class Turn:
             while (cut := scheduler.next_cut(self._buffered_s())) is not None:
                 units, final = cut
                 self._cut_to_end, self._handed_s = final, self._clock()
-                yield UnitCut(units, final=final, buffered_s=self._buffered_s(), voice=self._options.voice)
+                slack_s = self._buffered_s() + (0.0 if self._shown.is_set() else _HIDDEN_SLACK_S)
+                yield UnitCut(units, final=final, buffered_s=slack_s, voice=self._options.voice)
             if isinstance(event, SpeechChunkDone):  # all of it was cut above, and what the decoder made of it has left
                 held_s = self._stages.decoder_latency_s if scheduler.began else 0.0
                 self.report.marks.append(ChunkMark(self._chunk_chars.popleft(), self.report.audio_s + held_s))
         self._cut_to_end = True
 
     def _buffered_s(self) -> float:
+        if not self._shown.is_set():
+            return self.report.audio_s
         return self.report.playout.buffered_s(self._clock())
 
 

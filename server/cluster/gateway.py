@@ -23,6 +23,7 @@ from server.cluster.streams import Answer, Step, StreamLost
 from server.settings import Settings
 from server.state.loading import Parts, ServedModel, open_listening, served_model
 from streaming.errors import BundleError, CapacityError, EngineUnavailable, SpeechServerError
+from streaming.headroom import Headroom
 from streaming.stages import Sampling
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,9 @@ async def open_cluster_model(settings: Settings) -> AsyncGenerator[ServedModel]:
             RemoteVocoder(StreamCalls(vocoder, facts, settings.step_s), bundle.profile.output_sample_rate_hz),
             *hears,
         )
-        yield served_model(bundle, parts, backend="ray", fault=cluster.fault)
+        yield served_model(
+            bundle, parts, backend="ray", fault=cluster.fault, headroom=Headroom(settings.speculative_turns)
+        )
 
 
 class StreamCalls:

@@ -64,6 +64,7 @@ class TurnRunner:
             turn = Turn(self.model.stages, question, request.options, emit)
             outcome: Outcome = "failed"
             try:
+                self.model.headroom.begin(turn)
                 async with self.state.admission.until_over():
                     await turn.run(self.state.settings.max_turn_s)
                 outcome = "completed"
@@ -74,6 +75,7 @@ class TurnRunner:
                 outcome = "cancelled"
                 raise
             finally:
+                self.model.headroom.end(turn)
                 self._account(turn.report, outcome, began_s)
         return turn.report
 

@@ -7,7 +7,7 @@ import importlib.util
 import subprocess
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from model.bundle import Bundle, find_bundle
@@ -16,6 +16,7 @@ from model.workers.supervisor import WorkerState
 from model.workers.worker import Limits, preload
 from server.settings import Settings
 from streaming.errors import BundleError
+from streaming.headroom import Headroom
 from streaming.names import OPENAI_NAMES, Aliases
 from streaming.stability import EarlyCounts, StabilityRule
 from streaming.stages import EndOfTurn, LanguageModel, SpeechDecoder, SpeechEncoder, Stages, VoiceActivity
@@ -43,7 +44,7 @@ class ServedModel:
     `max_question_s`: longest question it takes; `voices`: names accepted as `voice`, the first is the default;
     `history_turns`: how many earlier turns it receives. `backend`: what runs the language model.
     `fault`: asked by `/readyz`, says which stage is dead while it is, else None. `early`: what was done with unfinished speech,
-    None where nothing is. `workers`: how the stages' processes are.
+    None where nothing is. `workers`: how the stages' processes are. `headroom`: what turns take of the machine, and what is left.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ServedModel:
     reply_languages: tuple[str, ...] = ("auto", "en", "zh")
     aliases: Aliases = OPENAI_NAMES
     workers: Callable[[], Sequence[WorkerState]] = tuple
+    headroom: Headroom = field(default_factory=Headroom)
 
 
 @asynccontextmanager
@@ -84,6 +86,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
             fault=lambda: lm.fault() or decoder.fault(),
             early=_commit_early(encoder, bundle, settings),
             workers=lambda: [state for state in (lm.state(), decoder.state()) if state is not None],
+            headroom=Headroom(settings.speculative_turns),
         )
 
 

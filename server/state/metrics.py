@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from server.state.vitals import Vitals
-from streaming.realtime.limits import Outcome
+from streaming.realtime.limits import Outcome, Speculation
 from streaming.report import TurnReport
 from streaming.stability import EarlyCounts
 
@@ -55,6 +55,15 @@ class Metrics:
         self._dropped = Counter("cslm_dropped_ids", "Tokens that were invalid at their position", registry=registry)
         self._underruns = Counter("cslm_underruns", "Gaps in playback", registry=registry)
         self._gap_s = Counter("cslm_underrun_seconds", "Time of gaps in playback", registry=registry)
+        self._speculations = Counter(
+            "cslm_speculative_turns",
+            "Turns answered before it was certain that they were over",
+            ["stage"],
+            registry=registry,
+        )
+        self._gained_s = Counter(
+            "cslm_speculative_gain_seconds", "Time by which first audio came sooner", registry=registry
+        )
         self._active = Gauge("cslm_active_sessions", "Admission slots in use", ["transport"], registry=registry)
         self._errors = Counter("cslm_errors", "Errors by code", ["code"], registry=registry)
         self._ready = Gauge("cslm_ready", "1 while the model is warm", registry=registry)
@@ -72,6 +81,8 @@ class Metrics:
                 metric.labels(transport)
             for outcome in get_args(Outcome):
                 self._turns.labels(transport, outcome)
+        for speculation in get_args(Speculation):
+            self._speculations.labels(speculation)
         for direction in ("input", "output"):
             self._units.labels(direction)
             self._tokens.labels(direction)
@@ -95,6 +106,7 @@ class Metrics:
         self._tokens.labels("input").inc(report.input_tokens)
         self._tokens.labels("output").inc(report.output_tokens)
         self._audio_s.inc(report.audio_s)
+        self._gained_s.inc(report.gained_s)
         self._dropped.inc(report.dropped_ids)
         self._underruns.inc(report.playout.underruns)
         self._gap_s.inc(report.playout.gap_s)
@@ -117,6 +129,10 @@ class Metrics:
             before_s = at_s
         if report.decode_busy_s:
             self._stage.labels("vocoder").observe(report.decode_busy_s)
+
+    def speculation(self, stage: Speculation) -> None:
+        """A turn that may not be over began to be answered, or what became of that."""
+        self._speculations.labels(stage).inc()
 
     def session(self, transport: str, by: int) -> None:
         """A session began (+1) or ended (-1)."""

@@ -36,6 +36,7 @@ def session_limits(settings: Settings, model: ServedModel) -> SessionLimits:
         max_session_s=settings.max_session_s,
         max_turn_s=settings.max_turn_s,
         echo_guard=settings.echo_guard,
+        speculate=settings.speculative_turns > 0,
     )
 
 
@@ -43,9 +44,9 @@ def session_observer(metrics: Metrics, transport: Transport = "realtime") -> Obs
     """Where a session reports to: the metrics."""
 
     def turn(report: TurnReport, outcome: Outcome) -> None:
-        metrics.observe_turn(report, transport, outcome)
+        metrics.observe_turn(report, transport, outcome, heard_s=report.lead_s)
 
-    return Observer(turn=turn, error=lambda error: metrics.error(error.code))
+    return Observer(turn=turn, speculation=metrics.speculation, error=lambda error: metrics.error(error.code))
 
 
 def realtime_session(
@@ -53,7 +54,7 @@ def realtime_session(
 ) -> Session:
     """The session of `machine`, on the served model."""
     limits, observer = session_limits(settings, model), session_observer(metrics, transport)
-    return Session(machine, model.stages, limits, observer)
+    return Session(machine, model.stages, limits, observer, model.headroom)
 
 
 def described_session(settings: Settings, model: ServedModel, config: AnyConfig) -> dict[str, Any]:

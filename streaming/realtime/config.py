@@ -1,6 +1,6 @@
 """Session configurations: what `session` may say in a `session.update`, in a client secret, and what a session shows of itself.
 
-Two extensions: `reply_language`, and `temperature` (of the beta protocol, and of the language model).
+Three extensions: `reply_language`, `temperature` (of the beta protocol, and of the language model), and `speculative_turns`.
 """
 
 from __future__ import annotations
@@ -172,6 +172,7 @@ class SessionConfig(Strict):
     max_output_tokens: MaxTokens = "inf"
     reply_language: Language = "auto"
     temperature: Temperature | None = None
+    speculative_turns: bool = True
     tools: NoTools = Field(default_factory=list)
     tool_choice: Literal["auto", "none"] = "auto"
     parallel_tool_calls: bool | None = None

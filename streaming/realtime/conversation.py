@@ -149,6 +149,12 @@ class Conversation:
         """How much text it holds."""
         return sum(item.characters for item in self._items)
 
+    def followed_by(self, item: Item) -> Conversation:
+        """What it would be with `item` at its end."""
+        copy = Conversation([*self._items, item])
+        copy.id = self.id
+        return copy
+
     def add(self, item: Item, after: str | None = None) -> str | None:
         """Insert `item` behind item `after` ("root": first; None: last). Returns the id of the item before it."""
         if any(existing.id == item.id for existing in self._items):

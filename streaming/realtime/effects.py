@@ -59,6 +59,13 @@ class TurnClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveWay:
+    """Others need the room that a hidden turn takes."""
+
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class TimerDue:
     """A timer that was started and not stopped."""
 
@@ -67,9 +74,10 @@ class TimerDue:
 
 @dataclass(frozen=True, slots=True)
 class PauseJudged:
-    """Probability that the speaker has finished; None where nobody could say."""
+    """Probability that the speaker has finished; None where nobody could say. `beside`: see `JudgePause`."""
 
     finished: float | None
+    beside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,7 @@ Input = (
     | Unreadable
     | TurnProgress
     | TurnClosed
+    | GiveWay
     | TimerDue
     | PauseJudged
     | Captioned
@@ -132,24 +141,45 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Peek:
+    """Make `seen` what `utterance` would be if it ended here. `beside`: only while this turn is under way."""
+
+    utterance: UtteranceEncoding
+    seen: UtteranceEncoding
+    beside: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JudgePause:
-    """Has the speaker finished? Answered by `PauseJudged`. `audio`: the end of the turn, 16 kHz."""
+    """Has the speaker finished? Answered by `PauseJudged`. `audio`: the end of the turn, 16 kHz; `beside`: as of `Peek`."""
 
     audio: Pcm
+    beside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StartTurn:
-    """Answered by any number of `TurnProgress` and one `TurnClosed`."""
+    """Answered by any number of `TurnProgress` and one `TurnClosed`.
+
+    `hidden`: until `ShowTurn` it may come to nothing. Where there is no room for such, it is closed at once, as cancelled.
+    """
 
     turn_id: str
     question: Question
     options: TurnOptions
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShowTurn:
+    """A hidden turn is one like any other from now on."""
+
+    turn_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class CancelTurn:
-    """End a turn; `TurnClosed` follows, once its stages are closed."""
+    """End a turn; `TurnClosed` follows, once its stages are closed. A hidden one that is over already is forgotten."""
 
     turn_id: str
 
@@ -197,8 +227,10 @@ Effect = (
     Encode
     | Hear
     | Forget
+    | Peek
     | JudgePause
     | StartTurn
+    | ShowTurn
     | CancelTurn
     | Follow
     | Unfollow

@@ -12,6 +12,19 @@ from streaming.report import TurnReport
 from streaming.stages import Stages
 
 Outcome = Literal["completed", "cancelled", "failed"]
+Speculation = Literal["started", "refused", "confirmed", "discarded"]
+
+
+class SessionExpired(SpeechServerError):
+    """The session has lasted as long as a session may."""
+
+    type = "invalid_request_error"
+    code = "session_expired"
+
+    @classmethod
+    def after(cls, seconds: float) -> SessionExpired:
+        """The error of a session that may last `seconds`."""
+        return cls(f"the session has lasted {seconds:g} s, the most it may; open another")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +33,8 @@ class SessionLimits:
 
     `max_items`, `max_characters`: of a longer conversation the oldest items are forgotten. `max_responses`: responses at once,
     the one of the conversation and those apart from it. `max_session_s`: a longer session is ended. `max_turn_s`: an answer that
-    takes longer is broken off. `echo_guard`: see `streaming.echo`.
+    takes longer is broken off. `echo_guard`: see `streaming.echo`. `speculate`: a turn may be answered before it is certain that
+    it is over, where the session wants that, too.
     """
 
     max_question_s: float = 30.0
@@ -31,6 +45,7 @@ class SessionLimits:
     max_session_s: float = 3600.0
     max_turn_s: float = 120.0
     echo_guard: bool = True
+    speculate: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +89,8 @@ class SessionModel:
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Where a session reports to: finished turns and refused client events."""
+    """Where a session reports to: finished turns, what became of speculative ones, and refused client events."""
 
     turn: Callable[[TurnReport, Outcome], None] = lambda report, outcome: None
+    speculation: Callable[[Speculation], None] = lambda stage: None
     error: Callable[[SpeechServerError], None] = lambda error: None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streaming.audio import MODEL_RATE_HZ
-from streaming.endpointing import Endpointer, EndpointerConfig, Paused, SpeechStarted, SpeechStopped
+from streaming.endpointing import Endpointer, EndpointerConfig, Paused, Resumed, SpeechStarted, SpeechStopped
 from streaming.stages import Pcm, VoiceActivity
 
 
@@ -20,7 +20,7 @@ class Speech:
     pcm: Pcm
 
 
-ListenEvent = SpeechStarted | Speech | Paused | SpeechStopped
+ListenEvent = SpeechStarted | Speech | Paused | Resumed | SpeechStopped
 
 
 class Listener:
@@ -33,8 +33,7 @@ class Listener:
     def __init__(self, activity: VoiceActivity, config: EndpointerConfig, *, keep_ms: int = 0) -> None:
         self._activity = activity
         self._endpointer = Endpointer(config, window_samples=activity.window_samples, sample_rate_hz=MODEL_RATE_HZ)
-        kept_ms = max(keep_ms, config.prefix_padding_ms + config.min_speech_ms + 100)
-        self._before: deque[Pcm] = deque(maxlen=1 + kept_ms * MODEL_RATE_HZ // 1000 // activity.window_samples)
+        self._before: deque[Pcm] = deque(maxlen=self._kept_windows(config, keep_ms))
         self._partial = np.zeros(0, np.float32)
         self._clock = 0
 
@@ -42,6 +41,11 @@ class Listener:
     def speaking(self) -> bool:
         """A turn is open."""
         return self._endpointer.speaking
+
+    def configure(self, config: EndpointerConfig, *, keep_ms: int = 0) -> None:
+        """Go by `config` from now on; a turn under way goes on."""
+        self._endpointer.configure(config)
+        self._before = deque(self._before, self._kept_windows(config, keep_ms))
 
     def feed(self, pcm: Pcm, clock: int) -> Iterator[ListenEvent]:
         """Audio whose first sample is number `clock` of the session. Any split gives the same turns."""
@@ -62,12 +66,20 @@ class Listener:
         """See `Endpointer.wait`."""
         self._endpointer.wait(silence_ms)
 
+    def count_in(self, samples: int) -> None:
+        """See `Endpointer.count_in`."""
+        self._endpointer.count_in(samples)
+
     def silence(self) -> Pcm:
         """The silence that was kept, and forget it."""
         kept = np.concatenate([*self._before, self._partial])
         self._before.clear()
         self._partial = np.zeros(0, np.float32)
         return kept
+
+    def _kept_windows(self, config: EndpointerConfig, keep_ms: int) -> int:
+        kept_ms = max(keep_ms, config.prefix_padding_ms + config.min_speech_ms + 100)
+        return 1 + kept_ms * MODEL_RATE_HZ // 1000 // self._activity.window_samples
 
     def _window(self, window: Pcm) -> Iterator[ListenEvent]:
         start, self._clock = self._clock, self._clock + window.size
@@ -82,7 +94,7 @@ class Listener:
             yield Speech(window)
             yield event
             self._activity.reset()
-        elif isinstance(event, Paused):
+        elif isinstance(event, Paused | Resumed):
             yield Speech(window)
             yield event
         elif self._endpointer.speaking:

@@ -16,18 +16,22 @@ from typing import Any, cast
 
 from streaming.audio import MODEL_RATE_HZ
 from streaming.echo import EchoGuard
-from streaming.endpointing import Paused, SpeechStarted, SpeechStopped
+from streaming.endpointing import Paused, Resumed, SpeechStarted, SpeechStopped
 from streaming.errors import InvalidRequest, SpeechServerError
+from streaming.interleave import TranscriptDone
 from streaming.realtime import effects as do
 from streaming.realtime import events as out
 from streaming.realtime import messages as msg
-from streaming.realtime.config import AnyConfig, TranscriptionConfig
+from streaming.realtime.config import AnyConfig, SemanticVad, SessionConfig, TranscriptionConfig
+from streaming.realtime.continuation import Continuation
 from streaming.realtime.conversation import Conversation, Item, ItemIdTaken, new_id
+from streaming.realtime.editing import Items
 from streaming.realtime.input_buffer import SILENCE, InputBuffer, Utterance
-from streaming.realtime.items import Recording, check_characters, item_of
-from streaming.realtime.limits import SessionLimits, SessionModel
+from streaming.realtime.items import Recording, item_of
+from streaming.realtime.limits import SessionExpired, SessionLimits, SessionModel
+from streaming.realtime.playing import follow_playing
 from streaming.realtime.response_request import response_request
-from streaming.realtime.responses import Responses
+from streaming.realtime.responses import ResponseRequest, Responses
 from streaming.realtime.server_shapes import SessionShape
 from streaming.realtime.settings import (
     audio_in,
@@ -35,31 +39,17 @@ from streaming.realtime.settings import (
     idle_timeout_ms,
     initial_settings,
     settings_shape,
+    speculates,
     wrong_type,
 )
+from streaming.realtime.speculation import Held, Speculation
 from streaming.realtime.steps import Handler, Steps
 from streaming.realtime.transcripts import Captions, recorded
-from streaming.realtime.utterance import UtteranceEncoding
 
 log = logging.getLogger(__name__)
 
 FAREWELL_S = 5.0
 """How long the end of a session waits for stages that close."""
-
-MAX_RECORDINGS = 8
-"""Recordings of items that may be on their way through the encoder, which live speech shares."""
-
-
-class SessionExpired(SpeechServerError):
-    """The session has lasted as long as a session may."""
-
-    type = "invalid_request_error"
-    code = "session_expired"
-
-    @classmethod
-    def after(cls, seconds: float) -> SessionExpired:
-        """The error of a session that may last `seconds`."""
-        return cls(f"the session has lasted {seconds:g} s, the most it may; open another")
 
 
 class RealtimeMachine:
@@ -81,11 +71,15 @@ class RealtimeMachine:
         self.conversation = Conversation()
         self._echo = EchoGuard()
         stages = self._echo.guarding(model.stages) if limits.echo_guard else model.stages
-        self._input = InputBuffer(stages, limits, self._config.audio.input, self._emit)
+        self._input = InputBuffer(
+            stages, limits, self._config.audio.input, self._emit, speculate=speculates(self._config, limits)
+        )
         self._responses = Responses(model.stages.decoder.sample_rate, limits, self._emit)
         self._captions = Captions(self._emit)
-        self._recordings: list[UtteranceEncoding] = []
+        self._items = Items(self.conversation, self._responses, limits, self._emit)
         self._judging = self._idle = False
+        self._speculation = Speculation(self._emit)
+        self._continuation = Continuation(self._input)
 
     @property
     def waiting(self) -> bool:
@@ -105,25 +99,17 @@ class RealtimeMachine:
         """See `Machine`."""
         handler = _CLIENT_EVENTS.get(type(input_))
         if handler is not None:
+            if not isinstance(input_, msg.Append):  # what it changes, the answer in the dark does not know
+                self._speculation.discard()
             self._steps.add(self._checked(handler(self, input_), cast(msg.ClientMessage, input_).event_id))
         else:
             _INPUTS[type(input_)](self, input_)
         self._steps.advance()
         outputs = self._outputs[:]
         self._outputs.clear()
-        self._follow_playing(outputs)
-        return outputs
-
-    def _follow_playing(self, outputs: list[do.Output]) -> None:
         detection = self._config.audio.input.turn_detection
-        for output in outputs:
-            match output:
-                case out.OutputAudioDelta():
-                    self._echo.sent(output.audio)
-                case out.InputSpeechStarted() if detection and detection.interrupt_response:
-                    self._echo.stopped()
-                case out.ItemTruncated():
-                    self._echo.stopped()
+        follow_playing(self._echo, outputs, interrupts=bool(detection and detection.interrupt_response))
+        return outputs
 
     def _checked(self, handler: Handler, event_id: str | None = None) -> Handler:
         """`handler`, whose failure is told and ends nothing."""
@@ -156,9 +142,10 @@ class RealtimeMachine:
         empty = not len(self.conversation) and self._input.encoding is None
         config = changed_settings(self._model, self._config, patch, empty=empty)
         old, new = self._config.audio.input, config.audio.input
-        if (old.format, old.turn_detection) != (new.format, new.turn_detection) or config.type != self._config.type:
-            self._input.configure(new)
-            self._captions.forget()
+        if old.turn_detection != new.turn_detection or speculates(config, self._limits) != speculates(
+            self._config, self._limits
+        ):
+            self._input.configure(new, speculate=speculates(config, self._limits))
         if not idle_timeout_ms(config):
             self._stop_waiting()
         self._config, self.audio_in = config, audio_in(config)
@@ -166,6 +153,8 @@ class RealtimeMachine:
     # What the user says
 
     def _clear(self, _: msg.Clear) -> Handler:
+        self._continuation.forget()
+        self._continuation.take_begun()
         self._captions.forget()
         self._input.clear()
         self._emit(out.InputCleared())
@@ -174,16 +163,19 @@ class RealtimeMachine:
     def _append(self, event: msg.Append) -> Handler:
         for heard in self._input.feed(event.audio):
             match heard:
-                case SpeechStarted(at_sample):
-                    yield from self._speech_started(at_sample)
+                case SpeechStarted():
+                    yield from self._speech_started(heard)
                 case SpeechStopped(at_sample):
                     yield from self._speech_stopped(at_sample)
                 case Paused():
-                    yield from self._judge_pause()
+                    yield from self._paused()
+                case Resumed():
+                    self._speculation.discard()
                 case _:
                     self._emit(do.Rest())
                     yield
         self._follow()
+        self._continuation.listened()
 
     def _stalled(self, _: do.Stalled) -> None:
         self._steps.add(self._checked(self._fall_silent()))
@@ -193,9 +185,10 @@ class RealtimeMachine:
         while self._input.speaking:
             yield from self._append(msg.Append(audio=SILENCE))
 
-    def _speech_started(self, at_sample: int) -> Handler:
+    def _speech_started(self, started: SpeechStarted) -> Handler:
         self._stop_waiting()
-        self._emit(out.InputSpeechStarted(at_sample * 1000 // MODEL_RATE_HZ, self._input.item_id))
+        self._emit(out.InputSpeechStarted(started.at_sample * 1000 // MODEL_RATE_HZ, self._input.item_id))
+        self._continuation.speech_started(started.onset_sample)
         detection = self._config.audio.input.turn_detection
         if detection and detection.interrupt_response:
             yield from self._responses.stop(self._responses.of_conversation, "turn_detected")
@@ -203,19 +196,41 @@ class RealtimeMachine:
     def _speech_stopped(self, at_sample: int) -> Handler:
         self._emit(out.InputSpeechStopped(at_sample * 1000 // MODEL_RATE_HZ, self._input.item_id))
         self._follow()
-        yield from self._commit(self._input.take())
-        detection = self._config.audio.input.turn_detection
-        if detection and detection.create_response:
-            self._respond_by_itself()
+        detection, held = self._config.audio.input.turn_detection, self._speculation.held
+        if isinstance(self._config, TranscriptionConfig) or not (detection and detection.create_response):
+            yield from self._commit(self._input.take())
+            return
+        heard = self._input.part(held.heard if held else None)
+        item = held.item if held else recorded(heard.item_id, heard.encoding)
+        yield from self._commit(heard, item)
+        self._respond_by_itself(item)
+        if not detection.interrupt_response:
+            self._continuation.forget()
 
-    def _judge_pause(self) -> Handler:
-        self._judging = True
-        self._emit(do.JudgePause(self._input.to_judge()))
-        while self._judging:
-            yield
+    def _paused(self) -> Handler:
+        """The turn may be over: answer it in the dark, and ask whether it sounds finished."""
+        detection = self._config.audio.input.turn_detection
+        if self._responses.of_conversation is None:
+            self._speculate()
+        if isinstance(detection, SemanticVad):
+            self._judging = True
+            self._emit(do.JudgePause(self._input.to_judge()))
+            while self._judging:
+                yield
+        elif self._speculation.turn_id and self._model.stages.end_of_turn is not None:
+            self._emit(do.JudgePause(self._input.to_judge(), self._speculation.turn_id))
+
+    def _speculate(self) -> None:
+        if isinstance(self._config, SessionConfig) and speculates(self._config, self._limits):
+            heard = self._input.glimpse()
+            self._speculation.begin(heard, self._config, self._model, self.conversation, self._limits)
+            self._input.peek(heard, self._speculation.turn_id)
 
     def _pause_judged(self, judged: do.PauseJudged) -> None:
-        self._judging = False
+        if judged.beside is None:
+            self._judging = False
+        elif judged.beside != self._speculation.turn_id:
+            return
         if judged.finished is not None:
             self._input.judged(judged.finished)
 
@@ -224,13 +239,16 @@ class RealtimeMachine:
         self._follow()
         yield from self._commit(self._input.take(by_client=True))
 
-    def _commit(self, heard: Utterance | None) -> Handler:
-        """Committed speech becomes a user message."""
+    def _commit(self, heard: Utterance | None, item: Item | None = None) -> Handler:
+        """Committed speech becomes a user message, in place of its beginning where that is one."""
         if heard is None:
             return
-        item = self._captions.committed() or recorded(heard.item_id, heard.encoding)
+        begun = self._continuation.take_begun()
+        if begun is not None and begun in self.conversation:
+            yield from self._items.remove(begun)
+        item = item or self._captions.committed() or recorded(heard.item_id, heard.encoding)
         self._emit(out.InputCommitted(self.conversation.last_id(), item.id))
-        yield from self._add(item)
+        yield from self._items.add(item)
         yield from self._captions.catch_up()
 
     def _follow(self) -> None:
@@ -239,64 +257,16 @@ class RealtimeMachine:
             config = self._config.audio.input.transcription
             self._captions.follow(self._input.item_id, self._input.encoding, config)
 
-    # Items
-
-    def _retrieve(self, event: msg.ItemRetrieve) -> Handler:
-        self._emit(out.ItemRetrieved(self.conversation.get(event.item_id, "retrieve").shape()))
-        yield from ()
-
     def _create_item(self, event: msg.ItemCreate) -> Handler:
         if event.item.id == self._input.item_id:
             raise ItemIdTaken(f"{event.item.id} is what the user is saying")
-        recordings: list[Recording] = []
-        item = item_of(event.item, "item", self._limits, recordings)
-        check_characters([item], self._limits, "item.content")
-        self._check_room(recordings)
-        yield from self._add(item, after=event.previous_item_id)
-        self._encode(recordings)
-
-    def _add(self, item: Item, after: str | None = None) -> Handler:
-        previous, shown = self.conversation.add(item, after), item.shape()
-        self._emit(out.ItemAdded(previous, shown))
-        self._emit(out.ItemDone(previous, shown))
-        limits, conversation = self._limits, self.conversation
-        while len(conversation) > limits.max_items or conversation.characters > limits.max_characters:
-            yield from self._delete(conversation.oldest())
-
-    def _delete_item(self, event: msg.ItemDelete) -> Handler:
-        yield from self._delete(self.conversation.get(event.item_id, "delete"))
-
-    def _delete(self, item: Item) -> Handler:
-        """Forget an item; an answer that is still being written ends first."""
-        yield from self._responses.stop(self._responses.answering(item), "client_cancelled")
-        self.conversation.delete(item)
-        self._emit(out.ItemDeleted(item.id))
-
-    def _truncate(self, event: msg.ItemTruncate) -> Handler:
-        item = self.conversation.get(event.item_id, "truncate")
-        if item.role != "assistant" or not item.spoken:
-            raise InvalidRequest("only spoken answers can be truncated", code="invalid_value", param="item_id")
-        yield from self._responses.stop(self._responses.answering(item), "client_cancelled")
-        self._emit(out.ItemTruncated(item.id, 0, item.truncate(event.audio_end_ms)))
-
-    def _check_room(self, recordings: list[Recording]) -> None:
-        """Raises InvalidRequest (`too_many_recordings`) where these cannot be encoded, too."""
-        self._recordings = [each for each in self._recordings if not each.ended]
-        if recordings and len(self._recordings) + len(recordings) > MAX_RECORDINGS:
-            raise InvalidRequest(
-                f"{len(self._recordings)} recordings of items are being encoded, and {len(recordings)} more would exceed "
-                f"{MAX_RECORDINGS}; send fewer at once, or wait",
-                code="too_many_recordings",
-            )
-
-    def _encode(self, recordings: list[Recording]) -> None:
-        for recording in recordings:
-            self._recordings.append(recording.encoding)
-            self._emit(do.Encode(recording.encoding, recording.pcm))
+        self._continuation.forget()
+        yield from self._items.create(event)
 
     # Responses
 
     def _respond_to(self, event: msg.ResponseCreate) -> Handler:
+        self._continuation.forget()
         self._respond(event.response)
         yield from ()
 
@@ -308,26 +278,51 @@ class RealtimeMachine:
             param="type",
         )
 
-    def _respond(self, params: msg.ResponseParams) -> None:
+    def _respond(self, params: msg.ResponseParams) -> ResponseRequest:
+        """Begin a response."""
         if isinstance(self._config, TranscriptionConfig):
             raise wrong_type("a transcription session writes down what it hears and answers nothing")
         self._responses.check_room(apart=params.conversation == "none")
         recordings: list[Recording] = []
         new_item = partial(item_of, limits=self._limits, recordings=recordings)
         request = response_request(params, self._config, self._model, self.conversation, self._limits, new_item)
-        self._check_room(recordings)
+        self._items.check_room(recordings)
         self._stop_waiting()
         if request.conversation_id is not None:
             previous = self.conversation.add(request.answer)
             request = replace(request, previous_item_id=previous)
         self._responses.start(request)
-        self._encode(recordings)
+        self._items.encode(recordings)
+        return request
 
-    def _respond_by_itself(self) -> None:
-        if not isinstance(self._config, TranscriptionConfig) and self._responses.of_conversation is None:
-            self._respond(msg.ResponseParams())
+    def _respond_by_itself(self, question: Item) -> None:
+        """Answer the user, unless another answer is under way. What was said in the dark is told now."""
+        if isinstance(self._config, TranscriptionConfig) or self._responses.of_conversation is not None:
+            self._speculation.discard()
+        elif (held := self._speculation.confirm()) is not None:
+            self._show(held)
+        else:
+            self._continuation.answered(question, self._respond(msg.ResponseParams()))
+
+    def _show(self, held: Held) -> None:
+        previous, request = self.conversation.add(held.request.answer), held.request
+        self._responses.start(replace(request, previous_item_id=previous), turn=do.ShowTurn(request.id))
+        self._continuation.answered(held.item, request)
+        for progress in held.progress:
+            self._turn_progress(progress)
+        if held.closed is not None:
+            self._turn_closed(replace(held.closed, buffered_s=held.closed.report.audio_s))
+
+    def _turn_progress(self, progress: do.TurnProgress) -> None:
+        if not self._speculation.take(progress):
+            self._responses.progress(progress)
+            self._continuation.progress(progress)
+        elif isinstance(progress.event, TranscriptDone) and (text := self._speculation.transcript) is not None:
+            self._input.understood(text)
 
     def _turn_closed(self, closed: do.TurnClosed) -> None:
+        if self._speculation.take(closed):
+            return
         if self._responses.closed(closed) and (timeout_ms := idle_timeout_ms(self._config)):
             self._idle = True
             self._emit(do.StartTimer("idle", max(0.0, closed.buffered_s) + timeout_ms / 1000))
@@ -346,6 +341,7 @@ class RealtimeMachine:
 
     def _expire(self) -> Handler:
         over = SessionExpired.after(self._limits.max_session_s)
+        self._speculation.discard()
         yield from self._responses.fail_all(over)
         self._refuse(over)
         self._emit(do.HangUp())
@@ -365,8 +361,10 @@ class RealtimeMachine:
         if heard is None:
             return
         self._emit(out.InputTimeout(heard.start_ms, heard.end_ms, heard.item_id))
-        yield from self._commit(heard)
-        self._respond_by_itself()
+        self._continuation.forget()
+        item = recorded(heard.item_id, heard.encoding)
+        yield from self._commit(heard, item)
+        self._respond_by_itself(item)
 
 
 _INPUTS: dict[type[Any], Callable[[RealtimeMachine, Any], None]] = {
@@ -374,8 +372,9 @@ _INPUTS: dict[type[Any], Callable[[RealtimeMachine, Any], None]] = {
     do.Unreadable: lambda machine, unreadable: machine._refuse(
         unreadable.error, getattr(unreadable.error, "event_id", None)
     ),
-    do.TurnProgress: lambda machine, progress: machine._responses.progress(progress),
+    do.TurnProgress: RealtimeMachine._turn_progress,
     do.TurnClosed: RealtimeMachine._turn_closed,
+    do.GiveWay: lambda machine, others: machine._speculation.discard(others.turn_id),
     do.Captioned: lambda machine, captioned: machine._captions.captioned(captioned),
     do.PauseJudged: RealtimeMachine._pause_judged,
     do.TimerDue: RealtimeMachine._timer_due,
@@ -388,9 +387,9 @@ _CLIENT_EVENTS: dict[type[Any], Callable[[RealtimeMachine, Any], Handler]] = {
     msg.Clear: RealtimeMachine._clear,
     msg.SessionUpdate: RealtimeMachine._update,
     msg.ItemCreate: RealtimeMachine._create_item,
-    msg.ItemDelete: RealtimeMachine._delete_item,
-    msg.ItemRetrieve: RealtimeMachine._retrieve,
-    msg.ItemTruncate: RealtimeMachine._truncate,
+    msg.ItemDelete: lambda machine, event: machine._items.delete(event),
+    msg.ItemRetrieve: lambda machine, event: machine._items.retrieve(event),
+    msg.ItemTruncate: lambda machine, event: machine._items.truncate(event),
     msg.ResponseCreate: RealtimeMachine._respond_to,
     msg.ResponseCancel: lambda machine, event: machine._responses.cancel(event.response_id),
     msg.OutputClear: RealtimeMachine._clear_output,

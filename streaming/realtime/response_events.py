@@ -8,7 +8,7 @@ from streaming.audio import AudioFrame, WireFormat
 from streaming.errors import SpeechServerError
 from streaming.interleave import TextDelta
 from streaming.realtime import events as out
-from streaming.realtime.conversation import Item, new_id
+from streaming.realtime.conversation import Item
 from streaming.realtime.events import ServerEvent
 from streaming.realtime.server_shapes import (
     AudioPart,
@@ -35,6 +35,7 @@ class ResponseEvents:
     def __init__(
         self,
         *,
+        id_: str,
         item: Item,
         conversation_id: str | None,
         previous_item_id: str | None,
@@ -44,7 +45,7 @@ class ResponseEvents:
         max_output_tokens: int | str,
         metadata: dict[str, str] | None,
     ) -> None:
-        self.id = new_id("resp")
+        self.id = id_
         self.item = item
         self.conversation_id = conversation_id
         self._previous_item_id = previous_item_id

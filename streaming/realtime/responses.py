@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from streaming.errors import InvalidRequest, NothingCame, SpeechServerError
 from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
 from streaming.realtime.config import AudioOutput, MaxTokens, wire_of
-from streaming.realtime.conversation import Item
-from streaming.realtime.effects import CancelTurn, Output, StartTurn, TurnClosed, TurnProgress
+from streaming.realtime.conversation import Item, new_id
+from streaming.realtime.effects import CancelTurn, Output, ShowTurn, StartTurn, TurnClosed, TurnProgress
 from streaming.realtime.events import ServerEvent
 from streaming.realtime.limits import SessionLimits
 from streaming.realtime.response_events import Reason, ResponseEvents
@@ -38,6 +38,12 @@ class ResponseRequest:
     conversation_id: str | None
     previous_item_id: str | None = None
     transcribe: bool = True
+    id: str = field(default_factory=lambda: new_id("resp"))
+
+    @property
+    def turn(self) -> StartTurn:
+        """What makes the answer."""
+        return StartTurn(self.id, self.question, self.options)
 
 
 @dataclass(slots=True, eq=False)
@@ -86,9 +92,10 @@ class Responses:
                 code="too_many_responses",
             )
 
-    def start(self, request: ResponseRequest) -> None:
-        """Begin `request`."""
+    def start(self, request: ResponseRequest, *, turn: ShowTurn | None = None) -> None:
+        """Begin `request`. `turn`: of one whose turn is under way, what shows it."""
         events = ResponseEvents(
+            id_=request.id,
             item=request.answer,
             conversation_id=request.conversation_id,
             previous_item_id=request.previous_item_id,
@@ -101,7 +108,7 @@ class Responses:
         self._active[events.id] = _Active(request, events)
         limit = RateLimit(self._limits.max_responses, self._limits.max_responses - len(self._active))
         self._tell(events.start(limit))
-        self._emit(StartTurn(events.id, request.question, request.options))
+        self._emit(turn or request.turn)
 
     def cancel(self, response_id: str | None) -> Handler:
         """Stop the response named, or the conversation's. Raises InvalidRequest if there is none."""

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar, cast, get_args
 
@@ -18,6 +18,7 @@ from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from streaming.audio import MODEL_RATE_HZ
 from streaming.errors import SpeechServerError
+from streaming.headroom import Headroom
 from streaming.realtime import effects as do
 from streaming.realtime.captioner import Captioner
 from streaming.realtime.events import Failed, InputTranscriptFailed, ResponseDone, ServerEvent
@@ -25,6 +26,7 @@ from streaming.realtime.limits import Observer, Outcome, SessionLimits
 from streaming.realtime.machine import FAREWELL_S
 from streaming.realtime.messages import ClientMessage
 from streaming.realtime.utterance import UtteranceEncoding
+from streaming.report import TurnReport
 from streaming.stages import Pcm, Stages
 from streaming.task_groups import TaskGroup
 from streaming.turn import AudioDelta, Turn, TurnEvent
@@ -55,12 +57,13 @@ class _HangUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A machine and what it runs on."""
+    """A machine and what it runs on. `headroom`: of all sessions together."""
 
     machine: do.Machine
     stages: Stages
     limits: SessionLimits
     observer: Observer
+    headroom: Headroom = field(default_factory=Headroom)
 
     async def run(self, received: AsyncGenerator[ClientMessage | do.Unreadable], send: Send) -> None:
         """Hold the session until `received` ends or its machine hangs up. What is still running then is cancelled.
@@ -92,12 +95,14 @@ class _Running:
 
     def __init__(self, session: Session, tasks: TaskGroup) -> None:
         self._machine, self._stages = session.machine, session.stages
-        self._limits, self._observer = session.limits, session.observer
+        self._limits, self._observer, self._headroom = session.limits, session.observer, session.headroom
         self._tasks = tasks
         self._captioner = Captioner(self._stages, self._observer, max_turn_s=self._limits.max_turn_s)
         self._outbox: asyncio.Queue[ServerEvent] = asyncio.Queue()  # bounded by those who wait for `_room`
         self._ready = asyncio.Event()
         self._turns: dict[str, asyncio.Task[SpeechServerError | None]] = {}
+        self._hidden: dict[str, Turn] = {}
+        self._refused: dict[str, do.StartTurn] = {}
         self._encoders: Running[UtteranceEncoding] = {}
         self._captions: Running[str] = {}
         self._timers: Running[str] = {}
@@ -168,16 +173,22 @@ class _Running:
                 self._begin(self._encoders, utterance, work, "encoder")
             case do.Forget(utterance):
                 self._end(self._encoders, utterance)
+            case do.Peek(utterance, seen, beside):
+                if beside is None or beside in self._turns:
+                    utterance.peek(seen)
             case do.StartTurn():
                 self._start_turn(effect)
+            case do.ShowTurn(turn_id):
+                self._show_turn(turn_id)
             case do.CancelTurn(turn_id):
-                self._turns[turn_id].cancel()
+                self._cancel_turn(turn_id)
             case do.Follow(item_id):
                 self._begin(self._captions, item_id, self._captioner.follow(effect, self._receive), "captions")
             case do.Unfollow(item_id):
                 self._end(self._captions, item_id)
-            case do.JudgePause(audio):
-                self._tasks.create_task(self._judge(audio), name="end-of-turn")
+            case do.JudgePause(audio, beside):
+                if beside is None or beside in self._turns:
+                    self._tasks.create_task(self._judge(audio, beside), name="end-of-turn")
             case do.StartTimer(name, delay_s):
                 self._end(self._timers, name)
                 self._begin(self._timers, name, self._wait(name, delay_s), "timer")
@@ -213,14 +224,14 @@ class _Running:
         utterance.close()
         await utterance.run(self._stages.encoder)
 
-    async def _judge(self, audio: Pcm) -> None:
+    async def _judge(self, audio: Pcm, beside: str | None) -> None:
         finished = None
         try:
             if self._stages.end_of_turn is not None:
                 finished = await self._stages.end_of_turn.finished(audio)
         except Exception:
             log.exception("end-of-turn model failed")  # silence will end the turn
-        self._receive(do.PauseJudged(finished))
+        self._receive(do.PauseJudged(finished, beside))
 
     async def _wait(self, name: do.TimerName, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
@@ -237,10 +248,46 @@ class _Running:
     # Turns
 
     def _start_turn(self, effect: do.StartTurn) -> None:
-        turn = Turn(self._stages, effect.question, effect.options, partial(self._progress, effect.turn_id))
-        with bound_contextvars(turn_id=effect.turn_id):  # of the task, and of its end
-            task = self._turns[effect.turn_id] = self._tasks.create_task(self._run(turn), name="response")
-            task.add_done_callback(partial(self._closed, effect.turn_id, turn))
+        turn_id, soon = effect.turn_id, asyncio.get_running_loop().call_soon
+        if not effect.hidden:
+            self._headroom.begin(turn_id)
+        elif not self._headroom.admit(turn_id, lambda: soon(self._receive, do.GiveWay(turn_id))):
+            self._observer.speculation("refused")
+            self._refused[turn_id] = effect
+            soon(self._refuse, turn_id)
+            return
+        else:
+            self._observer.speculation("started")
+        emit = partial(self._progress, turn_id)
+        turn = Turn(self._stages, effect.question, effect.options, emit, hidden=effect.hidden)
+        if effect.hidden:
+            self._hidden[turn_id] = turn
+        with bound_contextvars(turn_id=turn_id):  # of the task, and of its end
+            task = self._turns[turn_id] = self._tasks.create_task(self._run(turn), name="response")
+            task.add_done_callback(partial(self._closed, turn_id, turn))
+
+    def _refuse(self, turn_id: str) -> None:
+        if self._refused.pop(turn_id, None):
+            self._receive(do.TurnClosed(turn_id, TurnReport(), cancelled=True))
+
+    def _show_turn(self, turn_id: str) -> None:
+        """Also a turn that is over, which is accounted for now, and one that was refused, which begins now."""
+        if (refused := self._refused.pop(turn_id, None)) is not None:
+            self._start_turn(replace(refused, hidden=False))
+            return
+        turn = self._hidden.pop(turn_id)
+        turn.show()
+        self._observer.speculation("confirmed")
+        if turn_id in self._turns:
+            self._headroom.begin(turn_id)
+        else:
+            self._account(turn, "completed")
+
+    def _cancel_turn(self, turn_id: str) -> None:
+        if turn_id in self._turns:
+            self._turns[turn_id].cancel()
+        elif self._hidden.pop(turn_id, None) is not None:
+            self._observer.speculation("discarded")
 
     async def _progress(self, turn_id: str, event: TurnEvent) -> None:
         told = self._receive(do.TurnProgress(turn_id, event))
@@ -264,10 +311,18 @@ class _Running:
         del self._turns[turn_id]
         failure = None if task.cancelled() else task.result()
         outcome: Outcome = "cancelled" if task.cancelled() else "failed" if failure else "completed"
-        self._observer.turn(turn.report, outcome)
-        log.info("turn %s", outcome, extra=turn.report.figures())
+        self._headroom.end(turn_id, gaps=turn.report.playout.underruns)
+        if turn_id not in self._hidden:
+            self._account(turn, outcome)
+        elif outcome != "completed":
+            del self._hidden[turn_id]
+            self._observer.speculation("discarded")
         buffered_s = turn.report.playout.buffered_s(time.monotonic())
         self._receive(do.TurnClosed(turn_id, turn.report, failure, task.cancelled(), buffered_s))
+
+    def _account(self, turn: Turn, outcome: Outcome) -> None:
+        self._observer.turn(turn.report, outcome)
+        log.info("turn %s", outcome, extra=turn.report.figures())
 
 
 def _error_in(event: ServerEvent) -> SpeechServerError | None:

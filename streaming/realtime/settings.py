@@ -16,7 +16,7 @@ from streaming.realtime.config import (
     TranscriptionConfig,
     wire_of,
 )
-from streaming.realtime.limits import SessionModel
+from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.server_shapes import SessionShape
 
 
@@ -58,6 +58,13 @@ def idle_timeout_ms(config: AnyConfig) -> int:
     """After how much silence the model is asked to go on; 0: never."""
     detection = config.audio.input.turn_detection
     return (detection.idle_timeout_ms or 0) if isinstance(detection, ServerVad) else 0
+
+
+def speculates(config: AnyConfig, limits: SessionLimits) -> bool:
+    """Turns are answered before it is certain that they are over."""
+    detection = config.audio.input.turn_detection
+    wanted = isinstance(config, SessionConfig) and config.speculative_turns and limits.speculate
+    return wanted and detection is not None and detection.create_response
 
 
 def audio_in(config: AnyConfig) -> WireFormat:

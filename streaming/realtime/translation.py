@@ -24,8 +24,8 @@ from streaming.realtime import events as out
 from streaming.realtime.config import AudioInput, NoiseReduction, Off, ServerVad
 from streaming.realtime.conversation import new_id
 from streaming.realtime.input_buffer import SILENCE, Breath, InputBuffer
-from streaming.realtime.limits import SessionLimits, SessionModel
-from streaming.realtime.machine import FAREWELL_S, SessionExpired
+from streaming.realtime.limits import SessionExpired, SessionLimits, SessionModel
+from streaming.realtime.machine import FAREWELL_S
 from streaming.realtime.messages import ClientMessage, Sound, by_type
 from streaming.realtime.server_shapes import SessionShape
 from streaming.realtime.shapes import Name, Strict, merged

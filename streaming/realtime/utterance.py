@@ -50,7 +50,9 @@ class UtteranceEncoding:
             self._put(pcm)
 
     def peek(self, seen: UtteranceEncoding) -> None:
-        """Make `seen` what this would be if it ended here. It may go on."""
+        """Make `seen` what this would be if it ended here, unless that is under way. It may go on."""
+        if seen.ended or seen in self._peeks:
+            return
         if self._ended:
             seen._end(self._units, self._failure)
         else:

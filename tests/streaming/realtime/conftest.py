@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from streaming.headroom import Headroom
 from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.machine import RealtimeMachine
 from tests.fakes import fake_stages
@@ -24,12 +25,13 @@ async def connect() -> AsyncGenerator[Connect]:
     def open_session(
         *,
         limits: SessionLimits | None = None,
+        headroom: Headroom | None = None,
         reply_languages: tuple[str, ...] = ("auto", "en", "zh"),
         **stages: Any,
     ) -> Peer:
         model = SessionModel("fake", ("default", "other"), fake_stages(**stages), reply_languages=reply_languages)
         limits = limits or SessionLimits()
-        peers.append(Peer(RealtimeMachine(model, limits), model.stages, limits=limits))
+        peers.append(Peer(RealtimeMachine(model, limits), model.stages, limits=limits, headroom=headroom))
         return peers[-1]
 
     yield open_session

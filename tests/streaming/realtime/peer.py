@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from streaming.audio import WireFormat
 from streaming.errors import SpeechServerError
+from streaming.headroom import Headroom
 from streaming.realtime.beta import Beta
 from streaming.realtime.effects import Machine, Unreadable
 from streaming.realtime.events import ServerEvent
@@ -27,9 +28,9 @@ from streaming.stages import Pcm, Stages
 Event = dict[str, Any]
 """A server event as the client reads it."""
 
-EXTENSIONS = {("session", name) for name in ("reply_language", "temperature", "id", "object", "expires_at")} | {
-    ("response", "warnings")
-}
+EXTENSIONS = {
+    ("session", name) for name in ("reply_language", "temperature", "speculative_turns", "id", "object", "expires_at")
+} | {("response", "warnings")}
 """Fields that we send and the SDK's event types do not have: our three, and three that its `RealtimeSessionCreateResponse` has."""
 
 _UNION = get_args(get_args(RealtimeServerEvent)[0])
@@ -176,6 +177,7 @@ class Peer:
         *,
         limits: SessionLimits | None = None,
         dialect: Ga | Beta | None = None,
+        headroom: Headroom | None = None,
     ) -> None:
         self.machine = machine
         self._dialect = dialect or Ga()
@@ -184,6 +186,7 @@ class Peer:
         self.events: list[Event] = []
         self.turns: list[tuple[TurnReport, Outcome]] = []
         self.errors: list[SpeechServerError] = []
+        self.speculations: list[str] = []
         self.protocol = Protocol()
         self.violations: list[Exception] = []
         self._to_send: asyncio.Queue[str | bytes | None] = asyncio.Queue()
@@ -192,8 +195,9 @@ class Peer:
         observer = Observer(
             turn=lambda report, outcome: self.turns.append((report, outcome)),
             error=lambda error: self.errors.append(error),
+            speculation=lambda stage: self.speculations.append(stage),
         )
-        session = Session(machine, stages, limits or SessionLimits(), observer)
+        session = Session(machine, stages, limits or SessionLimits(), observer, headroom or Headroom())
         self.running = asyncio.create_task(session.run(self._messages(), self._receive))
         self.running.add_done_callback(lambda _: self._came.set())
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections import Counter
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -20,8 +21,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from streaming.audio import WireFormat
 from streaming.errors import EngineUnavailable
+from streaming.headroom import Headroom
 from streaming.realtime.config import TranscriptionConfig
-from streaming.realtime.limits import SessionLimits, SessionModel
+from streaming.realtime.limits import SessionLimits, SessionModel, Speculation
 from streaming.realtime.machine import RealtimeMachine
 from tests.fakes import FakeDecoder, FakeEncoder, FakeEndOfTurn, FakeLM, fake_stages
 from tests.streaming.realtime.peer import Peer, tone
@@ -46,13 +48,16 @@ lms: st.SearchStrategy[Callable[[], FakeLM]] = st.sampled_from(
     ]
 )
 decoders = st.sampled_from([FakeDecoder, FakeDecoder, lambda: FakeDecoder(fail_after=6)])
-encoders = st.sampled_from([FakeEncoder, FakeEncoder, lambda: FakeEncoder(error=EngineUnavailable("try again"))])
+encoders = st.sampled_from(
+    [FakeEncoder, lambda: FakeEncoder(ahead=5), lambda: FakeEncoder(error=EngineUnavailable("try again"))]
+)
 which = st.integers(0, 40)
 
 sessions = st.fixed_dictionaries(
     {},
     optional={
         "instructions": st.sampled_from(["Be brief.", "", None]),
+        "speculative_turns": st.sampled_from([True, True, False]),
         "output_modalities": st.sampled_from([["text"], ["audio"]]),
         "max_output_tokens": st.sampled_from([20, "inf", 0]),
         "reply_language": st.sampled_from(["zh", "auto", "fr"]),
@@ -115,16 +120,19 @@ class AnyClient(RuleBasedStateMachine):
     """One client and its session, on a loop of its own."""
 
     steps: ClassVar[int] = 0
+    speculations: ClassVar[Counter[str]] = Counter()
 
     @initialize(
         lm=lms,
         encoder=encoders,
         decoder=decoders,
         slowness=st.integers(0, 4),
+        room=st.sampled_from([0, 1, 1, 4]),
         transcription=st.sampled_from([0, 0, 0, 1]),
     )
-    def connects(self, lm: Any, encoder: Any, decoder: Any, slowness: int, transcription: bool) -> None:
+    def connects(self, lm: Any, encoder: Any, decoder: Any, slowness: int, room: int, transcription: bool) -> None:
         self.runner = asyncio.Runner()
+        self.headroom = Headroom(room)
         self.lm, self.encoder, self.decoder = lm(), encoder(), decoder()
         judge = FakeEndOfTurn((0.0, 1.0, 0.5))
         stages = fake_stages(lm=self.lm, encoder=self.encoder, decoder=self.decoder, end_of_turn=judge)
@@ -132,12 +140,13 @@ class AnyClient(RuleBasedStateMachine):
         config = TranscriptionConfig(type="transcription") if transcription else None
 
         async def connected() -> Peer:
-            return Peer(RealtimeMachine(model, LIMITS, config), stages, limits=LIMITS)
+            return Peer(RealtimeMachine(model, LIMITS, config), stages, limits=LIMITS, headroom=self.headroom)
 
         self.peer = self.runner.run(connected())
         self.peer.slowness = slowness
         self.peer.protocol.captions = True
         self.last = "{}"
+        self.others: set[int] = set()
 
     def sends(self, kind: str, **fields: Any) -> None:
         self.raw(json.dumps({"type": kind, **fields}))
@@ -161,6 +170,19 @@ class AnyClient(RuleBasedStateMachine):
     def speaks_or_not(self, kind: Any, level: float, often: int) -> None:
         for _ in range(often):
             self.sends("input_audio_buffer.append", audio=PIECES[kind, level])
+
+    @rule(pauses=st.lists(st.sampled_from([1, 1, 2, 3]), min_size=1, max_size=3))
+    def hesitates(self, pauses: list[int]) -> None:
+        """Pauses of 160 ms may be the end of a turn, those of 320 ms are; what is said next comes just before or after that."""
+        for pause in pauses:
+            for level, often in ((0.5, 1), (0.0, pause)):
+                for _ in range(often):
+                    self.sends("input_audio_buffer.append", audio=PIECES["audio/pcm", level])
+
+    @rule(session=st.integers(0, 2))
+    def others_come_and_go(self, session: int) -> None:
+        self.headroom.end(session, gaps=session) if session in self.others else self.headroom.begin(session)
+        self.others ^= {session}
 
     @rule(
         kind=st.sampled_from(
@@ -263,6 +285,8 @@ class AnyClient(RuleBasedStateMachine):
         failing = self.lm.fail_after or self.decoder.fail_after
         assert all(error.code != "internal_error" or failing for error in peer.errors)
         await peer.hang_up()
+        assert self.headroom.speculative == 0
+        type(self).speculations.update(peer.speculations)
         assert (self.lm.active, self.decoder.active, self.encoder.calls) == (0, 0, self.encoder.closed)
         assert asyncio.all_tasks() == {asyncio.current_task()}, "nothing outlives the session"
 
@@ -270,6 +294,7 @@ class AnyClient(RuleBasedStateMachine):
 @pytest.mark.timeout(900)
 def test_any_client() -> None:
     AnyClient.steps = 0
+    AnyClient.speculations.clear()
     effort = settings(
         max_examples=340,
         stateful_step_count=60,
@@ -279,3 +304,4 @@ def test_any_client() -> None:
     )
     run_state_machine_as_test(AnyClient, settings=effort)
     assert AnyClient.steps >= STEPS
+    assert set(AnyClient.speculations) == set(get_args(Speculation)), "all of it happened"

@@ -122,6 +122,7 @@ async def test_clear_forgets_the_audio_and_its_item(connect: Connect) -> None:
     assert first["item_id"] != second["item_id"]
     peer.say(silence(700))
     await peer.until("response.done")
+    await peer.hang_up()
     assert encoder.calls == encoder.closed == 2
 
 

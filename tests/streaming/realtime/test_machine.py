@@ -58,8 +58,10 @@ def test_a_spoken_turn_begins_with_what_was_said() -> None:
     session = machine()
     assert kinds(session.receive(hear(tone(400)))) == [out.InputSpeechStarted, do.Encode]
     ended = session.receive(hear(silence(700)))
-    assert kinds(ended)[:4] == [out.InputSpeechStopped, out.InputCommitted, out.ItemAdded, out.ItemDone]
-    assert kinds(ended)[4] is out.ResponseCreated and kinds(ended)[-1] is do.StartTurn
+    told = [kind for kind in kinds(ended) if kind.__module__ == out.__name__]
+    assert told[:4] == [out.InputSpeechStopped, out.InputCommitted, out.ItemAdded, out.ItemDone]
+    assert told[4] is out.ResponseCreated
+    assert kinds(ended)[0] is do.StartTurn and kinds(ended)[-1] is do.ShowTurn  # begun in the pause
     assert not session.waiting
 
 

@@ -1,0 +1,50 @@
+"""How much silence ends a turn."""
+
+from __future__ import annotations
+
+import pytest
+
+from streaming.turn_ends import adapted_ms, left_open, patience_ms
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "...", "What is the?", "What do you get when you add?", "Please repeat after me:", "And", "He.", "I WOULD", "法国的首都是", "三加", "嗯。", "Which"],
+)  # fmt: skip
+def test_what_goes_on(text: str) -> None:
+    assert left_open(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["What is the capital of France?", "Two plus three", "Yes.", "Tell me a joke!", "法国的首都是哪里？", "你好。", "三加二等于几", "Android?", "42."],
+)  # fmt: skip
+def test_what_may_be_all(text: str) -> None:
+    assert not left_open(text)
+
+
+@pytest.mark.parametrize(
+    ("silence_ms", "text", "finished", "wanted_ms"),
+    [
+        (500, None, 1.0, 500),  # nobody knows what was said
+        (500, "Tell me a joke.", 1.0, 285),
+        (500, "Tell me a joke.", 0.1, 415),
+        (500, "Tell me a joke.", None, 415),
+        (500, "Tell me a", 1.0, 1000),
+        (1000, "Tell me a", 1.0, 1200),
+        (2000, "Tell me a", 1.0, 2000),  # never sooner for what is open
+        (2000, "Tell me a joke.", 1.0, 1140),
+        (200, "Tell me a joke.", 1.0, 200),  # never later for what is complete
+        (0, "Tell me a", 0.0, 0),
+    ],
+)
+def test_the_silence_that_a_client_asks_for_is_adapted(
+    silence_ms: int, text: str | None, finished: float | None, wanted_ms: int
+) -> None:
+    assert adapted_ms(silence_ms, text=text, finished=finished) == wanted_ms
+
+
+def test_patience_lies_between_its_ends() -> None:
+    waits = [patience_ms(finished / 10, shortest_ms=300, longest_ms=2000) for finished in range(11)]
+    assert (waits[0], waits[-1]) == (2000, 300)
+    assert waits == sorted(waits, reverse=True)
