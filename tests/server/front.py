@@ -91,7 +91,7 @@ async def listening(model: ServedModel | None = None, **settings: Any) -> AsyncG
 
 async def eventually(condition: Any) -> None:
     """Wait until `condition()` holds; a test that waits in vain fails."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 

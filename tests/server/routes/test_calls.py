@@ -23,7 +23,8 @@ CALLS = "/v1/realtime/calls"
 
 
 def speech(seconds: float = 1.0) -> np.ndarray:
-    return (0.4 * np.sin(2 * np.pi * 300 * np.arange(round(48_000 * seconds)) / 48_000)).astype(np.float32)
+    """A pitch that no unit of the fake decoder has: theirs would be taken for an echo."""
+    return (0.4 * np.sin(2 * np.pi * 800 * np.arange(round(48_000 * seconds)) / 48_000)).astype(np.float32)
 
 
 async def connect(caller: Caller, front: Front, session: dict[str, Any] | None = None) -> str:
@@ -55,8 +56,8 @@ async def test_a_spoken_question_is_answered_aloud() -> None:
     async with call() as (caller, front):
         caller.microphone.speak(speech())
         await caller.event("output_audio_buffer.stopped")
-        await asyncio.sleep(0.5)  # what is on its way
         spoken_s = len(UNITS) * 960 / 24_000
+        await eventually(lambda: caller.spoken_s() > spoken_s - 0.1)  # what is on its way
         assert caller.spoken_s() == pytest.approx(spoken_s, abs=0.1)
         kinds = caller.kinds()
         playing = ["response.content_part.added", "output_audio_buffer.started", "output_audio_buffer.stopped"]
@@ -110,13 +111,13 @@ async def test_speaking_interrupts_what_is_being_played_and_the_rest_is_forgotte
         caller.send({"type": "response.create"})
         done = await caller.event("response.done")
         await caller.event("output_audio_buffer.started")
-        await asyncio.sleep(1.0)
+        await eventually(lambda: caller.spoken_s() > 1.0)
         caller.microphone.speak(speech(1.5))
         cleared = await caller.event("output_audio_buffer.cleared")
         assert cleared["response_id"] == done["response"]["id"]
         truncated = await caller.event("conversation.item.truncated")
         assert truncated["item_id"] == done["response"]["output"][0]["id"]
-        assert 800 < truncated["audio_end_ms"] < 4000
+        assert 1000 <= truncated["audio_end_ms"] < 200 * len(UNITS)
         assert not caller.of("error")
         kinds = caller.kinds()
         assert kinds.index("input_audio_buffer.speech_started") < kinds.index("output_audio_buffer.cleared")
@@ -201,8 +202,9 @@ async def test_telephone_formats_change_nothing_on_the_line() -> None:
         await caller.event("session.updated")
         caller.microphone.speak(speech())
         await caller.event("output_audio_buffer.stopped")
-        await asyncio.sleep(0.5)
-        assert caller.spoken_s() == pytest.approx(len(UNITS) * 960 / 24_000, abs=0.15)
+        spoken_s = len(UNITS) * 960 / 24_000
+        await eventually(lambda: caller.spoken_s() > spoken_s - 0.15)
+        assert caller.spoken_s() == pytest.approx(spoken_s, abs=0.15)
 
 
 async def test_an_error_leaves_the_call_alone() -> None:

@@ -89,14 +89,14 @@ class Caller:
         """An event, or whatever else."""
         self.channel.send(event if isinstance(event, str) else json.dumps(event))
 
-    async def until(self, found: Callable[[], Any], within_s: float = 15.0) -> Any:
+    async def until(self, found: Callable[[], Any], within_s: float = 60.0) -> Any:
         """Wait for what `found` finds in the events."""
         async with asyncio.timeout(within_s), self._new:
             while not (what := found()):
                 await self._new.wait()
             return what
 
-    async def event(self, kind: str, number: int = 0, within_s: float = 15.0) -> dict[str, Any]:
+    async def event(self, kind: str, number: int = 0, within_s: float = 60.0) -> dict[str, Any]:
         """The event of `kind`, the first or a later one."""
         found: list[dict[str, Any]] = await self.until(
             lambda: (of := self.of(kind)) if len(self.of(kind)) > number else None, within_s

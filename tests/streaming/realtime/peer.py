@@ -249,7 +249,7 @@ class Peer:
 
     async def until(self, kind: str) -> Event:
         """The next event of this type, passing over others."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 self.check()
                 while self._read < len(self.events):
@@ -293,7 +293,7 @@ class Peer:
     async def hang_up(self) -> None:
         """Go away; the session must end by itself."""
         self._to_send.put_nowait(None)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.running
         self.check()
 
