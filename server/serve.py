@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 import uvicorn
@@ -14,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.app import create_app
 from server.cluster import open_cluster
 from server.errors import ServerStopping
-from server.http.connections import Connection
+from server.http.connections import Connection, ConnectionLimits
 from server.http.error_responses import error_response
 from server.state.loading import open_model
 from streaming.errors import SpeechServerError
@@ -33,8 +36,12 @@ _GOODBYE_S = 2
 """For connections to close after answers have ended, or were ended."""
 
 
+_DESCRIPTORS = 65_536
+
+
 async def serve(settings: Settings) -> int:
     """Serve until a signal. Returns the exit status: 1 when the address or the model cannot be had."""
+    _take_descriptors()
     try:
         listener = listening_socket(settings.host, settings.port)
     except OSError as error:
@@ -108,16 +115,25 @@ _REFUSED_UNREAD = 4
 """A WebSocket message of so many times the size that is taken ends the connection; a smaller one is refused by an event."""
 
 
+def _take_descriptors() -> None:
+    """As many files and sockets as the system lets this process have: the default of 1,024 is soon used up."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, _DESCRIPTORS) if hard >= 0 else _DESCRIPTORS, hard))
+
+
 def transport_config(application: FastAPI, settings: Settings) -> uvicorn.Config:
     """How uvicorn carries the application."""
+    limits = ConnectionLimits(settings.max_connections, settings.max_connections_per_address, settings.header_timeout_s)
     return uvicorn.Config(
         last_words(application),
-        http=Connection,
+        http=cast(Any, partial(Connection, limits=limits)),
         log_config=None,
         log_level="debug" if settings.log_level == "debug" else "warning",
         access_log=settings.log_level == "debug",
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=_GOODBYE_S,
+        ws_per_message_deflate=False,  # audio hardly shrinks, and a small message may grow a thousandfold
         ws_max_size=_REFUSED_UNREAD * settings.max_message_bytes,
         ws_ping_timeout=max(20.0, settings.max_turn_s),  # a pong may wait behind speech that waits for a turn to end
     )

@@ -115,6 +115,10 @@ class BundleError(SpeechServerError):
 
     code = "bundle_invalid"
 
+    def body(self) -> dict[str, Any]:
+        """As of any error, but the message, which names files of the server, stays in its log."""
+        return {**super().body(), "message": "the model cannot be loaded; the server's log says why"}
+
 
 class TurnTimeout(SpeechServerError):
     """The turn took longer than the server allows."""

@@ -5,15 +5,82 @@ uvicorn's other parser, httptools, loses the body of a request that offers an up
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
 import h11
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from server.errors import UploadTimeout
 from server.http.error_responses import error_response
-from streaming.errors import InvalidRequest
+from streaming.errors import CapacityError, InvalidRequest, SpeechServerError
+
+log = logging.getLogger("cslm.http")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """`most`: connections at once, sockets included; `most_of_address`: of one peer's address; `header_s`: until a request's
+    header is complete, from the connection or from its first byte.
+    """
+
+    most: int
+    most_of_address: int
+    header_s: float
 
 
 class Connection(H11Protocol):
-    """Requests are answered whatever upgrade they offer; only a `GET` of HTTP/1.1 may become a WebSocket (RFC 6455, 4.1)."""
+    """Requests are answered whatever upgrade they offer; only a `GET` of HTTP/1.1 may become a WebSocket (RFC 6455, 4.1).
+
+    Who opens more connections than `limits` allow is refused, and who begins no request in time is left.
+    """
+
+    def __init__(self, *args: Any, limits: ConnectionLimits, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limits = limits
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Refuse, or wait for a request."""
+        address = (transport.get_extra_info("peername") or ("",))[0]
+        others = [getattr(each, "client", None) for each in self.connections]
+        of_address = sum(client is not None and client[0] == address for client in others)
+        if len(others) >= self._limits.most or of_address >= self._limits.most_of_address:
+            self.transport, self.flow = transport, FlowControl(transport)
+            log.warning("too many connections; refused one")
+            self._answer(CapacityError("there are too many connections; try again later"))
+            return
+        super().connection_made(transport)
+        self._wait_for_header()
+
+    def data_received(self, data: bytes) -> None:
+        """Part of a request."""
+        super().data_received(data)
+        answers = self.cycle is not None and not self.cycle.response_complete
+        if answers or self.transport.is_closing() or self.transport.get_protocol() is not self:
+            self._stop_waiting()
+        elif self._patience is None:
+            self._wait_for_header()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer has gone."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_header(self) -> None:
+        self._patience = self.loop.call_later(self._limits.header_s, self._header_late)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _header_late(self) -> None:
+        self._answer(UploadTimeout(f"no request came within {self._limits.header_s:g} s"))
 
     def _get_upgrade(self) -> bytes | None:
         may_upgrade = self.scope["method"] == "GET" and self.scope["http_version"] == "1.1"
@@ -21,11 +88,16 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """What cannot be parsed is answered in the same shape as every other error; within an answer, the connection closes."""
+        self._answer(InvalidRequest("the request is not valid HTTP/1.1", code="bad_request"))
+
+    def _answer(self, why: SpeechServerError) -> None:
+        """Say `why` where that is still possible, and close."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            error = error_response(InvalidRequest("the request is not valid HTTP/1.1", code="bad_request"))
+            error = error_response(why)
             headers = [*error.raw_headers, (b"connection", b"close")]
+            reason = HTTPStatus(error.status_code).phrase.encode()
             for event in (
-                h11.Response(status_code=error.status_code, headers=headers, reason=b"Bad Request"),
+                h11.Response(status_code=error.status_code, headers=headers, reason=reason),
                 h11.Data(data=bytes(error.body)),
                 h11.EndOfMessage(),
             ):

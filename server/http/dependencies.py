@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from server.media.decoding import Decoding
 from server.settings import Settings
 from server.state.admission import Admission
-from server.state.auth import authorise, keys_of
+from server.state.auth import authorise, is_key, keys_of
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics
 from server.state.secret_signing import PREFIX, SecretSigner
@@ -58,7 +58,7 @@ def secret_session(connection: HTTPConnection) -> SecretSession | None:
     """Let in who has a client secret, and return its settings, or who knows the key. Raises Unauthorised."""
     state = app_state(connection)
     for key in keys_of(connection.headers):
-        if key.startswith(PREFIX):
+        if key.startswith(PREFIX) and not is_key(state.settings, key):
             return state.secrets.read(key)
     authorise(state.settings, connection.headers)
     return None

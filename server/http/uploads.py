@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Never, cast
@@ -24,7 +25,13 @@ from streaming.json_limits import check_text
 
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 64 * 1024
+_GRACE_S = 10.0
+"""Before the rate of a body counts."""
 _FILE_FIELDS = ("file", "audio")
+
+
+Arrived = Callable[[int], None]
+"""Hears how many bytes of a body have come."""
 
 
 @dataclass(slots=True)
@@ -42,20 +49,14 @@ async def read_body(request: Request, settings: Settings) -> Upload:
     Raises TooLarge, UploadTimeout, or InvalidRequest: `body_unreadable`, `duplicate_parameter`, `unknown_parameter` (a file of
     another name), `invalid_audio`, `unsupported_format`.
     """
-    async with _in_time(settings):
-        return await _read_body(request, settings.max_body_bytes)
+    async with _in_time(settings) as arrived:
+        return await _read_body(request, settings.max_body_bytes, arrived)
 
 
 async def read_form(request: Request, settings: Settings) -> dict[str, Any]:
     """Fields of a form; parts with a file name are taken as text too. Raises as `read_body` does."""
-    async with _in_time(settings):
-        parser = MultiPartParser(
-            request.headers,
-            _counted(request, settings.max_body_bytes),
-            max_fields=MAX_FIELDS,
-            max_part_size=MAX_FIELD_BYTES,
-        )
-        form = await _parsed(parser)
+    async with _in_time(settings) as arrived:
+        form = await _parsed(request, settings.max_body_bytes, arrived)
         try:
             items = [
                 (key, value if isinstance(value, str) else await _text(value)) for key, value in form.multi_items()
@@ -67,8 +68,8 @@ async def read_form(request: Request, settings: Settings) -> dict[str, Any]:
 
 async def read_whole(request: Request, settings: Settings, most_bytes: int | None = None) -> bytes:
     """The body as it is, up to `most_bytes` where a route takes less than the server. Raises TooLarge, UploadTimeout."""
-    async with _in_time(settings):
-        return await _whole(request, min(settings.max_body_bytes, most_bytes or settings.max_body_bytes))
+    async with _in_time(settings) as arrived:
+        return await _whole(request, min(settings.max_body_bytes, most_bytes or settings.max_body_bytes), arrived)
 
 
 async def read_json(request: Request, settings: Settings) -> dict[str, Any]:
@@ -77,20 +78,28 @@ async def read_json(request: Request, settings: Settings) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _in_time(settings: Settings) -> AsyncGenerator[None]:
+async def _in_time(settings: Settings) -> AsyncGenerator[Arrived]:
+    """Raises UploadTimeout for a body that takes too long, or comes too slowly: it holds a slot meanwhile."""
+    began_s, rate = asyncio.get_running_loop().time(), settings.min_upload_bytes_s
+
+    def due_s(size: int) -> float:
+        return began_s + min(settings.max_upload_s, _GRACE_S + size / rate if rate else math.inf)
+
     try:
-        async with asyncio.timeout(settings.max_upload_s):
-            yield
+        async with asyncio.timeout_at(due_s(0)) as timeout:
+            yield lambda size: timeout.reschedule(due_s(size))
     except TimeoutError:
-        raise UploadTimeout(f"the body did not arrive within {settings.max_upload_s:g} s") from None
+        raise UploadTimeout(
+            f"the body did not arrive in time; accepted: {settings.max_upload_s:g} s, and {rate} bytes a second or more"
+        ) from None
 
 
-async def _read_body(request: Request, limit: int) -> Upload:
+async def _read_body(request: Request, limit: int, arrived: Arrived) -> Upload:
     media_type = request.headers.get("content-type", "")
     kind = media_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return await _multipart(request, limit)
-    body = await _whole(request, limit)
+        return await _multipart(request, limit, arrived)
+    body = await _whole(request, limit, arrived)
     if kind == "application/json":
         return await asyncio.to_thread(_json, body)
     if kind == "application/x-www-form-urlencoded" and sniff(body) is None:
@@ -100,11 +109,11 @@ async def _read_body(request: Request, limit: int) -> Upload:
     return Upload(audio=body, media_type=media_type)
 
 
-async def _whole(request: Request, limit: int) -> bytes:
-    return b"".join([chunk async for chunk in _counted(request, limit)])
+async def _whole(request: Request, limit: int, arrived: Arrived) -> bytes:
+    return b"".join([chunk async for chunk in _counted(request, limit, arrived)])
 
 
-async def _counted(request: Request, limit: int) -> AsyncGenerator[bytes]:
+async def _counted(request: Request, limit: int, arrived: Arrived) -> AsyncGenerator[bytes]:
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit:
         raise _too_large(limit)
@@ -113,6 +122,7 @@ async def _counted(request: Request, limit: int) -> AsyncGenerator[bytes]:
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
+        arrived(size)
         yield chunk
 
 
@@ -120,11 +130,8 @@ def _too_large(limit: int) -> TooLarge:
     return TooLarge(f"the body is larger than {limit} bytes")
 
 
-async def _multipart(request: Request, limit: int) -> Upload:
-    parser = MultiPartParser(
-        request.headers, _counted(request, limit), max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
-    )
-    form = await _parsed(parser)
+async def _multipart(request: Request, limit: int, arrived: Arrived) -> Upload:
+    form = await _parsed(request, limit, arrived, max_files=1)
     upload, fields = Upload(), list[tuple[str, Any]]()
     try:
         for key, value in form.multi_items():
@@ -144,7 +151,15 @@ async def _multipart(request: Request, limit: int) -> Upload:
     return upload
 
 
-async def _parsed(parser: MultiPartParser) -> FormData:
+async def _parsed(request: Request, limit: int, arrived: Arrived, max_files: int = 1000) -> FormData:
+    parser = MultiPartParser(
+        request.headers,
+        _counted(request, limit, arrived),
+        max_files=max_files,
+        max_fields=MAX_FIELDS,
+        max_part_size=MAX_FIELD_BYTES,
+    )
+    parser.spool_max_size = limit + 1  # no temporary files: their directory may be full, and the body is bounded
     try:
         return await parser.parse()
     except MultiPartException as failure:

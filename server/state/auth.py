@@ -19,12 +19,20 @@ def authorise(settings: Settings, headers: Mapping[str, str]) -> None:
     """
     if settings.api_key is None:
         return
-    wanted = settings.api_key.get_secret_value().encode()
     offered = list(keys_of(headers))
     if not offered:
         raise Unauthorised("this server needs an API key: send `Authorization: Bearer KEY`", code="missing_api_key")
-    if not any(hmac.compare_digest(key.encode(), wanted) for key in offered):
+    if not any(is_key(settings, key) for key in offered):
         raise Unauthorised("the API key is wrong")
+
+
+def is_key(settings: Settings, offered: str) -> bool:
+    """Whether `offered`, as Starlette reads a header, is the server's key. Beyond ASCII it may come as UTF-8 or as Latin-1."""
+    if settings.api_key is None:
+        return False
+    wanted = settings.api_key.get_secret_value().encode()
+    read_as_latin = offered.encode("latin-1", "backslashreplace")
+    return hmac.compare_digest(offered.encode(), wanted) or hmac.compare_digest(read_as_latin, wanted)
 
 
 def keys_of(headers: Mapping[str, str]) -> Iterator[str]:

@@ -204,7 +204,7 @@ def _details(details: StatusDetails) -> dict[str, Any]:
         told["reason"] = details.reason
     if details.error is not None:
         error = details.error
-        told["error"] = {"type": error.type, "code": error.code, "message": error.message}
+        told["error"] = {name: value for name, value in error.body().items() if name != "param"}
     return told
 
 

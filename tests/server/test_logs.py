@@ -12,7 +12,7 @@ import pytest
 import websockets
 from structlog.contextvars import bound_contextvars
 
-from server.logs import configure_logs
+from server.logs import Sparing, configure_logs
 from tests.fakes import TEXT, FakeLM
 from tests.server.front import listening, recording, serving
 from tests.server.models import fake_model
@@ -135,3 +135,61 @@ async def test_a_handshake_has_an_id_too() -> None:
         with pytest.raises(websockets.InvalidStatus) as refused:
             await websockets.connect(f"{url}/v1/realtime?model=nobody", proxy=None)
         assert refused.value.response.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "> Authorization: Bearer sk-secret",
+        "headers: {'authorization': 'Bearer sk-secret', 'host': 'here'}",
+        "> Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.sk-secret, other",
+        "(b'authorization', b'Basic sk-secret')",
+        "the key ek_eyJ-secret.x9 has expired",
+    ],
+)
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_no_line_has_a_key(line: str, stream: type[io.StringIO]) -> None:
+    out = stream()
+    configure_logs("debug", out)
+    logging.getLogger("websockets.server").debug(line)
+    assert "[left out]" in out.getvalue()
+    assert "secret" not in out.getvalue()
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_peer_moves_no_cursor_of_a_terminal() -> None:
+    out = Terminal()
+    configure_logs("info", out)
+    logging.getLogger("cslm.http").info("GET /%s failed", "\x1b]0;owned\x07\x9b2J")
+    assert "\\x1b]0;owned\\x07\\x9b2J" in out.getvalue()
+
+
+@pytest.mark.usefixtures("configured")
+def test_addresses_of_peers_are_for_debugging() -> None:
+    out = io.StringIO()
+    configure_logs("info", out)
+    logging.getLogger("aioice.ice").info("Check 203.0.113.7")
+    assert not out.getvalue()
+    configure_logs("debug", out)
+    logging.getLogger("aioice.ice").info("Check 203.0.113.7")
+    assert out.getvalue()
+
+
+def test_warnings_that_a_peer_causes_are_written_sparingly() -> None:
+    now_s = 0.0
+    sparing = Sparing(lambda: now_s)
+
+    def passed(name: str, text: str) -> bool:
+        record = logging.LogRecord(name, logging.WARNING, "", 0, text, None, None)
+        written = sparing.filter(record)
+        told.append(record.getMessage())
+        return written
+
+    told: list[str] = []
+    assert sum(passed("uvicorn.error", "nonsense") for _ in range(1000)) == 20
+    assert passed("uvicorn.error", "something else")
+    assert all(passed("cslm.turn", "ours") for _ in range(100))
+    now_s = 11.0
+    assert passed("uvicorn.error", "nonsense")
+    assert told[-1] == "nonsense (980 more like this before)"

@@ -427,3 +427,23 @@ async def test_base64_is_read_as_clients_write_it(front: Front, how: str) -> Non
     part = {"type": "input_audio", "input_audio": {"data": text, "format": "wav"}}
     answer = await front.client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": [part]}]})
     assert answer.status_code == 200
+
+
+async def test_a_large_form_needs_no_room_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    long = recording(tone(25.0, 48_000), 48_000)
+    assert len(long) > 2 << 20
+    async with serving() as front:
+        answer = await front.client.post(SPEECH, files={"file": ("a.wav", long)})
+        assert answer.status_code == 200
+
+
+async def test_what_a_bundle_lacks_is_for_the_log() -> None:
+    failing = FakeDecoder(fail_after=0, error=BundleError("/srv/weights/model.safetensors is damaged"))
+    async with serving(fake_model(decoder=failing)) as front:
+        answer = await front.client.post(SPEECH, json={"text": "Hello", "response_format": "json"})
+        assert error_of(answer, 500, "bundle_invalid")["message"]
+        assert "/srv" not in answer.text

@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
+from websockets.asyncio.client import connect
 
 from server.serve import transport_config
-from tests.server.front import Front, listening, make_settings
+from tests.server.front import Front, eventually, listening, make_settings
 
 BODY = json.dumps({"text": "What is two plus three?"}).encode()
 POST = b"POST /v1/speech HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(BODY)
@@ -105,3 +106,66 @@ async def test_a_connection_waits_for_its_next_request_as_long_as_is_set() -> No
         assert (await line.ask(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"))[0] == 200
         async with asyncio.timeout(30):
             assert await line.reader.read() == b""
+
+
+async def _said(line: Line) -> tuple[int, str]:
+    status, headers, body = await line.ask()
+    assert headers["connection"] == "close"
+    code: str = json.loads(body)["error"]["code"]
+    return status, code
+
+
+@pytest.mark.parametrize("began", [b"", b"GET /healthz HTTP/1.1\r\nHost: he"])
+async def test_a_connection_that_asks_nothing_is_closed(began: bytes) -> None:
+    async with listening(header_timeout_s=0.05) as front, Line.to(front) as line:
+        line.writer.write(began)
+        assert await _said(line) == (408, "upload_timeout")
+        assert await line.reader.read() == b""
+
+
+async def test_so_is_one_whose_second_request_never_ends() -> None:
+    async with listening(header_timeout_s=0.05) as front, Line.to(front) as line:
+        status, *_ = await line.ask(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert status == 200
+        await asyncio.sleep(0.2)  # an idle connection is none that is late
+        line.writer.write(b"GET /he")
+        assert await _said(line) == (408, "upload_timeout")
+
+
+async def test_a_socket_is_no_request_that_is_late() -> None:
+    async with (
+        listening(header_timeout_s=0.05) as front,
+        connect(front.url.replace("http", "ws") + "/v1/realtime", proxy=None) as socket,
+    ):
+        await socket.recv()
+        await asyncio.sleep(0.2)
+        await (await socket.ping())
+
+
+@pytest.mark.parametrize("limits", [{"max_connections": 2}, {"max_connections_per_address": 2}])
+async def test_more_connections_than_allowed_are_refused(limits: dict[str, int]) -> None:
+    async with listening(**limits) as front:
+        url = front.url.replace("http", "ws") + "/v1/realtime"
+        async with Line.to(front) as first, connect(url, proxy=None) as socket, Line.to(front) as third:
+            await socket.recv()
+            assert await _said(third) == (503, "at_capacity")
+            status, *_ = await first.ask(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert status == 200
+        await eventually(lambda: front.state.admission.active == 0)
+        async with Line.to(front) as again:
+            status, *_ = await again.ask(b"GET /healthz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+            assert status == 200
+
+
+async def test_a_body_that_drips_gives_its_slot_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.http.uploads._GRACE_S", 0.1)
+    async with listening() as front, Line.to(front) as line:
+        status, _, body = await line.ask(POST + b"\r\n", BODY[:1])
+        assert (status, json.loads(body)["error"]["code"]) == (408, "upload_timeout")
+        assert front.state.admission.active == 0
+
+
+async def test_no_message_is_inflated() -> None:
+    async with listening() as front, connect(front.url.replace("http", "ws") + "/v1/realtime", proxy=None) as socket:
+        assert socket.response is not None
+        assert "Sec-WebSocket-Extensions" not in socket.response.headers

@@ -173,3 +173,9 @@ async def test_the_addresses_of_the_beta_make_keys_too() -> None:
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "session.colour")
         answer = await front.client.post("/v1/realtime/sessions", json={"client_secret": "mine"}, headers=AUTH)
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "client_secret")
+
+
+async def test_a_servers_key_may_look_like_a_client_secret() -> None:
+    async with serving(api_key="ek_mine") as front:
+        answer = await front.client.get("/v1/realtime", headers={"Authorization": "Bearer ek_mine"})
+        assert answer.json()["error"]["code"] == "upgrade_required"

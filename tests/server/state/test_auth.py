@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from starlette.datastructures import Headers
 
 from server.errors import Unauthorised
 from server.state.auth import authorise
@@ -65,3 +66,11 @@ async def test_v1_needs_the_key_and_probes_do_not() -> None:
 
 def test_the_key_is_not_shown() -> None:
     assert KEY not in repr(make_settings(api_key=KEY))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_key_beyond_ascii(encoding: str) -> None:
+    headers = Headers(raw=[(b"authorization", "Bearer schlüssel".encode(encoding))])
+    authorise(make_settings(api_key="schlüssel"), headers)
+    with pytest.raises(Unauthorised):
+        authorise(make_settings(api_key="schlüssel2"), headers)
