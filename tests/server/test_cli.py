@@ -178,7 +178,7 @@ async def test_serving_says_where_and_stops_on_a_signal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     closed: list[str] = []
-    monkeypatch.setattr("server.app.create_app.__defaults__", (opener(fake_model(), closed=closed),))
+    monkeypatch.setattr("server.serve.open_model", opener(fake_model(), closed=closed))
     monkeypatch.setattr("signal.raise_signal", lambda number: None)  # uvicorn raises it again at its end
     serving = asyncio.create_task(serve(make_settings(port=0)))
     said: list[str] = []
@@ -223,7 +223,7 @@ async def test_serving_ends_if_the_model_cannot_be_loaded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = opener(fake_model(), error=BundleError("units.json is missing"))
-    monkeypatch.setattr("server.app.create_app.__defaults__", (broken,))
+    monkeypatch.setattr("server.serve.open_model", broken)
     async with asyncio.timeout(10):
         assert await serve(make_settings(port=0)) == 1
     assert "units.json is missing" in capsys.readouterr().err
