@@ -13,6 +13,9 @@ from streaming.names import OPENAI_MODELS, OPENAI_VOICES, Aliases
 Backend = Literal["auto", "vllm", "transformers", "vllm_http", "ray"]
 
 
+AddressKind = Literal["public", "private", "loopback"]
+
+
 class Settings(BaseSettings):
     """How the server runs. Times in seconds, sizes in bytes. An empty variable counts as unset."""
 
@@ -85,6 +88,10 @@ class Settings(BaseSettings):
         (), description="ICE servers for WebRTC, separated by commas: stun:host:port, turn:user:password@host:port"
     )
     echo_guard: bool = Field(True, description="an answer that comes back through the microphone is no turn")
+    ice_peers: Annotated[tuple[AddressKind, ...], NoDecode] = Field(
+        ("public", "private", "loopback"),
+        description="addresses of callers that WebRTC may send to, separated by commas",
+    )
     keep_alive_s: int = Field(75, ge=1, description="time that a connection may wait for its next request")
     write_timeout_s: float = Field(30.0, gt=0, description="longest time a client may leave an answer unread")
     shutdown_s: float = Field(10.0, ge=0, description="seconds that active turns get when the server stops")
@@ -97,7 +104,9 @@ class Settings(BaseSettings):
             return Aliases((), ())
         return Aliases(*(tuple(name.lower() for name in names) for names in (self.model_aliases, self.voice_aliases)))
 
-    @field_validator("allowed_hosts", "cors_origins", "ice_servers", "model_aliases", "voice_aliases", mode="before")
+    @field_validator(
+        "allowed_hosts", "cors_origins", "ice_peers", "ice_servers", "model_aliases", "voice_aliases", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

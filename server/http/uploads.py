@@ -53,10 +53,10 @@ async def read_body(request: Request, settings: Settings) -> Upload:
         return await _read_body(request, settings.max_body_bytes, arrived)
 
 
-async def read_form(request: Request, settings: Settings) -> dict[str, Any]:
-    """Fields of a form; parts with a file name are taken as text too. Raises as `read_body` does."""
+async def read_form(request: Request, settings: Settings, most_bytes: int) -> dict[str, Any]:
+    """Fields of a form of up to `most_bytes`; parts with a file name are taken as text too. Raises as `read_body` does."""
     async with _in_time(settings) as arrived:
-        form = await _parsed(request, settings.max_body_bytes, arrived)
+        form = await _parsed(request, min(settings.max_body_bytes, most_bytes), arrived)
         try:
             items = [
                 (key, value if isinstance(value, str) else await _text(value)) for key, value in form.multi_items()

@@ -75,6 +75,11 @@ class Call:
         self._peer.add_listener("datachannel", self._on_channel)
         self._peer.add_listener("connectionstatechange", self._on_state)
 
+    @property
+    def connected(self) -> bool:
+        """The caller has connected, or hung up."""
+        return self._connected.is_set()
+
     async def answer(self, offer: str) -> str:
         """The SDP that answers the SDP `offer`. Raises InvalidRequest (`invalid_sdp`)."""
         try:

@@ -18,12 +18,17 @@ from server.state.loading import ServedModel
 from server.state.metrics import Metrics
 from server.state.sessions import realtime_session, session_limits, session_model
 from server.webrtc.call import Call
-from streaming.errors import NotFound
+from server.webrtc.offers import bounded
+from streaming.errors import CapacityError, NotFound
 from streaming.realtime.config import AnyConfig
 from streaming.realtime.ga import Dialect
 from streaming.realtime.machine import RealtimeMachine
 
 log = logging.getLogger("cslm.calls")
+
+
+_SHARE = 4
+"""One slot in so many may be held by calls that are not connected: offers that nobody means cannot take all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,10 @@ class CallRegistry:
 
         Raises InvalidRequest, CapacityError.
         """
+        offer = bounded(offer, self._settings.ice_peers)
+        unconnected = sum(not held.call.connected for held in self._held.values())
+        if unconnected >= max(1, self._settings.max_sessions // _SHARE):
+            raise CapacityError(f"{unconnected} calls wait for their callers to connect; try again later")
         answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         call = Call(_ice_servers(self._settings.ice_servers), dialect)
         task = asyncio.create_task(self._hold(model, call, offer, config, answered), name=call.id)

@@ -11,6 +11,7 @@ from server.http.dependencies import AppState, AppStateDep, SecretSession, Secre
 from server.http.uploads import read_form, read_whole
 from server.http.validation import validated
 from server.routes.realtime.dialects import dialect_of
+from server.webrtc.offers import MAX_BYTES
 from streaming.errors import InvalidRequest
 from streaming.realtime.beta import Beta
 from streaming.realtime.config import AnyConfig, SessionConfig
@@ -87,13 +88,13 @@ async def _offered(request: Request, state: AppState) -> tuple[str, AnyConfig | 
     """The offer, and the settings to begin with: a form, or the offer as the body (`application/sdp`)."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
-        form = validated(CallForm, await read_form(request, state.settings))
+        form = validated(CallForm, await read_form(request, state.settings, 4 * MAX_BYTES))
         return form.sdp, None if form.session is None else _config(form.session)
     if media_type != "application/sdp":
         raise InvalidRequest(
             "send the offer as application/sdp, or as `sdp` of a form", code="missing_required_parameter", param="sdp"
         )
-    body = await read_whole(request, state.settings)
+    body = await read_whole(request, state.settings, MAX_BYTES)
     return body.decode("utf-8", "replace"), None
 
 

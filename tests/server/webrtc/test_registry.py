@@ -32,6 +32,8 @@ class FailingCall:
     async def run(self, session: Any) -> None:
         raise RuntimeError("exploded")
 
+    connected = True
+
     def hang_up(self) -> None:
         """It is over as it is."""
 
