@@ -19,6 +19,7 @@ MAX_ELEMENTS = 1_024
 """Of one list."""
 MAX_DEPTH = 32
 
+_CONTAINERS = (dict, list, Mapping)
 _STRUCTURE = "[{,"
 _PIECE = 1 << 16
 
@@ -34,7 +35,7 @@ def check_text(text: str) -> None:
 
     Reads no further than it takes to know. What stands inside strings does not count.
     """
-    if sum(map(text.count, _STRUCTURE)) <= MAX_VALUES:
+    if len(text) <= MAX_VALUES or sum(map(text.count, _STRUCTURE)) <= MAX_VALUES:
         return
     values = quotes = 0
     in_string, held_back = False, ""
@@ -54,7 +55,7 @@ def check_text(text: str) -> None:
 def check_value(value: Any) -> None:
     """Raises TooComplex for a parsed document with an object, list or depth beyond the bounds."""
     level: list[Mapping[Any, Any] | list[Any]]
-    level, depth = [value] if isinstance(value, Mapping | list) else [], 0
+    level, depth = [value] if isinstance(value, _CONTAINERS) else [], 0
     while level:
         depth += 1
         if depth > MAX_DEPTH:
@@ -62,11 +63,11 @@ def check_value(value: Any) -> None:
         below: list[Mapping[Any, Any] | list[Any]] = []
         members: Collection[Any]
         for container in level:
-            if isinstance(container, Mapping):
-                kind, most, members = "an object", MAX_MEMBERS, container.values()
-            else:
+            if isinstance(container, list):
                 kind, most, members = "a list", MAX_ELEMENTS, container
+            else:
+                kind, most, members = "an object", MAX_MEMBERS, container.values()
             if len(members) > most:
                 raise TooComplex(f"{kind} has {len(members)} members; accepted: up to {most}")
-            below += [each for each in members if isinstance(each, dict | list)]
+            below += [each for each in members if isinstance(each, (dict, list))]
         level = below

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import os
 import subprocess
@@ -23,16 +24,15 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from fractions import Fraction
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 
 CYCLE_S, SPEECH_S, FRAME_S = 4.0, 1.0, 0.02
-SESSIONS = {1: 10, 50: 1}
+SESSIONS = {1: 25, 50: 1}
 """How many at once, and how many questions each is asked."""
 TRANSPORTS = ("socket", "call")
-ROUNDS = 5
+ROUNDS = 7
 
 
 def main() -> None:
@@ -57,10 +57,10 @@ def main() -> None:
                 for name, checkout in (("before", options.before), ("after", here)):
                     costs[name].append(cost_ms(checkout, transport, sessions))
             record["ms_per_s"][f"{transport} {sessions}"] = costs
-            before, after = median(costs["before"]), median(costs["after"])
+            before, after = min(costs["before"]), min(costs["after"])
             rows.append((transport, sessions, f"{before:.1f}", f"{after:.1f}", f"{after / before:.2f}"))
     heads = ("transport", "sessions", "before, ms", "after, ms", "after ÷ before")
-    note = f"Processor time for each second of a session, median of {ROUNDS} runs. Before: commit {record['before']}."
+    note = f"Processor time for each second of a session, the least of {ROUNDS} runs: others on the machine only add. Before: commit {record['before']}."
     write(options.out, "gateway", record, f"{note}\n\n{table(heads, rows)}")
 
 
@@ -86,6 +86,8 @@ async def worked(transport: str, sessions: int, questions: int) -> dict[str, flo
     session = {"socket": over_socket, "call": over_call}[transport]
     async with application() as app:
         await session(app, 1)  # what is imported and made once
+        gc.collect()
+        gc.freeze()  # what a full collection costs depends on all that was imported, and when it comes on chance
         began_s = time.process_time()
         async with asyncio.TaskGroup() as tasks:
             for _ in range(sessions):
@@ -97,8 +99,9 @@ class NullEncoder:
     """Hears nothing."""
 
     async def encode(self, audio: AsyncIterator[Any]) -> AsyncGenerator[list[int]]:
-        async for _ in audio:
-            pass
+        async for piece in audio:
+            if (tell := getattr(piece, "tell", None)) is not None:  # a peek, in checkouts that have them
+                tell([1, 2, 3])
         yield [1, 2, 3]
 
 
@@ -255,9 +258,10 @@ def begun(app: Any) -> tuple[Any, Any]:
     try:
         from server.state.sessions import realtime_session, session_limits, session_model
         from server.webrtc.call import Call
+        from streaming.realtime.ga import Ga
         from streaming.realtime.machine import RealtimeMachine
 
-        state, call = app.state.shared, Call([])
+        state, call = app.state.shared, Call([], Ga())
         model = state.serving.model()
         machine = RealtimeMachine(session_model(model), session_limits(state.settings, model))
         return call, call.run(realtime_session(state.settings, state.metrics, model, machine, "webrtc"))
