@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-SURE = 0.5
-"""From this probability on, a turn sounds finished."""
+SURE = 0.98
+"""From this probability on, a turn sounds finished: the model takes many a pause for the end (tests/bench/pauses.py)."""
 
-_COMPLETE_SURE, _COMPLETE, _OPEN = 0.57, 0.83, 2.0
-"""What ends a turn, of the silence that a client asks for: one that reads and sounds complete, that reads so, that does not."""
+_FINISHED, _OPEN = 0.83, 1.6
+"""What ends a turn, of the silence that a client asks for: one that reads and sounds complete, and one that reads open."""
 
 _LEAST_MS, _MOST_MS = 256, 1200
 
@@ -25,15 +25,16 @@ def adapted_ms(silence_ms: int, *, text: str | None, finished: float | None) -> 
     """Silence to wait for in all where a client asks for `silence_ms`.
 
     `text`: what was understood so far, None where that is not known: then the client's wish stands. `finished`: as in
-    `patience_ms`, None where nobody has judged. A complete sentence ends sooner, though not below `_LEAST_MS` unless the client
+    `patience_ms`, None where nobody has judged. What reads and sounds complete ends sooner, though not below `_LEAST_MS` unless the client
     wants that; an open one later, though not above `_MOST_MS` likewise.
     """
     if text is None:
         return silence_ms
     if left_open(text):
         return max(silence_ms, min(_MOST_MS, round(_OPEN * silence_ms)))
-    share = _COMPLETE_SURE if finished is not None and finished >= SURE else _COMPLETE
-    return min(silence_ms, max(_LEAST_MS, round(share * silence_ms)))
+    if finished is None or finished < SURE:
+        return silence_ms
+    return min(silence_ms, max(_LEAST_MS, round(_FINISHED * silence_ms)))
 
 
 _ENGLISH = frozenset(

@@ -27,13 +27,13 @@ def test_what_may_be_all(text: str) -> None:
     ("silence_ms", "text", "finished", "wanted_ms"),
     [
         (500, None, 1.0, 500),  # nobody knows what was said
-        (500, "Tell me a joke.", 1.0, 285),
-        (500, "Tell me a joke.", 0.1, 415),
-        (500, "Tell me a joke.", None, 415),
-        (500, "Tell me a", 1.0, 1000),
+        (500, "Tell me a joke.", 1.0, 415),
+        (500, "Tell me a joke.", 0.9, 500),
+        (500, "Tell me a joke.", None, 500),
+        (500, "Tell me a", 1.0, 800),
         (1000, "Tell me a", 1.0, 1200),
         (2000, "Tell me a", 1.0, 2000),  # never sooner for what is open
-        (2000, "Tell me a joke.", 1.0, 1140),
+        (2000, "Tell me a joke.", 1.0, 1660),
         (200, "Tell me a joke.", 1.0, 200),  # never later for what is complete
         (0, "Tell me a", 0.0, 0),
     ],

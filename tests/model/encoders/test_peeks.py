@@ -21,7 +21,7 @@ from tests.model.encoders.test_whisper_ctc import CONFIG
 from tests.released.speech_tokenizer import random_network
 from tests.released.whisper_vq import random_encoder
 
-ALWAYS = EarlyUnits(commit=True, rule=StabilityRule(repeats=1, edge_frames=5, every_s=0.2, most_wrong=1.0))
+ALWAYS = EarlyUnits(commit=True, share=1.0, rule=StabilityRule(repeats=1, edge_frames=5, every_s=0.2, most_wrong=1.0))
 
 
 @pytest.fixture(params=["whisper_ctc", "whisper_vq", "s3"])
@@ -71,15 +71,18 @@ async def test_a_peek_is_the_speech_so_far_and_changes_nothing(stage: EncoderSta
     assert told == await heard(stage, [pcm])
 
 
-async def test_units_that_were_committed_early_stand() -> None:
+async def test_units_that_were_committed_early_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.encoders.s3.early.LONGEST_S", 1e9)  # however slow the machine is
     pcm, told, seen = sound(2.6), list[int](), list[tuple[list[int], list[int]]]()
     stage = S3Stage(random_network(), early=ALWAYS)
 
     async def each() -> AsyncIterator[Pcm | Peek]:
         for start in range(0, pcm.size, 3200):
             yield pcm[start : start + 3200]
-            for _ in range(20):
-                await asyncio.sleep(0.01)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            while stage.busy:
+                await asyncio.sleep(0.001)
         yield Peek(lambda tail: seen.append(([*told], tail)))
 
     async with aclosing(stage.encode(each())) as units:
