@@ -25,8 +25,8 @@ def adapted_ms(silence_ms: int, *, text: str | None, finished: float | None) -> 
     """Silence to wait for in all where a client asks for `silence_ms`.
 
     `text`: what was understood so far, None where that is not known: then the client's wish stands. `finished`: as in
-    `patience_ms`, None where nobody has judged. What reads and sounds complete ends sooner, though not below `_LEAST_MS` unless the client
-    wants that; an open one later, though not above `_MOST_MS` likewise.
+    `patience_ms`, None where nobody has judged. What reads and sounds complete ends sooner, though not below `_LEAST_MS` unless
+    the client wants that; what reads open ends later, though not above `_MOST_MS` likewise.
     """
     if text is None:
         return silence_ms
