@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import psutil
@@ -36,4 +37,4 @@ async def test_turns_and_sessions_outlive_their_workers_and_nothing_outlives_the
         async with talking(url, SESSIONS) as talkers:
             _, wrong = await stopped(processes, talkers)
             assert wrong == []
-        assert server.wait() == 0
+        assert server.wait() in (0, -signal.SIGTERM)  # which uvicorn raises again when all is done
