@@ -26,6 +26,12 @@ from streaming.errors import BundleError, EngineUnavailable
 LIMITS = Limits(start_s=60, hang_s=1.5, step_s=0.5)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take long to start a process; how long work waits for one is not what is tested."""
+    monkeypatch.setattr("model.workers.supervisor._WAIT_S", 300.0)
+
+
 def echo(link: Link, refusals: str) -> None:
     """A worker that answers; it cannot start as long as the file `refusals` is there, and `sleep` takes too long."""
     if Path(refusals).exists():
