@@ -128,6 +128,11 @@ class Turn:
         self.report.done_s = self._elapsed_s()
         return self.report
 
+    @property
+    def hidden(self) -> bool:
+        """It is not certain that there is a listener."""
+        return not self._shown.is_set()
+
     def show(self) -> None:
         """There is a listener, who hears from now on what was made so far."""
         self._shown.set()

@@ -53,6 +53,12 @@ class Continuation:
             if isinstance(progress.event, first):
                 last.heard_ms = self._input.clock_ms
 
+    def closed(self, turn_id: str) -> None:
+        """An answer is over. Where nothing of it was heard, its end was noticed: what is said later is another question."""
+        last = self._last
+        if last is not None and last.heard_ms is None and turn_id == last.answer.id:
+            last.heard_ms = self._input.clock_ms
+
     def listened(self) -> None:
         """There was more audio: speech that began before the answer was heard would have been noticed by now."""
         if (
@@ -63,12 +69,21 @@ class Continuation:
             self.forget()
 
     def speech_started(self, onset_sample: int) -> None:
-        """Somebody speaks since `onset_sample`: the last turn goes on, or is over."""
+        """Somebody speaks since `onset_sample`: the last turn goes on, or is over.
+
+        One that went on before, and was not committed since, is still in the buffer.
+        """
         goes_on = self._unheard(onset_sample * 1000 // MODEL_RATE_HZ) and self._input.resume()
-        begun = self._last.question if self._last and goes_on else None
-        if not goes_on:
+        if self._last is not None and goes_on:
+            self._begun = self._last.question
+        else:
             self._input.let_go()
-        self._last, self._begun = None, begun
+        self._last = None
+
+    @property
+    def begun(self) -> Item | None:
+        """See `take_begun`."""
+        return self._begun
 
     def take_begun(self) -> Item | None:
         """The beginning of what was said, which was taken for all of it."""

@@ -149,9 +149,9 @@ class Conversation:
         """How much text it holds."""
         return sum(item.characters for item in self._items)
 
-    def followed_by(self, item: Item) -> Conversation:
-        """What it would be with `item` at its end."""
-        copy = Conversation([*self._items, item])
+    def followed_by(self, item: Item, *, without: Item | None = None) -> Conversation:
+        """What it would be with `item` at its end, and `without` another."""
+        copy = Conversation([*(each for each in self._items if each is not without), item])
         copy.id = self.id
         return copy
 

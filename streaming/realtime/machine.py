@@ -188,9 +188,12 @@ class RealtimeMachine:
     def _speech_started(self, started: SpeechStarted) -> Handler:
         self._stop_waiting()
         self._emit(out.InputSpeechStarted(started.at_sample * 1000 // MODEL_RATE_HZ, self._input.item_id))
-        self._continuation.speech_started(started.onset_sample)
         detection = self._config.audio.input.turn_detection
-        if detection and detection.interrupt_response:
+        interrupts = bool(detection and detection.interrupt_response)
+        if not interrupts:  # the answer to the last turn goes on, and is an answer to that
+            self._continuation.forget()
+        self._continuation.speech_started(started.onset_sample)
+        if interrupts:
             yield from self._responses.stop(self._responses.of_conversation, "turn_detected")
 
     def _speech_stopped(self, at_sample: int) -> Handler:
@@ -222,8 +225,8 @@ class RealtimeMachine:
 
     def _speculate(self) -> None:
         if isinstance(self._config, SessionConfig) and speculates(self._config, self._limits):
-            heard = self._input.glimpse()
-            self._speculation.begin(heard, self._config, self._model, self.conversation, self._limits)
+            heard, begun = self._input.glimpse(), self._continuation.begun
+            self._speculation.begin(heard, self._config, self._model, self.conversation, self._limits, begun)
             self._input.peek(heard, self._speculation.turn_id)
 
     def _pause_judged(self, judged: do.PauseJudged) -> None:
@@ -323,6 +326,7 @@ class RealtimeMachine:
     def _turn_closed(self, closed: do.TurnClosed) -> None:
         if self._speculation.take(closed):
             return
+        self._continuation.closed(closed.turn_id)
         if self._responses.closed(closed) and (timeout_ms := idle_timeout_ms(self._config)):
             self._idle = True
             self._emit(do.StartTimer("idle", max(0.0, closed.buffered_s) + timeout_ms / 1000))

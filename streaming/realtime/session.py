@@ -85,7 +85,7 @@ class Session:
                             running.quiet = 0
                     raise _HangUp  # the way to cancel what a TaskGroup still runs
                 finally:
-                    running.over = True
+                    running.end()
         except* _HangUp:
             pass
 
@@ -109,6 +109,12 @@ class _Running:
         self._heard: UtteranceEncoding | None = None
         self.quiet: int | None = 0  # looks at a client that has sent nothing, or None while it waits for us
         self.over = False
+
+    def end(self) -> None:
+        """Nothing more is taken: what is complete in the dark is discarded, and what still runs once it is closed."""
+        self.over = True
+        for turn_id in self._hidden.keys() - self._turns.keys():
+            self._discard(turn_id)
 
     async def take(self, input_: do.Input) -> None:
         """Give the machine an input, and wait until it can take the next, the client has read and the encoder keeps up."""
@@ -284,9 +290,12 @@ class _Running:
             self._account(turn, "completed")
 
     def _cancel_turn(self, turn_id: str) -> None:
-        if turn_id in self._turns:
-            self._turns[turn_id].cancel()
-        elif self._hidden.pop(turn_id, None) is not None:
+        task = self._turns.get(turn_id)
+        if task is None or not task.cancel():  # over, though perhaps `_closed` has not run yet
+            self._discard(turn_id)
+
+    def _discard(self, turn_id: str) -> None:
+        if self._hidden.pop(turn_id, None) is not None:
             self._observer.speculation("discarded")
 
     async def _progress(self, turn_id: str, event: TurnEvent) -> None:
@@ -312,11 +321,10 @@ class _Running:
         failure = None if task.cancelled() else task.result()
         outcome: Outcome = "cancelled" if task.cancelled() else "failed" if failure else "completed"
         self._headroom.end(turn_id, gaps=turn.report.playout.underruns)
-        if turn_id not in self._hidden:
+        if not turn.hidden:
             self._account(turn, outcome)
-        elif outcome != "completed":
-            del self._hidden[turn_id]
-            self._observer.speculation("discarded")
+        elif outcome != "completed" or self.over:
+            self._discard(turn_id)
         buffered_s = turn.report.playout.buffered_s(time.monotonic())
         self._receive(do.TurnClosed(turn_id, turn.report, failure, task.cancelled(), buffered_s))
 

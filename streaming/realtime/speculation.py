@@ -72,11 +72,15 @@ class Speculation:
         model: SessionModel,
         conversation: Conversation,
         limits: SessionLimits,
+        begun: Item | None = None,
     ) -> None:
-        """Answer what was `heard` in the dark, as if it stood in the conversation."""
+        """Answer what was `heard` in the dark, as if it stood in the conversation, in place of `begun`, its beginning."""
         self.discard()
         item = recorded(heard.item_id, heard.encoding)
-        context, new_item = conversation.followed_by(item), partial(item_of, limits=limits, recordings=[])
+        context, new_item = (
+            conversation.followed_by(item, without=begun),
+            partial(item_of, limits=limits, recordings=[]),
+        )
         with suppress(InvalidRequest):  # what is wrong is told once the turn is over
             request = response_request(ResponseParams(), config, model, context, limits, new_item)
             self._held = Held(heard, item, request)

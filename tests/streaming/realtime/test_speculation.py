@@ -1,8 +1,9 @@
-"""Turns that are answered before it is certain that they are over, and turns that go on after their end."""
+"""Turns that are answered before it is certain that they are over."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ from streaming.realtime.machine import RealtimeMachine
 from streaming.report import TurnReport
 from streaming.stages import Pcm
 from streaming.turn import AudioDelta
-from tests.fakes import TRANSCRIPT, UNIT_BASE, FakeDecoder, FakeEncoder, FakeLM, fake_stages
+from tests.fakes import TRANSCRIPT, UNIT_BASE, UNITS, FakeDecoder, FakeEncoder, FakeLM, answer_ids, fake_stages
 from tests.streaming.realtime.dialogue import CLOSING, COMMIT, HEARD, OPENING, without_deltas
 from tests.streaming.realtime.peer import Peer, silence, tone
 from tests.streaming.realtime.test_machine import client, hear, kinds
@@ -255,6 +256,60 @@ async def test_what_came_to_nothing_leaves_no_trace(connect: Connect) -> None:
     assert len(set(units)) >= 3, "both halves were asked, and the pause between them"
 
 
+BRIEF = answer_ids(TRANSCRIPT, ("Five. ", UNITS[:8]))
+"""So short an answer that all of it is made in the dark."""
+
+
+async def a_pause(connect: Connect, headroom: Headroom, loop_turns: int) -> Peer:
+    """Somebody in a pause, so many turns of the loop after it began."""
+    peer = connect(lm=FakeLM(BRIEF, per_step=50), headroom=headroom)
+    peer.say(tone(400), piece=10**6)
+    peer.say(PAUSE, piece=10**6)
+    for _ in range(loop_turns):
+        await asyncio.sleep(0)
+    return peer
+
+
+async def is_answered_once(peer: Peer) -> None:
+    """The turn is over, and nothing is left of what came to nothing."""
+    peer.say(END, piece=10**6)
+    await peer.until("response.done")
+    await peer.settled()
+    assert len(peer.all("response.done")) == len(peer.all("input_audio_buffer.committed")) == 1
+    assert [outcome for _, outcome in peer.turns] == ["completed"]
+    are_accounted_for(peer)
+
+
+def are_accounted_for(peer: Peer) -> None:
+    stages = Counter(peer.speculations)
+    assert stages["started"] == stages["confirmed"] + stages["discarded"]
+
+
+async def test_a_session_may_end_at_any_time_in_the_dark(connect: Connect) -> None:
+    for loop_turns in range(100):
+        peer = await a_pause(connect, headroom := Headroom(1), loop_turns)
+        await peer.hang_up()
+        are_accounted_for(peer)
+        assert not peer.turns
+        assert headroom.speculative == 0
+
+
+async def test_a_turn_that_goes_on_at_any_time_is_answered_once(connect: Connect) -> None:
+    for loop_turns in range(100):
+        peer = await a_pause(connect, headroom := Headroom(1), loop_turns)
+        peer.say(tone(100), piece=10**6)
+        await is_answered_once(peer)
+        assert headroom.speculative == 0
+
+
+async def test_a_turn_that_gives_way_at_any_time_is_answered_once(connect: Connect) -> None:
+    for loop_turns in range(100):
+        peer = await a_pause(connect, headroom := Headroom(1), loop_turns)
+        headroom.begin("another")
+        await is_answered_once(peer)
+        assert headroom.speculative == 0
+
+
 async def test_a_machine_that_has_no_room_answers_when_the_turn_is_over(connect: Connect) -> None:
     lm, encoder = FakeLM(), FakeEncoder(ahead=5)
     peer = connect(lm=lm, encoder=encoder, headroom=Headroom(0))
@@ -292,136 +347,3 @@ async def test_others_take_the_room(connect: Connect) -> None:
     lm.released.set()
     first.say(END)
     assert (await first.until("response.done"))["response"]["status"] == "completed"
-
-
-# A turn that goes on after its end
-
-
-def heard_units(lm: FakeLM) -> list[int]:
-    return [token - UNIT_BASE for token in lm.prompts[-1] if UNIT_BASE <= token < UNIT_BASE + 50]
-
-
-async def test_who_goes_on_before_anything_was_heard_asks_one_question(connect: Connect) -> None:
-    lm, encoder = FakeLM(hang_after=0), FakeEncoder(ahead=5)
-    peer = connect(lm=lm, encoder=encoder)
-    first, rest = np.concatenate([tone(400), silence(900)]), np.concatenate([tone(400, level=0.2), silence(900)])
-    peer.say(first)
-    await peer.until("response.created")
-    begun = peer.all("input_audio_buffer.committed")[0]["item_id"]
-    peer.say(rest)
-    done = await peer.until("response.done")
-    assert done["response"]["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
-    lm.hang_after = None
-    lm.released.set()
-    deleted = await peer.until("conversation.item.deleted")
-    committed = await peer.until("input_audio_buffer.committed")
-    assert deleted["item_id"] == begun != committed["item_id"]
-    await peer.until("response.done")
-    assert len(set(heard_units(lm))) >= 3, "both halves were asked, and the pause between them"
-    assert encoder.calls == 1, "what is one question is encoded as one"
-    assert [item.role for item in peer.machine.conversation._items] == ["assistant", "user", "assistant"]  # type: ignore[attr-defined]
-
-
-async def test_who_has_heard_of_the_answer_asks_another_question(connect: Connect) -> None:
-    lm, encoder = FakeLM(), FakeEncoder()
-    peer = connect(lm=lm, encoder=encoder)
-    peer.say(np.concatenate([tone(400), silence(900)]))
-    await peer.until("response.done")
-    peer.say(np.concatenate([silence(600), tone(400, level=0.2), silence(900)]))
-    await peer.until("response.done")
-    assert len(peer.all("input_audio_buffer.committed")) == 2
-    assert not peer.all("conversation.item.deleted")
-    assert encoder.calls == 2
-
-
-async def test_who_begins_too_soon_to_have_reacted_goes_on(connect: Connect) -> None:
-    """The answer was sent at once; nobody reacts to what began less than 200 ms ago."""
-    peer = connect(encoder=(encoder := FakeEncoder()))
-    peer.say(np.concatenate([tone(400), silence(560)]))
-    await peer.until("response.output_audio.delta")
-    peer.say(np.concatenate([tone(400, level=0.2), silence(900)]))
-    await peer.until("conversation.item.deleted")
-    await peer.until("input_audio_buffer.committed")
-    await peer.until("response.done")
-    assert encoder.calls == 1
-
-
-async def test_a_turn_that_goes_on_stays_within_what_a_question_may_have(connect: Connect) -> None:
-    lm = FakeLM(hang_after=0)
-    peer = connect(lm=lm, limits=SessionLimits(max_question_s=2.0))
-    peer.say(np.concatenate([tone(700), silence(700)]))
-    await peer.until("response.created")
-    peer.say(np.concatenate([tone(3000, level=0.2)]))
-    stopped = [await peer.until("input_audio_buffer.speech_stopped") for _ in range(1)]
-    started = peer.all("input_audio_buffer.speech_started")[1]
-    assert stopped[0]["audio_end_ms"] - started["audio_start_ms"] <= 2000
-    lm.released.set()
-    await peer.until("input_audio_buffer.committed")
-
-
-# Settings that change while somebody speaks
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"turn_detection": {"type": "server_vad", "interrupt_response": False}},
-        {"turn_detection": {"type": "server_vad", "silence_duration_ms": 700, "threshold": 0.6}},
-        {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}},
-        {"format": {"type": "audio/pcm", "rate": 24000}, "transcription": None},
-    ],
-)
-async def test_what_was_said_before_a_change_is_part_of_the_question(connect: Connect, change: dict[str, Any]) -> None:
-    lm = FakeLM()
-    peer = connect(lm=lm, encoder=(encoder := FakeEncoder()))
-    peer.say(tone(400))
-    started = await peer.until("input_audio_buffer.speech_started")
-    peer.update(audio={"input": change})
-    await peer.until("session.updated")
-    peer.say(np.concatenate([tone(400, level=0.2), silence(1500)]))
-    stopped = await peer.until("input_audio_buffer.speech_stopped")
-    committed = await peer.until("input_audio_buffer.committed")
-    assert started["item_id"] == stopped["item_id"] == committed["item_id"]
-    await peer.until("response.done")
-    assert len(set(heard_units(lm))) >= 2 and encoder.calls == 1
-
-
-async def test_who_takes_turns_into_their_own_hands_keeps_what_was_said(connect: Connect) -> None:
-    lm = FakeLM()
-    peer = connect(lm=lm)
-    peer.say(tone(400))
-    started = await peer.until("input_audio_buffer.speech_started")
-    peer.update(audio={"input": {"turn_detection": None}})
-    stopped = await peer.until("input_audio_buffer.speech_stopped")
-    await peer.until("session.updated")
-    peer.say(tone(400, level=0.2))
-    peer.send("input_audio_buffer.commit")
-    committed = await peer.until("input_audio_buffer.committed")
-    assert started["item_id"] == stopped["item_id"] == committed["item_id"]
-    peer.send("response.create")
-    await peer.until("response.done")
-    assert len(set(heard_units(lm))) >= 2
-
-
-async def test_who_gives_turns_out_of_their_hands_keeps_what_was_said(connect: Connect) -> None:
-    lm = FakeLM()
-    peer = connect(lm=lm)
-    peer.update(audio={"input": {"turn_detection": None}})
-    peer.say(tone(400))
-    peer.update(audio={"input": {"turn_detection": {"type": "server_vad"}}})
-    peer.say(np.concatenate([tone(400, level=0.2), silence(900)]))
-    await peer.until("response.done")
-    assert len(set(heard_units(lm))) >= 2
-    assert len(peer.all("input_audio_buffer.committed")) == 1
-
-
-@pytest.mark.parametrize("ends", ["input_audio_buffer.clear", "input_audio_buffer.commit"])
-async def test_a_turn_that_began_has_its_end_however_it_ends(connect: Connect, ends: str) -> None:
-    peer = connect()
-    peer.say(tone(400))
-    started = await peer.until("input_audio_buffer.speech_started")
-    peer.send(ends)
-    stopped = await peer.until("input_audio_buffer.speech_stopped")
-    assert stopped["item_id"] == started["item_id"]
-    await peer.until("input_audio_buffer.cleared" if "clear" in ends else "input_audio_buffer.committed")
-    await asyncio.sleep(0)
