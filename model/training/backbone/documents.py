@@ -13,8 +13,9 @@ from random import Random
 from model.profile import Profile
 from model.prompts.interleaved import Prompts
 from model.prompts.plain_text import PlainText
-from model.training.backbone.texts import Spoken, Texts
+from model.training.backbone.texts import Spoken, Texts, has_scored_sentence
 from model.training.domains import LANGS, Lang, draw, interpret
+from model.training.domains import Exchange as DomainExchange
 from model.training.lm_data import TEXT_WEIGHT, UNIT_WEIGHT, answer_units, spoken_units
 from model.training.noise import UnitNoise
 from model.training.segments import segments
@@ -129,7 +130,7 @@ class Composer:
     def _composed(self, rng: Random, lang: Lang) -> Spoken:
         while True:
             exchange = draw(rng, rng.choices(list(DOMAIN_SHARES), list(DOMAIN_SHARES.values()))[0])
-            if exchange.question_lang == lang:
+            if exchange.question_lang == lang and not _is_scored(exchange):
                 break
         same = exchange.question_lang == exchange.answer_lang
         free = exchange.names_language or same
@@ -138,6 +139,11 @@ class Composer:
         return Spoken(exchange.question, exchange.answer, before, reply_language=wanted)
 
     def _interpreted(self, rng: Random, lang: Lang) -> Document:
-        exchange = interpret(rng, lang, "zh" if lang == "en" else "en")
+        while _is_scored(exchange := interpret(rng, lang, "zh" if lang == "en" else "en")):
+            pass
         spoken = Spoken(exchange.question, exchange.answer, reply_language=exchange.answer_lang)
         return self.turn(spoken, rng, task="translate").until(self.speech_start)
+
+
+def _is_scored(exchange: DomainExchange) -> bool:
+    return has_scored_sentence(exchange.question) or has_scored_sentence(exchange.answer)

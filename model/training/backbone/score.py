@@ -20,23 +20,16 @@ from torch import Tensor
 
 from model.profile import load_profile
 from model.training.backbone.documents import Composer
-from model.training.backbone.texts import Texts
-from model.training.domains import LANGS, Lang
+from model.training.backbone.texts import Texts, scored_sentences
+from model.training.domains import LANGS
 from model.training.edit_distance import distance
 from model.training.g2p import mandarin_syllables
 from model.training.lm_data import spoken_units
 from model.training.noise import UnitNoise
 
-HELD_OUT = Path(__file__).with_name("heldout.json")
 BATCH = 25
 Continue = Callable[[Sequence[list[int]], Sequence[int], int], list[list[int]]]
 """Greedy continuations of prompts, each up to the first of some tokens, or so many."""
-
-
-def held_out_sentences() -> dict[Lang, list[str]]:
-    """What is scored, by language."""
-    sentences: dict[Lang, list[str]] = json.loads(HELD_OUT.read_text(encoding="utf-8"))
-    return sentences
 
 
 def words(text: str) -> list[str]:
@@ -54,7 +47,7 @@ class Score:
     """The same sentences and the same noise every time."""
 
     def __init__(self, composer: Composer) -> None:
-        self.composer, self.held = composer, held_out_sentences()
+        self.composer, self.held = composer, scored_sentences()
 
     def __call__(self, run: Continue, *, limit: int, rates: Sequence[float]) -> dict[str, Any]:
         """Errors on the first `limit` sentences of each language: `hear_en_8` at 8 % of the units wrong, `say_en` and so on.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -51,6 +52,18 @@ def language_of(text: str) -> Lang:
 def is_held_out(text: str) -> bool:
     """Whether a sentence, or one that differs in marks and case alone, is for evaluation; those that `domains` holds out are, too."""
     return held_out("sentence:" + re.sub(r"[\W_]+", "", text).lower()) or held_out(f"repeat:{text}")
+
+
+@cache
+def scored_sentences() -> dict[Lang, list[str]]:
+    """What `score` asks for, by language."""
+    sentences: dict[Lang, list[str]] = json.loads(Path(__file__).with_name("heldout.json").read_text(encoding="utf-8"))
+    return sentences
+
+
+def has_scored_sentence(text: str) -> bool:
+    """Whether one of them is part of `text`, as of a question to repeat it."""
+    return any(sentence in text for sentence in scored_sentences()[language_of(text)])
 
 
 def load_texts(directory: Path, *, held: bool = False) -> Texts:

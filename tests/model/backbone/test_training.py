@@ -26,11 +26,11 @@ from model.training.backbone.choose import spelled
 from model.training.backbone.compose import compose
 from model.training.backbone.documents import KINDS, Composer
 from model.training.backbone.recipe import Recipe
-from model.training.backbone.score import held_out_sentences
 from model.training.backbone.start import START, fresh, start
-from model.training.backbone.texts import is_held_out, load_texts
+from model.training.backbone.texts import has_scored_sentence, is_held_out, load_texts, scored_sentences
 from model.training.backbone.train import Trainer, run
 from model.training.backbone.write import lines_of, speakable
+from model.training.domains import Exchange
 from model.training.g2p import INVENTORY
 from model.training.noise import UnitNoise
 from streaming.stages import TurnOptions
@@ -62,11 +62,20 @@ def test_what_is_held_out_is_never_trained_on(texts: Path) -> None:
         assert not {s.lower().strip(".!?。！？") for s in trained.sentences(lang)} & {
             s.lower().strip(".!?。！？") for s in held.sentences(lang)
         }
-    scored = [sentence for sentences in held_out_sentences().values() for sentence in sentences]
+    scored = [sentence for sentences in scored_sentences().values() for sentence in sentences]
     assert len(scored) == len(set(scored)) == 200
     assert [sentence for sentence in scored if not is_held_out(sentence)] == []
     some = held.sentences("en")[0]
     assert is_held_out(some.upper().rstrip(".") + "!")
+
+
+def test_what_is_scored_is_not_asked_to_be_repeated(composer: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = scored_sentences()["zh"][0]
+    drawn = iter([f"请重复：{scored}", "请重复：你好。"] * 2)
+    repeat = lambda rng, *_: Exchange("repeat", next(drawn), "好。", "zh", "zh", "repeat:")  # noqa: E731
+    monkeypatch.setattr("model.training.backbone.documents.draw", repeat)
+    assert composer._composed(Random(0), "zh").question == "请重复：你好。"
+    assert has_scored_sentence(scored)
 
 
 def test_a_line_that_is_no_exchange_is_named(tmp_path: Path) -> None:
