@@ -111,6 +111,16 @@ def test_a_difference_for_another_base_is_refused(pulled: Pull, bundles: Path) -
     assert caught.value.code == "wrong_base"
 
 
+def test_the_difference_of_cslm_small_is_of_its_base_and_profile() -> None:
+    bundle = BUNDLES / "cslm-small"
+    difference, sources = Difference.load(bundle / assemble.FILE), load_sources(bundle)
+    assert sources is not None
+    assert difference.about["base_sha256"] == sources.repositories[0].files[0].sha256
+    assert len(difference.rows) == len(added_tokens(load_profile(bundle)))
+    assert len(difference.changes) == 24 * 7
+    assert (bundle / assemble.FILE).stat().st_size < 45_000_000
+
+
 def test_what_cslm_small_borrows_is_there() -> None:
     sources = load_sources(BUNDLES / "cslm-small")
     assert sources is not None
