@@ -231,7 +231,9 @@ def app_of(script: Script) -> FastAPI:
 def serving(script: Script) -> Iterator[str]:
     """The stand-in, running in a thread; yields its base URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app_of(script), log_level="warning", ws="websockets-sansio"))
+    server = uvicorn.Server(
+        uvicorn.Config(app_of(script), log_config=None, log_level="warning", ws="websockets-sansio")
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -43,5 +43,5 @@ def test_numbers_can_only_be_written_in_words(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_directory_without_a_judge_is_named(tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match=r"has no model\.bin"):
+    with pytest.raises(EvaluationError, match=r"lacks model\.bin"):
         Judge(tmp_path)

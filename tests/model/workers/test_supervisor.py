@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -224,8 +224,9 @@ async def test_a_start_that_is_broken_off_hurts_nobody(tmp_path: Path) -> None:
             starting = asyncio.create_task(other.supervisor.start())
             await asyncio.sleep(delay_s)
             starting.cancel()
-            with pytest.raises(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError):  # where starting was quicker, nothing was broken off
                 await starting
+            await other.supervisor.close()
         await it.ask()
         assert not it.lost
         assert psutil.Process((await it.supervisor.worker()).pid).ppid() == template

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -159,6 +160,8 @@ async def test_never_two_looks_of_one_speech_and_finished_speeches_first(
     def slowly(speeches: Sequence[Pcm]) -> list[list[int]]:
         batches.append([pcm.size for pcm in speeches])
         go.wait(10)
+        while len(batches) == 2 and len(stage._waiting) < 2:  # the speech's next look, and the other one
+            time.sleep(0.001)
         return encode(speeches)
 
     monkeypatch.setattr(stage, "_codes", slowly)
