@@ -114,7 +114,10 @@ def _missing() -> str | None:
 
 def _never_ready(missing: str) -> ClusterError:
     if missing.startswith("not deployed"):
-        return ClusterError(f"{missing}; run `serve deploy deploy/ray/serve.yaml`", code="cluster_not_deployed")
+        return ClusterError(
+            f"{missing}; run `serve deploy deploy/ray/gpu.yaml`, or cpu.yaml where there is no GPU",
+            code="cluster_not_deployed",
+        )
     if '"GPU"' in missing and not ray.cluster_resources().get("GPU"):
         return ClusterError(
             f"the deployment asks for GPUs and the cluster has none; add a host with a GPU, or set num_gpus to 0: {missing}",
