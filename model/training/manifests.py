@@ -90,16 +90,19 @@ def _row(path: Path, line: int, raw: dict[str, Any]) -> Row:
     return Row(text, language, speaker, None if audio is None else path.parent / audio, members)
 
 
-def turn_before(row: Row) -> tuple[str, str] | None:
-    """Question and answer of the turn before, from the column `before`. Raises ManifestError."""
-    before = row.more.get("before") or None
-    if before is None:
-        return None
-    if not isinstance(before, list) or len(before) != 2 or not all(isinstance(said, str) for said in before):
+def turns_before(row: Row) -> tuple[tuple[str, str], ...]:
+    """Questions and answers of the turns before, from the column `before`. Raises ManifestError."""
+    before = row.more.get("before") or []
+    turns = [before] if isinstance(before, list) and before and isinstance(before[0], str) else before
+    if not isinstance(turns, list) or not all(_is_turn(turn) for turn in turns):
         raise ManifestError(
-            f"“{row.text}”: `before` is a question and its answer, a list of two texts (JSON lines only)"
+            f"“{row.text}”: `before` is a question and its answer, a list of two texts, or a list of such (JSON lines only)"
         )
-    return before[0], before[1]
+    return tuple((asked, told) for asked, told in turns)
+
+
+def _is_turn(turn: Any) -> bool:
+    return isinstance(turn, list) and len(turn) == 2 and all(isinstance(said, str) for said in turn)
 
 
 def read_recording(audio: Path, sample_rate: int) -> Any:

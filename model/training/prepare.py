@@ -31,7 +31,7 @@ from typing import Any, Protocol
 from model.bundle import Bundle, find_bundle
 from model.sources import file_hash
 from model.training.domains import LANGS
-from model.training.manifests import ManifestError, Row, kept_lines, read_manifest, read_recording, turn_before
+from model.training.manifests import ManifestError, Row, kept_lines, read_manifest, read_recording, turns_before
 from model.training.rendering import VARIANTS, Scribe, Segment, Variant
 from model.training.segments import segments
 from model.training.shards import Document, write_shard
@@ -154,7 +154,7 @@ def _turn(scribe: Scribe, units: UnitSource, row: Row, question: str | Sequence[
         spoken,
         (row.language, language),
         variant=variant,
-        before=turn_before(row),
+        before=turns_before(row),
     )
 
 

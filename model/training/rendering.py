@@ -132,12 +132,12 @@ class Scribe:
         direction: tuple[str, str],
         *,
         variant: Variant = "interleaved",
-        before: tuple[str, str] | None = None,
+        before: Sequence[tuple[str, str]] = (),
     ) -> Document:
         """A spoken question (units) or a typed one, and its answer in text and speech; `direction`: languages of both."""
         wording = self._profile_wording(direction)
         options = self._options(wording, full_chain=variant == "full_chain")
-        history = () if before is None else (Exchange(*before),)
+        history = [Exchange(asked, told) for asked, told in before]
         if isinstance(question, str):
             prompt = self._prompts.text_prompt(question, options, history)
         else:

@@ -6,13 +6,16 @@ come bare, without a chat around them: most of what there is to learn, for the f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 
 from model.profile import Profile
 from model.prompts.interleaved import Prompts
 from model.prompts.plain_text import PlainText
+from model.training.backbone.instructed import instructed
+from model.training.backbone.known import refused
+from model.training.backbone.talks import talked
 from model.training.backbone.texts import Spoken, Texts, has_scored_sentence
 from model.training.domains import LANGS, Lang, draw, interpret
 from model.training.domains import Exchange as DomainExchange
@@ -24,9 +27,13 @@ from streaming.stages import Exchange, TurnOptions
 
 Mixture = Mapping[str, float]
 """Share of each kind of document: `hear` (units, then text), `say` (text, then units), `answer` (a spoken question), `understand` (the
-same up to where the answer is spoken), `type` (a typed question), `interpret`."""
+same up to where the answer is spoken), `type` (a typed question), `interpret`, `chat` (written question and answer, as the base knows them:
+against forgetting)."""
 
-KINDS = ("hear", "say", "answer", "understand", "type", "interpret")
+KINDS = ("hear", "say", "answer", "understand", "type", "interpret", "chat")
+IN_WRITING = "Answer in writing only."
+MADE_SHARES: Mixture = {"domains": 0.55, "talked": 0.2, "instructed": 0.17, "refused": 0.08}
+"""Of the exchanges that are composed: worlds, conversations, instructions, what cannot be known."""
 DOMAIN_SHARES: Mixture = {
     "talk": 0.18, "facts": 0.14, "stories": 0.03, "sums": 0.14, "counting": 0.06, "comparing": 0.04, "calendar": 0.04, "capitals": 0.08, "colours": 0.03,
     "opposites": 0.04, "times": 0.08, "spelling": 0.02, "follow_up": 0.06, "repeat": 0.06,
@@ -58,6 +65,8 @@ class Composer:
             return self.heard(sentence, rng) if kind == "hear" else self.said(sentence)
         if kind == "interpret":
             return self._interpreted(rng, lang)
+        if kind == "chat":
+            return self.chat(self._exchange(rng, lang))
         document = self.turn(self._exchange(rng, lang), rng, typed=kind == "type")
         return document.until(self.speech_start) if kind == "understand" else document
 
@@ -118,6 +127,16 @@ class Composer:
         document.add([self.end_of_turn], TEXT_WEIGHT)
         return document
 
+    def chat(self, spoken: Spoken) -> Document:
+        """A question and its answer in writing alone, without the marks of speech; an instruction of its own tells it from `type`."""
+        instructions = f"{IN_WRITING} {spoken.instructions}".strip()
+        options = TurnOptions(reply_language=spoken.reply_language, instructions=instructions)  # type: ignore[arg-type]
+        history = [Exchange(asked, told) for asked, told in spoken.before]
+        document = Document()
+        document.add(self._prompts.text_prompt(spoken.question, options, history), 0)
+        document.add([*self._text.encode(spoken.answer), self.end_of_turn], TEXT_WEIGHT)
+        return document
+
     def _sentence(self, rng: Random, lang: Lang) -> str:
         if self.texts.files[lang] and rng.random() >= self.composed / 2:
             return self.texts.sentence(rng, lang)
@@ -125,7 +144,20 @@ class Composer:
 
     def _exchange(self, rng: Random, lang: Lang) -> Spoken:
         known = self.texts.exchanges[lang]
-        return self._composed(rng, lang) if not known or rng.random() < self.composed else rng.choice(known)
+        return self._made(rng, lang) if not known or rng.random() < self.composed else rng.choice(known)
+
+    def _made(self, rng: Random, lang: Lang) -> Spoken:
+        """One that is composed and so answered rightly, of what `MADE_SHARES` names."""
+        make: Mapping[str, Callable[[], Spoken]] = {
+            "domains": lambda: self._composed(rng, lang),
+            "talked": lambda: talked(rng, lang),
+            "instructed": lambda: instructed(rng, lang).spoken,
+            "refused": lambda: refused(rng, lang),
+        }
+        while True:
+            spoken = make[rng.choices(list(MADE_SHARES), list(MADE_SHARES.values()))[0]]()
+            if not any(map(has_scored_sentence, spoken.questions)):
+                return spoken
 
     def _composed(self, rng: Random, lang: Lang) -> Spoken:
         while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,11 @@ class Spoken:
     before: tuple[tuple[str, str], ...] = ()
     instructions: str = ""
     reply_language: str = "auto"
+
+    @property
+    def questions(self) -> list[str]:
+        """Of all turns, the last one first."""
+        return [self.question, *(question for question, _ in self.before)]
 
 
 @dataclass
@@ -51,7 +57,18 @@ def language_of(text: str) -> Lang:
 
 def is_held_out(text: str) -> bool:
     """Whether a sentence, or one that differs in marks and case alone, is for evaluation; those that `domains` holds out are, too."""
-    return held_out("sentence:" + re.sub(r"[\W_]+", "", text).lower()) or held_out(f"repeat:{text}")
+    plain = _plain(text)
+    return held_out(f"sentence:{plain}") or held_out(f"repeat:{text}") or plain in _scored_questions()
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text).lower()
+
+
+def kept(values: Sequence[str], *, held: bool) -> Sequence[str]:
+    """The part of a list to train on, or the last sixth, which is for evaluation."""
+    at = len(values) - len(values) // 6 - 1
+    return values[at:] if held else values[:at]
 
 
 @cache
@@ -61,9 +78,18 @@ def scored_sentences() -> dict[Lang, list[str]]:
     return sentences
 
 
+@cache
+def _scored_questions() -> frozenset[str]:
+    questions: list[str] = json.loads(Path(__file__).with_name("heldout-questions.json").read_text(encoding="utf-8"))
+    return frozenset(map(_plain, questions))
+
+
 def has_scored_sentence(text: str) -> bool:
-    """Whether one of them is part of `text`, as of a question to repeat it."""
-    return any(sentence in text for sentence in scored_sentences()[language_of(text)])
+    """Whether one of them is part of `text`, as of a question to repeat it, or `text` is a question that the evaluation asks."""
+    return (
+        any(sentence in text for sentence in scored_sentences()[language_of(text)])
+        or _plain(text) in _scored_questions()
+    )
 
 
 def load_texts(directory: Path, *, held: bool = False) -> Texts:
@@ -81,7 +107,7 @@ def load_texts(directory: Path, *, held: bool = False) -> Texts:
                 spoken = _exchange(json.loads(line))
             except (ValueError, TypeError, KeyError) as error:
                 raise ValueError(f"{path}:{number}: no exchange with question and answer: {error}") from error
-            if is_held_out(spoken.question) == held:
+            if any(map(is_held_out, spoken.questions)) == held:
                 texts.exchanges[language_of(spoken.question)].append(spoken)
     return texts
 

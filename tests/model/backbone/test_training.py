@@ -27,14 +27,14 @@ from model.training.backbone.compose import compose
 from model.training.backbone.documents import KINDS, Composer
 from model.training.backbone.recipe import Recipe
 from model.training.backbone.start import START, fresh, start
-from model.training.backbone.texts import has_scored_sentence, is_held_out, load_texts, scored_sentences
+from model.training.backbone.texts import Spoken, has_scored_sentence, is_held_out, load_texts, scored_sentences
 from model.training.backbone.train import Trainer, run
-from model.training.backbone.write import lines_of, speakable
 from model.training.domains import Exchange
 from model.training.g2p import INVENTORY
 from model.training.noise import UnitNoise
 from streaming.stages import TurnOptions
 
+SETS = Path(__file__).parents[2] / "data" / "eval"
 RECIPE = Recipe(
     rank=2, row_tokens=128, rows=2, lr=1e-2, tokens=10_000, warmup_steps=1, ease_tokens=1000, composed=0.0, bfloat16=False,
     mixtures=((1000, {"hear": 0.5, "say": 0.5}), (0, {"hear": 0.4, "say": 0.2, "answer": 0.2, "understand": 0.1, "type": 0.1})),
@@ -69,6 +69,24 @@ def test_what_is_held_out_is_never_trained_on(texts: Path) -> None:
     assert is_held_out(some.upper().rstrip(".") + "!")
 
 
+def test_a_turn_that_is_held_out_keeps_its_conversation_out(tmp_path: Path) -> None:
+    asked = _open_question("en")
+    rows = [
+        {"question": asked, "answer": "Rain."},
+        {"question": "Why?", "answer": "Rain.", "before": [["Hello.", "Hi!"], [asked.upper(), "Rain."]]},
+        {"question": "Why?", "answer": "Rain.", "before": [["Hello.", "Hi!"]]},
+    ]
+    (tmp_path / "exchanges.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (trained,) = load_texts(tmp_path).exchanges["en"]
+    assert trained.before == (("Hello.", "Hi!"),)
+    assert len(load_texts(tmp_path, held=True).exchanges["en"]) == 2
+
+
+def _open_question(lang: str) -> str:
+    rows = (SETS / "open.jsonl").read_text(encoding="utf-8").splitlines()
+    return next(str(row["text"]) for line in rows if (row := json.loads(line))["language"] == lang)
+
+
 def test_what_is_scored_is_not_asked_to_be_repeated(composer: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
     scored = scored_sentences()["zh"][0]
     drawn = iter([f"请重复：{scored}", "请重复：你好。"] * 2)
@@ -100,6 +118,24 @@ def test_documents_begin_as_they_are_served(composer: Composer, begun: Path) -> 
         assert document.ids[:learned][-len(tail) :] == tail
         assert document.ids[learned] == composer.question
         assert document.ids[-1] == composer.end_of_turn
+
+
+def test_what_is_only_written_is_told_apart_and_has_no_units(composer: Composer) -> None:
+    spoken = composer.texts.exchanges["en"][0]
+    written, typed = composer.chat(spoken), composer.turn(spoken, Random(0), typed=True)
+    learned = written.weights.index(2)
+    assert written.ids[:learned] != typed.ids[: typed.weights.index(2)]
+    assert composer.text_of(written.ids[learned:-1]) == spoken.answer
+    assert composer.units_of(written.ids) == []
+
+
+def test_made_exchanges_leave_out_what_is_scored(composer: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _open_question("en")
+    drawn = iter([Spoken("Why?", "Rain.", ((asked, "Rain."),)), Spoken("Why?", "Rain.", (("Hello.", "Hi!"),))])
+    for name in ("talked", "refused"):
+        monkeypatch.setattr(f"model.training.backbone.documents.{name}", lambda *_: next(drawn))
+    monkeypatch.setattr("model.training.backbone.documents.MADE_SHARES", {"talked": 0.5, "refused": 0.5})
+    assert composer._made(Random(0), "en").before == (("Hello.", "Hi!"),)
 
 
 def test_an_answer_reads_back_as_it_was_written(composer: Composer, begun: Path) -> None:
@@ -266,17 +302,3 @@ def test_every_unit_is_spelled_and_starts_apart(begun: Path) -> None:
     assert spelled("iou3") == "iǒu"
     rows = Difference.load(begun / START).rows.float()
     assert len({tuple(row) for row in rows.tolist()}) == len(added_tokens(load_profile(begun)))
-
-
-def test_written_answers_are_cut_to_what_can_be_spoken() -> None:
-    assert (
-        speakable("Tea is warm. It has leaves; you can drink it.", "en")
-        == "Tea is warm. It has leaves; you can drink it."
-    )
-    assert speakable("Here is a list: 1. a\n2. b", "en") == ""
-    assert speakable("As an AI language model, I drink nothing.", "en") == ""
-    assert speakable("茶很好喝。", "en") == ""
-    assert speakable("我很好很好很好很好很好很好很好很好很好很好。", "zh") == ""
-    assert speakable("茶很好喝。" + "我喜欢喝茶也喜欢喝水" * 6 + "。", "zh") == "茶很好喝。"
-    assert speakable("You get a cozy house with a cozy kitchen and a cozy bed.", "en") == ""
-    assert lines_of("1. What is tea made of?\n2. 茶？\n- Why?", "en") == ["What is tea made of?"]

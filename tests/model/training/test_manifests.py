@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.training.manifests import ManifestError, Row, kept_lines, read_manifest, read_recording, turn_before
+from model.training.manifests import ManifestError, Row, kept_lines, read_manifest, read_recording, turns_before
 
 
 def test_tsv_and_jsonl_say_the_same(tmp_path: Path) -> None:
@@ -63,12 +63,14 @@ def test_the_mark_that_spreadsheets_write_is_no_part_of_a_column(tmp_path: Path)
         read_manifest(path)
 
 
-def test_the_turn_before_is_two_texts() -> None:
-    assert turn_before(Row("And?", "en", more={"before": ["Hi.", "Hello."]})) == ("Hi.", "Hello.")
-    assert turn_before(Row("And?", "en", more={"before": ""})) is turn_before(Row("And?", "en")) is None
+def test_what_was_said_before_is_two_texts_a_turn() -> None:
+    assert turns_before(Row("And?", "en", more={"before": ["Hi.", "Hello."]})) == (("Hi.", "Hello."),)
+    turns = [["Hi.", "Hello."], ["How are you?", "Fine."]]
+    assert turns_before(Row("And?", "en", more={"before": turns})) == (("Hi.", "Hello."), ("How are you?", "Fine."))
+    assert turns_before(Row("And?", "en", more={"before": ""})) == turns_before(Row("And?", "en")) == ()
     for bad in ("ab", ["a"], ["a", 1], 3):
         with pytest.raises(ManifestError, match="“And\\?”: `before` is a question and its answer"):
-            turn_before(Row("And?", "en", more={"before": bad}))
+            turns_before(Row("And?", "en", more={"before": bad}))
 
 
 def test_a_recording_without_sound_is_none(tmp_path: Path) -> None:

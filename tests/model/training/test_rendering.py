@@ -67,7 +67,7 @@ def test_other_directions_have_their_wordings(scribe: Scribe, extended: Path) ->
 
 
 def test_the_turn_before_is_text(scribe: Scribe, extended: Path) -> None:
-    prompt, _ = parts(scribe.turn([3, 1], "Why?", ANSWER, ("en", "en"), before=("Are you well?", "Yes.")), extended)
+    prompt, _ = parts(scribe.turn([3, 1], "Why?", ANSWER, ("en", "en"), before=[("Are you well?", "Yes.")]), extended)
     assert (
         prompt
         == f"{USER}Are you well?{ASSISTANT}Yes.<|eot_id|>{USER.rpartition('<|begin_of_text|>')[2]}{ASKED}{ASSISTANT}"
