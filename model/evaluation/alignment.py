@@ -85,6 +85,15 @@ class Similarity:
         return [Table("Parallel speech–text similarity", heads, lines, note)]
 
 
+def best_found(rows: Sequence[Row]) -> float | None:
+    """The share of sentences found in the layer that finds most."""
+    if len(rows) < 2:
+        return None
+    speech, text = (np.array([_unpacked(row[key]) for row in rows]) for key in ("speech", "text"))
+    languages = [row["language"] for row in rows]
+    return max(compare(speech[:, layer], text[:, layer], languages)[4] for layer in range(speech.shape[1]))
+
+
 def _packed(vectors: Vectors) -> dict[str, Any]:
     """Vectors [L, D] as JSON, in float32: a large model has a hundred thousand numbers a sentence."""
     return {"shape": vectors.shape, "float32": b64encode(vectors.astype("<f4").tobytes()).decode()}

@@ -26,16 +26,16 @@ class Reply:
 
 
 async def ask(
-    stages: Stages, question: Pcm | str, options: TurnOptions, before: tuple[str, str] | None = None
+    stages: Stages, question: Pcm | str | list[int], options: TurnOptions, before: Sequence[tuple[str, str]] = ()
 ) -> Reply:
-    """The answer to a recording, float32 [T] at the encoder's rate, or to a typed question."""
+    """The answer to a recording, float32 [T] at the encoder's rate, to its units, or to a typed question."""
     pieces: list[Pcm] = []
 
     async def keep(event: TurnEvent) -> None:
         if isinstance(event, AudioDelta):
             pieces.append(event.pcm)
 
-    history = () if before is None else (Exchange(*before),)
+    history = tuple(Exchange(asked, told) for asked, told in before)
     async with aclosing(_units(stages, question)) as units:
         text = question if isinstance(question, str) else None
         asked = Question(units=units, history=history) if text is None else Question(text=text, history=history)
@@ -59,8 +59,11 @@ async def speak(stages: Stages, cuts: Iterable[Sequence[int]]) -> list[Pcm]:
         return [pcm async for pcm in audio]
 
 
-async def _units(stages: Stages, question: Pcm | str) -> AsyncGenerator[list[int]]:
+async def _units(stages: Stages, question: Pcm | str | list[int]) -> AsyncGenerator[list[int]]:
     if isinstance(question, str):
+        return
+    if isinstance(question, list):
+        yield question
         return
     async with aclosing(stages.encoder.encode(_each([question]))) as heard:
         async for units in heard:

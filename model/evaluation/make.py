@@ -3,7 +3,7 @@
     python -m model.evaluation.make write --sets tests/data/eval --sentences sentences.json --spoken manifest.tsv
     python -m model.evaluation.make speak --sets tests/data/eval --kokoro kokoro.onnx --voices voices/
 
-`write` draws the sets anew from the held-out keys of `model.training.domains`. It needs hsk-sentences-audio's sentences;
+`write` draws the sets anew from what is held out, all but the long and the open one. It needs hsk-sentences-audio's sentences;
 `--spoken` is the plan of the teacher's speech, whose sentences are left out. `speak` makes the missing recordings in voices that
 no part of the model was trained on, and resumes where it stopped. Any beginning of a set is a fair sample of it.
 """
@@ -13,11 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from model.training.backbone.instructed import MANNERS, core, instructed
+from model.training.backbone.talks import leaning, remembered
+from model.training.backbone.texts import Spoken, language_of
 from model.training.corpora import SENTENCES_VARIABLE, held_out, sentence_pairs
 from model.training.domains import (
     DOMAINS,
@@ -36,6 +40,7 @@ OPEN_DOMAINS = ("repeat",)
 """Measured by `repeat.jsonl`, whose answers are open."""
 LONG_DOMAINS = ("stories",)
 """Asked in `long.jsonl`, in wordings written by hand."""
+OWN_LICENCE = "recording: Apache-2.0"
 SOURCE = {
     "source": "Kokoro-82M v1.0",
     "licence": "recording: Apache-2.0; sentences of hsk-sentences-audio: CC-BY-SA-4.0",
@@ -120,6 +125,55 @@ def _halves(rows: list[Row]) -> tuple[list[Row], list[Row]]:
     return rows[: len(rows) // 2], rows[len(rows) // 2 :]
 
 
+def conversations(each: int, seed: int = 19) -> list[Row]:
+    """`each` questions a language that lean on up to three turns before them; what they are about is held out."""
+    rng, rows = Random(seed), list[Row]()
+    for number in range(each):
+        for lang in LANGS:
+            spoken = (remembered if number % 2 else leaning)(rng, lang, held=True)
+            while (
+                not core(spoken.answer) or len(re.findall("[.。]", spoken.answer)) > 1
+            ):  # a greeting has no right answer
+                spoken = leaning(rng, lang, held=True)
+            rows.append(_judged("follow", number, lang, spoken) | {"sense": [[core(spoken.answer)]]})
+    return rows
+
+
+def instructions(each: int, asked: Sequence[Row], seed: int = 23) -> list[Row]:
+    """`each` questions a language under instructions in held-out wordings, half of them questions of `asked`, which are open."""
+    rng, rows = Random(seed), list[Row]()
+    manners = [name for name in MANNERS if name not in ("numbers", "english", "chinese")]
+    for number in range(each):
+        for lang in LANGS:
+            if number % 2:
+                drawn = instructed(rng, lang, held=True)
+                row = _judged("obey", number, lang, drawn.spoken)
+                rows.append(row | {"manner": drawn.manner, "sense": [[drawn.core]]})
+                continue
+            of = rng.choice([row for row in asked if row["language"] == row["reply_language"] == lang])
+            manner = manners[number // 2 % len(manners)]
+            spoken = Spoken(of["text"], "", instructions=MANNERS[manner].wordings[lang][-1])
+            sense = [] if manner == "short" else of["sense"]
+            rows.append(_judged("obey", number, lang, spoken) | {"manner": manner, "sense": sense})
+    return rows
+
+
+def _judged(name: str, number: int, lang: Lang, spoken: Spoken) -> Row:
+    answer = language_of(spoken.answer) if spoken.answer else lang
+    row = {
+        "audio": f"audio/{name}-{lang}-{number:03d}.flac",
+        "text": spoken.question,
+        "language": lang,
+        "speaker": VOICES[lang][number % 2],
+        "task": "open",
+        "reply_language": answer,
+        "before": [list(turn) for turn in spoken.before],
+        "instructions": spoken.instructions,
+        "answers": [spoken.answer] if spoken.answer else [],
+    }
+    return {name: value for name, value in row.items() if value} | {"source": SOURCE["source"], "licence": OWN_LICENCE}
+
+
 def _sentence(task: str, number: int, asked: str, text: str, language: Lang) -> Row:
     return {
         "audio": f"audio/{task}-{language}-{number:03d}.flac",
@@ -141,10 +195,12 @@ def _training_text() -> str:
 
 
 def write(directory: Path, *, each: int, read: int, spoken: set[str]) -> None:
-    """`questions.jsonl`, `more.jsonl`, `read.jsonl`, `repeat.jsonl` into `directory`."""
+    """`questions`, `more`, `read`, `repeat`, `follow` and `obey`, each `.jsonl`, into `directory`, which has `open.jsonl`."""
     directory.mkdir(parents=True, exist_ok=True)
     closed = [domain for domain in DOMAINS if domain not in OTHER_DOMAINS + OPEN_DOMAINS + LONG_DOMAINS]
     sets = {"questions": questions("questions", closed, each), "more": questions("more", OTHER_DOMAINS, read // 2)}
+    asked = [json.loads(line) for line in (directory / "open.jsonl").read_text(encoding="utf-8").splitlines()]
+    sets |= {"follow": conversations(read), "obey": instructions(read, asked)}
     for name, rows in (sets | sentences(read, spoken)).items():
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (directory / f"{name}.jsonl").write_text(lines, encoding="utf-8")

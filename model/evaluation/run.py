@@ -13,11 +13,15 @@ from typing import Any
 
 from model.evaluation.alignment import Similarity
 from model.evaluation.bench import Bench, Measure, Row, Table
+from model.evaluation.callers import Callers
 from model.evaluation.conversation import Answers, Chain, Reading, Recognition, Repetition, Typed
+from model.evaluation.open import OpenQuestions
 from model.evaluation.report import markdown
 from model.evaluation.sets import EvaluationError, recorded
 from model.evaluation.speech import JudgeItself, Seams, Stability, Tokenizer, Voice
 from model.evaluation.speed import Speed
+from model.evaluation.summary import summary
+from model.evaluation.units import Units
 from model.training.manifests import kept_lines
 from streaming.errors import InvalidRequest
 
@@ -27,11 +31,15 @@ log = logging.getLogger(__name__)
 def measures() -> list[Measure]:
     """All there are, in the order of the report."""
     return [
+        Units(),
         Recognition(),
         Reading(),
         Answers(),
         Typed(),
+        OpenQuestions(typed=False),
+        OpenQuestions(typed=True),
         Chain(),
+        Callers(),
         Repetition(),
         Tokenizer(),
         Stability(),
@@ -103,6 +111,7 @@ async def evaluate(
         "measures": {},
     }
     tables: list[Table] = []
+    found: dict[str, Sequence[Row]] = {}
     for measure in todo:
         reason = measure.missing(bench)
         if reason:
@@ -111,13 +120,16 @@ async def evaluate(
         rows, failed = await _measure(bench, results, measure, progress)
         if failed:
             record["failed"][measure.name] = failed
+        found[measure.name] = rows
         made = measure.tables(rows) if rows else []
         tables += made
         record["measures"][measure.name] = [
             {"title": each.title, "heads": list(each.heads), "rows": [list(line) for line in each.rows]}
             for each in made
         ]
-    return record, markdown(record, tables)
+    short = summary(found)
+    record["summary"] = [list(line) for line in short.rows]
+    return record, markdown(record, [short, *tables] if short.rows else tables)
 
 
 async def _measure(

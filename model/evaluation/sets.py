@@ -1,8 +1,9 @@
 """Held-out sets: directories of manifests (`model.training.manifests`), one for each set, with columns that say how to use a row.
 
-`task`: "read" (a sentence read aloud, the default), "repeat" ("say this: …") or "question"; `answers`: the right ones;
-`reply_language`: language of the answer (default: the question's); `before`: question and answer of the previous turn;
-`people`: true for a human speaker; `source`, `licence`: of the recording.
+`task`: "read" (a sentence read aloud, the default), "repeat" ("say this: …"), "question" or "open"; `answers`: the right ones;
+`reply_language`: language of the answer (default: the question's); `before`: question and answer of the previous turn, or a
+list of such; `people`: true for a human speaker; `source`, `licence`: of the recording. An open question is judged by `keep`,
+`sense` and `manner` (`model.evaluation.rules`); `instructions` stand before it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from model.training.manifests import SUFFIXES, ManifestError, Row, read_manifest, read_recording, turn_before
+from model.evaluation.scores import plain
+from model.training.backbone.instructed import MANNERS
+from model.training.manifests import SUFFIXES, ManifestError, Row, read_manifest, read_recording, turns_before
 
-TASKS = ("read", "repeat", "question")
+TASKS = ("read", "repeat", "question", "open")
 Pcm = npt.NDArray[np.float32]
 
 
@@ -37,8 +40,12 @@ class Item:
     audio: Path | None
     reply_language: str
     answers: tuple[str, ...] = ()
-    before: tuple[str, str] | None = None
+    before: tuple[tuple[str, str], ...] = ()
     people: bool = False
+    keep: tuple[tuple[str, ...], ...] = ()
+    sense: tuple[tuple[str, ...], ...] = ()
+    instructions: str = ""
+    manner: str = ""
 
     @property
     def direction(self) -> str:
@@ -79,9 +86,30 @@ def _item(path: Path, number: int, row: Row) -> Item:
         audio=row.audio,
         reply_language=more.get("reply_language") or row.language,
         answers=tuple(answers),
-        before=turn_before(row),
+        before=turns_before(row),
         people=people in (True, "true"),
+        keep=_groups(path, number, row, "keep"),
+        sense=_groups(path, number, row, "sense"),
+        instructions=more.get("instructions") or "",
+        manner=_manner(path, number, more.get("manner") or ""),
     )
+
+
+def _groups(path: Path, number: int, row: Row, name: str) -> tuple[tuple[str, ...], ...]:
+    groups = row.more.get(name) or []
+    if not isinstance(groups, list) or not all(isinstance(g, list) and g and all(map(_is_word, g)) for g in groups):
+        raise EvaluationError(f"{path}: row {number + 1}: {name}: accepted: a list of lists of words (JSON lines only)")
+    return tuple(map(tuple, groups))
+
+
+def _is_word(word: object) -> bool:
+    return isinstance(word, str) and bool(plain(word))
+
+
+def _manner(path: Path, number: int, name: str) -> str:
+    if name and name not in (*MANNERS, "name"):
+        raise EvaluationError(f"{path}: row {number + 1}: manner {name!r}; accepted: {', '.join((*MANNERS, 'name'))}")
+    return name
 
 
 def recorded(items: Sequence[Item]) -> list[Item]:

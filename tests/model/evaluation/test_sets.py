@@ -137,7 +137,7 @@ def test_bad_sets_are_told(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="has no sets"):
         read_sets(tmp_path)
     (tmp_path / "a.jsonl").write_text('{"text": "hi", "language": "en", "task": "sing"}\n')
-    with pytest.raises(EvaluationError, match="task 'sing'; accepted: read, repeat, question"):
+    with pytest.raises(EvaluationError, match="task 'sing'; accepted: read, repeat, question, open"):
         read_sets(tmp_path)
     (tmp_path / "a.jsonl").write_text('{"text": "hi", "language": "en", "audio": "a.flac"}\n')
     (item,) = read_sets(tmp_path)
@@ -150,7 +150,7 @@ def test_bad_sets_are_told(tmp_path: Path) -> None:
 def test_columns_of_a_tsv_mean_what_they_say(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("text\tlanguage\tpeople\tbefore\nHi.\ten\tfalse\t\nHo.\ten\ttrue\t\nHe.\ten\t\t\n")
-    assert [(item.people, item.before) for item in read_sets(tmp_path)] == [(False, None), (True, None), (False, None)]
+    assert [(item.people, item.before) for item in read_sets(tmp_path)] == [(False, ()), (True, ()), (False, ())]
     path.write_text("text\tlanguage\tpeople\nHi.\ten\tsome\n")
     with pytest.raises(EvaluationError, match="people 'some'; accepted: true, false"):
         read_sets(tmp_path)
