@@ -276,6 +276,8 @@ async def _first_event(socket: ClientConnection, timeout_s: float) -> SessionCre
     try:
         async with asyncio.timeout(timeout_s):
             event = parse_event(await socket.recv())
+            while event.type == "session.queued":  # of this server, while it is full
+                event = parse_event(await socket.recv())
     except TimeoutError as late:
         raise ConnectionRejected(f"the server opened no session within {timeout_s:g} s", retryable=True) from late
     except ConnectionClosed as closed:

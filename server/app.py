@@ -26,12 +26,14 @@ from server.routes.speech import route as speech
 from server.settings import Settings
 from server.state import loading
 from server.state.admission import Admission
+from server.state.gate import GateRules
 from server.state.metrics import Metrics
 from server.state.secret_signing import SecretSigner
 from server.state.serving import OpenModel, Serving
 from server.state.spoken_answers import SpokenAnswers
 from server.version import package_version
 from server.webrtc.registry import CallRegistry
+from streaming.load import Load
 
 _EXPOSED_HEADERS = (
     "x-request-id", "x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "x-dropped-text", "retry-after", "location",
@@ -50,10 +52,12 @@ def create_app(
     metrics.build(version=package_version(), model=settings.bundle, backend=settings.backend)
     metrics.slots(settings.max_sessions)
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
-    admission = Admission(settings.max_sessions, metrics.session)
+    load = Load()
+    rules = GateRules(settings.max_sessions, settings.max_waiting, settings.max_waiting_per_peer)
+    admission = Admission(rules, metrics.session, load=load.value, patience_s=settings.max_wait_s)
     decoding = Decoding(settings.max_turn_s, new_decoder)
-    calling = CallRegistry(settings, admission, metrics)
-    state = AppState(settings, metrics, admission, Serving(), SecretSigner(key), SpokenAnswers(), calling, decoding)
+    signer, calling = SecretSigner(key), CallRegistry(settings, admission, metrics)
+    state = AppState(settings, metrics, load, admission, Serving(load), signer, SpokenAnswers(), calling, decoding)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:

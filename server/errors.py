@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streaming.errors import EngineUnavailable, InvalidRequest, SpeechServerError
+from streaming.errors import CapacityError, EngineUnavailable, InvalidRequest, SpeechServerError
 
 
 class Unauthorised(SpeechServerError):
@@ -22,6 +22,12 @@ class NotAcceptable(InvalidRequest):
     """Nothing in `Accept` that the server can write."""
 
     code = "unsupported_format"
+
+
+class TooManyWaiting(CapacityError):
+    """One peer has as many requests in the queue as it may."""
+
+    code = "too_many_waiting"
 
 
 class UploadTimeout(InvalidRequest):

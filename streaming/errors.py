@@ -96,11 +96,15 @@ class TooLarge(InvalidRequest):
 
 
 class CapacityError(SpeechServerError):
-    """Every admission slot is taken; try again later."""
+    """The server is full; try again later. `retry_s`: when that may succeed, None where nobody knows."""
 
     type = "rate_limit_error"
     code = "at_capacity"
     retryable = True
+
+    def __init__(self, message: str, *, code: str | None = None, retry_s: float | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_s = retry_s
 
 
 class EngineUnavailable(SpeechServerError):

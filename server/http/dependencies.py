@@ -21,6 +21,7 @@ from server.state.sessions import session_model
 from server.state.spoken_answers import SpokenAnswers
 from server.webrtc.registry import CallRegistry
 from streaming.errors import NotFound
+from streaming.load import Load
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class AppState:
 
     settings: Settings
     metrics: Metrics
+    load: Load
     admission: Admission
     serving: Serving
     secrets: SecretSigner
@@ -64,9 +66,16 @@ def secret_session(connection: HTTPConnection) -> SecretSession | None:
     return None
 
 
-async def admitted(state: Annotated[AppState, Depends(authorised)]) -> AsyncGenerator[AppState]:
-    """The server's parts, with an admission slot until the answer is sent. Raises CapacityError."""
-    async with state.admission.slot("rest"):
+def peer_of(connection: HTTPConnection) -> str:
+    """Who asks, as far as the queue for a place is concerned: an address."""
+    return "" if connection.client is None else connection.client.host
+
+
+async def admitted(
+    connection: HTTPConnection, state: Annotated[AppState, Depends(authorised)]
+) -> AsyncGenerator[AppState]:
+    """The server's parts, with a place until the answer is sent. Waits for it. Raises CapacityError, TooManyWaiting."""
+    async with state.admission.slot("rest", peer_of(connection)):
         yield state
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
@@ -16,6 +17,7 @@ from server.errors import (
     Forbidden,
     ModelLoading,
     NotAcceptable,
+    TooManyWaiting,
     Unauthorised,
     UpgradeRequired,
     UploadTimeout,
@@ -52,11 +54,13 @@ _STATUS: dict[type[SpeechServerError], HTTPStatus] = {
     UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     UpgradeRequired: HTTPStatus.UPGRADE_REQUIRED,
     CapacityError: HTTPStatus.SERVICE_UNAVAILABLE,
+    TooManyWaiting: HTTPStatus.TOO_MANY_REQUESTS,
     EngineUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     TurnTimeout: HTTPStatus.GATEWAY_TIMEOUT,
 }
 _RETRY_S = 1
 _RETRY_LOADING_S = 5
+_RETRY_MOST_S = 60
 
 
 def status_of(error: SpeechServerError) -> HTTPStatus:
@@ -68,10 +72,17 @@ def error_response(error: SpeechServerError, *, headers: Mapping[str, str] | Non
     """An error as its HTTP answer."""
     extra = dict(headers or {})
     if error.retryable:
-        extra["Retry-After"] = str(_RETRY_LOADING_S if isinstance(error, ModelLoading) else _RETRY_S)
+        extra["Retry-After"] = str(_retry_s(error))
     if isinstance(error, Unauthorised):
         extra["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"error": error.body()}, status_code=status_of(error), headers=extra)
+
+
+def _retry_s(error: SpeechServerError) -> int:
+    """Whole seconds after which to try again."""
+    if isinstance(error, CapacityError) and error.retry_s is not None:
+        return math.ceil(min(max(error.retry_s, _RETRY_S), _RETRY_MOST_S))
+    return _RETRY_LOADING_S if isinstance(error, ModelLoading) else _RETRY_S
 
 
 def install(app: FastAPI, count: Callable[[str], None]) -> None:

@@ -13,7 +13,11 @@ from server.version import package_version
 router = APIRouter()
 
 _ALIVE = openapi.route(answers={"application/json": {"status": "alive"}})
-_READY = openapi.route(answers={"application/json": {"status": "ready", "model": "cslm-mini", "backend": "vllm"}})
+_READY = openapi.route(
+    answers={
+        "application/json": {"status": "ready", "model": "cslm-mini", "backend": "vllm", "load": 0.31, "waiting": 0}
+    }
+)
 _METRICS = openapi.route(answers={"text/plain": "cslm_ready 1.0\n"})
 
 
@@ -28,12 +32,14 @@ async def readyz(state: AppStateDep) -> JSONResponse:
     if fault is not None:
         return JSONResponse({"status": "not_ready", "reason": fault}, status_code=503, headers={"Retry-After": "1"})
     model = state.serving.model()
-    return JSONResponse({"status": "ready", "model": model.name, "backend": model.backend})
+    now = {"load": round(state.load.value(), 3), "waiting": state.admission.waiting}
+    return JSONResponse({"status": "ready", "model": model.name, "backend": model.backend, **now})
 
 
 @router.get("/metrics", summary="Prometheus metrics", openapi_extra=_METRICS, response_class=Response)
 async def metrics(state: AppStateDep) -> Response:
     state.metrics.ready(state.serving.fault() is None and not state.admission.stopping.is_set())
+    state.metrics.admission(limit=state.admission.limit, waiting=state.admission.waiting, load=state.load.stages())
     if (model := state.serving.warm) is not None:
         state.metrics.build(version=package_version(), model=model.name, backend=model.backend)
         state.metrics.early(model.early)

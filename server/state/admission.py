@@ -1,16 +1,20 @@
-"""Admission: one number of slots for REST turns and sockets together. A full or a stopping server refuses at once; nobody waits."""
+"""Admission of REST turns, sockets and calls alike: by what the stages have left, with a queue before it (`server.state.gate`)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from server.errors import ServerStopping
+from server.state.gate import Gate, GateRules, Place
 from streaming.errors import CapacityError
 
 Watcher = Callable[[str, int], None]
+Told = Callable[[Place], Awaitable[None]]
+"""Is told where it waits, again whenever that has changed."""
 
 _ENDED_BY_THEMSELVES = ("rest", "realtime")
 """What a stopping server waits for. Calls are hung up with the application."""
@@ -18,17 +22,40 @@ _ENDED_BY_THEMSELVES = ("rest", "realtime")
 
 _GOODBYE_S = 1.0
 """To say goodbye to who had to be ended."""
+_LOOK_S = 0.25
+"""How often who waits looks at the load."""
+
+
+async def _untold(_: Place) -> None:
+    """There is no way to say it."""
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """Somebody who wants in."""
+
+    admitted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Admission:
-    """Slots of one server. `on_change(transport, by)` hears of every slot taken (+1) and given back (-1).
+    """Places of one server. `on_change(transport, by)` hears of every place taken (+1) and given back (-1).
 
+    `load`: how full the fullest stage is, 1 for full. `patience_s`: the longest wait for a place.
     `stopping`: nobody is let in any more, and who is idle should go. `over`: who is still there must go now.
     """
 
-    def __init__(self, slots: int, on_change: Watcher = lambda transport, by: None) -> None:
-        self._slots = slots
+    def __init__(
+        self,
+        rules: GateRules,
+        on_change: Watcher = lambda transport, by: None,
+        *,
+        load: Callable[[], float] = lambda: 0.0,
+        patience_s: float = 0.0,
+    ) -> None:
+        self._gate = Gate(rules)
         self._on_change = on_change
+        self._load = load
+        self._patience_s = patience_s
         self._taken: Counter[str] = Counter()
         self._returned = asyncio.Event()
         self._limits: set[asyncio.Timeout] = set()
@@ -36,28 +63,84 @@ class Admission:
 
     @property
     def active(self) -> int:
-        """Slots in use."""
-        return self._taken.total()
+        """Places in use."""
+        return self._gate.active
 
-    def check(self) -> None:
-        """Raises ServerStopping, and CapacityError when no slot is free."""
-        if self.stopping.is_set():
-            raise ServerStopping("the server is stopping; try another, or this one again later")
-        if self.active >= self._slots:
-            raise CapacityError(f"all {self._slots} sessions of this server are in use; try again later")
+    @property
+    def waiting(self) -> int:
+        """Who waits for a place."""
+        return self._gate.waiting
+
+    @property
+    def limit(self) -> int:
+        """Places there are, as far as the load has shown."""
+        return self._gate.limit
+
+    def check(self, peer: Hashable = None) -> None:
+        """Raises what `slot` would raise at once."""
+        self._check_stopping()
+        self._gate.check(peer, _now_s(), self._load())
 
     @asynccontextmanager
-    async def slot(self, transport: str) -> AsyncGenerator[None]:
-        """One slot while the context lasts. Raises ServerStopping or CapacityError at once when there is none."""
-        self.check()
-        self._taken[transport] += 1
-        self._on_change(transport, 1)
+    async def slot(self, transport: str, peer: Hashable = None, told: Told = _untold) -> AsyncGenerator[None]:
+        """A place while the context lasts; where there is none, wait for it, and be `told` of it.
+
+        Raises CapacityError and TooManyWaiting at once where the queue is full, CapacityError after `patience_s`, ServerStopping.
+        """
+        ticket = _Ticket()
         try:
-            yield
+            await self._enter(ticket, peer, told)
+            self._taken[transport] += 1
+            self._on_change(transport, 1)
+            try:
+                yield
+            finally:
+                self._taken[transport] -= 1
+                self._on_change(transport, -1)
         finally:
-            self._taken[transport] -= 1
-            self._on_change(transport, -1)
+            self._gate.leave(ticket, _now_s())
+            self._let_in()
             self._returned.set()
+
+    async def _enter(self, ticket: _Ticket, peer: Hashable, told: Told) -> None:
+        self._check_stopping()
+        if self._gate.arrive(ticket, peer, _now_s(), self._load()):
+            return
+        try:
+            async with asyncio.timeout(self._patience_s) as limit:
+                await self._wait(ticket, told)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if ticket.admitted.is_set():
+                return
+            place = self._gate.place(ticket, _now_s())
+            raise CapacityError(
+                f"no place became free within {self._patience_s:g} s; try again later", retry_s=place.wait_s
+            ) from None
+
+    async def _wait(self, ticket: _Ticket, told: Told) -> None:
+        position = 0
+        while not ticket.admitted.is_set():
+            self._check_stopping()
+            place = self._gate.place(ticket, _now_s())
+            if place.position != position:
+                position = place.position
+                await told(place)
+            try:
+                async with asyncio.timeout(_LOOK_S):
+                    await ticket.admitted.wait()
+            except TimeoutError:
+                self._let_in()
+
+    def _let_in(self) -> None:
+        for ticket in self._gate.let_in(_now_s(), self._load()):
+            assert isinstance(ticket, _Ticket)
+            ticket.admitted.set()
+
+    def _check_stopping(self) -> None:
+        if self.stopping.is_set():
+            raise ServerStopping("the server is stopping; try another, or this one again later")
 
     @asynccontextmanager
     async def until_over(self) -> AsyncGenerator[None]:
@@ -95,3 +178,7 @@ class Admission:
         except TimeoutError:
             return False
         return True
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

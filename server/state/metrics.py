@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, get_args
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from server.state.vitals import Vitals
+from streaming.load import Stage
 from streaming.realtime.limits import Outcome, Speculation
 from streaming.report import TurnReport
 from streaming.stability import EarlyCounts
@@ -68,7 +69,10 @@ class Metrics:
         self._errors = Counter("cslm_errors", "Errors by code", ["code"], registry=registry)
         self._ready = Gauge("cslm_ready", "1 while the model is warm", registry=registry)
         self._build = Info("cslm_build", "What is running", registry=registry)
-        self._max_sessions = Gauge("cslm_max_sessions", "Admission slots in all", registry=registry)
+        self._max_sessions = Gauge("cslm_max_sessions", "Sessions at once, whatever the load", registry=registry)
+        self._limit = Gauge("cslm_session_limit", "Sessions at once, as far as the load has shown", registry=registry)
+        self._waiting = Gauge("cslm_waiting_sessions", "Sessions that wait for a place", registry=registry)
+        self._load = Gauge("cslm_load", "How full a stage is: at 1 nobody more is let in", ["stage"], registry=registry)
         self.vitals = Vitals(registry)
         self._unfinished = _UnfinishedSpeech()
         self._begin_at_zero()
@@ -149,6 +153,13 @@ class Metrics:
     def slots(self, number: int) -> None:
         """How many sessions are admitted at once."""
         self._max_sessions.set(number)
+
+    def admission(self, *, limit: int, waiting: int, load: Mapping[Stage, float]) -> None:
+        """How many places there are, who waits for one, and why."""
+        self._limit.set(limit)
+        self._waiting.set(waiting)
+        for stage, full in load.items():
+            self._load.labels(stage).set(full)
 
     def ready(self, ready: bool) -> None:
         """The model became warm, or ceased to be."""

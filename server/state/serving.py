@@ -12,6 +12,7 @@ from server.errors import ModelLoading, public_error
 from server.settings import Settings
 from server.state.loading import ServedModel
 from streaming.errors import EngineUnavailable, SpeechServerError
+from streaming.load import Load
 
 log = logging.getLogger("cslm.model")
 
@@ -19,9 +20,10 @@ OpenModel = Callable[[Settings], AbstractAsyncContextManager[ServedModel]]
 
 
 class Serving:
-    """One model, opened in the background so that the server answers probes while it loads."""
+    """One model, opened in the background so that the server answers probes while it loads. Its stages are measured by `load`."""
 
-    def __init__(self) -> None:
+    def __init__(self, load: Load) -> None:
+        self._load = load
         self._settled = asyncio.Event()
         self._model: ServedModel | None = None
         self._failure: Exception | None = None
@@ -68,7 +70,7 @@ class Serving:
     async def _keep(self, open_model: OpenModel, settings: Settings, closing: asyncio.Event) -> None:
         try:
             async with open_model(settings) as model:
-                self._model = replace(model, aliases=settings.aliases)
+                self._model = replace(model, aliases=settings.aliases, stages=self._load.metered(model.stages))
                 log.info("model %s is warm", self._model.name)
                 self._settled.set()
                 await closing.wait()

@@ -59,11 +59,11 @@ class CallRegistry:
                 await asyncio.wait(tasks)
 
     async def begin(
-        self, model: ServedModel, offer: str, config: AnyConfig | None, dialect: Dialect
+        self, model: ServedModel, offer: str, config: AnyConfig | None, dialect: Dialect, peer: str = ""
     ) -> tuple[str, str]:
-        """Answer `offer` and hold the call, its events in `dialect`. Returns its id and the answer.
+        """Answer `offer` of `peer` and hold the call, its events in `dialect`. Returns its id and the answer.
 
-        Raises InvalidRequest, CapacityError.
+        Waits for a place. Raises InvalidRequest, CapacityError, TooManyWaiting.
         """
         offer = bounded(offer, self._settings.ice_peers)
         unconnected = sum(not held.call.connected for held in self._held.values())
@@ -71,7 +71,7 @@ class CallRegistry:
             raise CapacityError(f"{unconnected} calls wait for their callers to connect; try again later")
         answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         call = Call(_ice_servers(self._settings.ice_servers), dialect)
-        task = asyncio.create_task(self._hold(model, call, offer, config, answered), name=call.id)
+        task = asyncio.create_task(self._hold(model, call, offer, config, peer, answered), name=call.id)
         self._held[call.id] = _Held(call, task)
         task.add_done_callback(lambda _: self._held.pop(call.id, None))
         return call.id, await answered
@@ -88,11 +88,12 @@ class CallRegistry:
         call: Call,
         offer: str,
         config: AnyConfig | None,
+        peer: str,
         answered: asyncio.Future[str],
     ) -> None:
         bind_contextvars(call_id=call.id)
         try:
-            async with self._admission.slot("webrtc"):
+            async with self._admission.slot("webrtc", peer):
                 machine = RealtimeMachine(session_model(model), session_limits(self._settings, model), config)
                 session = realtime_session(self._settings, self._metrics, model, machine, "webrtc")
                 answered.set_result(await call.answer(offer))

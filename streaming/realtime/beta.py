@@ -44,7 +44,7 @@ _RENAMED = {
     "response.output_text.delta": "response.text.delta",
     "response.output_text.done": "response.text.done",
 }
-_UNKNOWN = ("conversation.item.done", "input_audio_buffer.timeout_triggered")
+_UNKNOWN = ("conversation.item.done", "input_audio_buffer.timeout_triggered", "session.queued")
 
 
 class Beta:

@@ -35,6 +35,15 @@ class SessionUpdated:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionQueued:
+    """Not of the protocol: the session waits for a place, and `session.created` follows. `position` 1 is next."""
+
+    type: ClassVar = "session.queued"
+    position: int
+    estimated_wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A client event that was refused, or a failure inside the server. `event_id`: of the client's event, if it said one."""
 
@@ -298,6 +307,7 @@ class SessionClosed:
 ServerEvent = (
     SessionCreated
     | SessionUpdated
+    | SessionQueued
     | Failed
     | InputSpeechStarted
     | InputSpeechStopped

@@ -111,7 +111,7 @@ async def test_a_key_is_asked_for_and_taken() -> None:
 
 
 async def test_a_full_server_says_so() -> None:
-    async with listening(max_sessions=1) as front, connect(front.url):
+    async with listening(max_sessions=1, max_waiting=0) as front, connect(front.url):
         with pytest.raises(ConnectionRejected, match="503") as full:
             async with connect(front.url):
                 pass

@@ -27,7 +27,7 @@ PYTHON = ROOT / "build" / "clients" / "bin" / "python"
 HERE = Path(__file__).parent
 PATIENCE_S = 300.0
 
-SCENARIOS = ("defaults", "server_vad", "manual", "text", "barge_in", "error", "memory")
+SCENARIOS = ("defaults", "server_vad", "manual", "text", "barge_in", "error", "memory", "queued")
 
 QUESTIONS = {"sum": "en-en-sums-16.flac", "capital": "en-en-capitals-53.flac"}
 TYPED = "What is two plus three?"
@@ -75,7 +75,9 @@ async def hold(client: Client, server: str, folder: Path) -> Held:
     """Run the client against `server` (`host:port`), for PATIENCE_S at most; what it needs and prints goes to `folder`."""
     out, complaints = folder / "out.jsonl", folder / "complaints.txt"
     async with AsyncExitStack() as stack:
-        wires = {name: await stack.enter_async_context(relay(f"ws://{server}")) for name in SCENARIOS}
+        wires = {
+            name: await stack.enter_async_context(relay(f"ws://{server}", full=name == "queued")) for name in SCENARIOS
+        }
         process = await asyncio.create_subprocess_exec(
             *client.command,
             str(_write_task(folder, wires)),

@@ -15,6 +15,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from streaming.realtime.events import SessionQueued
+from streaming.realtime.ga import Ga
+
 MAX_MESSAGE_BYTES = 16 * 2**20
 
 Origin = Literal["client", "server"]
@@ -41,15 +44,24 @@ class Wire:
     connections: list[list[Message]] = field(default_factory=list)
 
 
+WAIT_S = 1.0
+"""How long a client of a full server waits for its session."""
+
+
 @asynccontextmanager
-async def relay(server: str) -> AsyncIterator[Wire]:
-    """Listen on a free port of 127.0.0.1 and forward to `server` (`ws://host:port`) until the context ends."""
+async def relay(server: str, *, full: bool = False) -> AsyncIterator[Wire]:
+    """Listen on a free port of 127.0.0.1 and forward to `server` (`ws://host:port`) until the context ends.
+
+    `full`: clients are told first that they wait in a queue, as a full server tells them, and wait.
+    """
     wire = Wire()
 
     async def forward(client: ServerConnection) -> None:
         messages: list[Message] = []
         wire.connections.append(messages)
         assert client.request is not None
+        if full:
+            await _tell_to_wait(client, messages)
         key = client.request.headers.get("Authorization")
         async with (
             dial(
@@ -73,6 +85,15 @@ async def relay(server: str) -> AsyncIterator[Wire]:
         _, port = next(iter(listener.sockets)).getsockname()
         wire.address = f"127.0.0.1:{port}"
         yield wire
+
+
+async def _tell_to_wait(client: ServerConnection, messages: list[Message]) -> None:
+    """What `server.routes.realtime.waiting` does."""
+    for position in (2, 1):
+        for data in Ga().encode(SessionQueued(position, 1.5 * position)):
+            messages.append(Message("server", json.loads(data)))
+            await client.send(data)
+        await asyncio.sleep(WAIT_S / 2)
 
 
 async def _pump(

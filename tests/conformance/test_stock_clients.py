@@ -177,6 +177,19 @@ def test_a_second_turn_knows_the_first(held: Held) -> None:
         assert second > first, "the second question came with the first turn before it"
 
 
+def test_a_client_of_a_full_server_waits_and_then_talks(held: Held) -> None:
+    """What it is told while it waits is an event of ours, and what it says meanwhile is heard."""
+    is_heard(seen(held, "queued"))
+    in_order(
+        messages(held, "queued"),
+        "server session.queued",
+        "server session.queued",
+        "server session.created",
+        "server response.created",
+        "server response.done",
+    )
+
+
 def history(sent: list[Message]) -> list[list[str]]:
     """Role and text of the conversation's items, in the order in which the server placed them."""
     order: list[str] = []

@@ -134,6 +134,7 @@ connection.addEventListener("message", ({ detail: event }) => {
 });
 
 const REACTIONS = {
+  "session.queued": ({ position }) => panel.notify(`The server is full. Your place in the queue: ${position}.`, { about: "server" }),
   "session.created": (event) => (session = event.session),
   "session.updated": (event) => (session = event.session),
   "input_audio_buffer.speech_started": () => {

@@ -41,6 +41,7 @@ const REFUSALS = {
   missing_api_key: "The server asks for an API key.",
   invalid_api_key: "The server does not accept this API key.",
   at_capacity: "All places of this server are taken.",
+  too_many_waiting: "Others at your address wait for this server already.",
   model_loading: "The server is still loading its model.",
   model_failed: "The server could not load its model.",
   engine_unavailable: "A part of the server has failed and is being restarted.",

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from starlette.responses import Response
 
 from server.http import openapi
-from server.http.dependencies import AppState, AppStateDep, SecretSession, SecretSessionDep, resolve_model
+from server.http.dependencies import AppState, AppStateDep, SecretSession, SecretSessionDep, peer_of, resolve_model
 from server.http.uploads import read_form, read_whole
 from server.http.validation import validated
 from server.routes.realtime.dialects import dialect_of
@@ -73,7 +73,7 @@ async def _begun(request: Request, state: AppState, secret: SecretSession | None
         config = config or of_secret
     name = config.model if isinstance(config, SessionConfig) else None
     model = resolve_model(state, name or request.query_params.get("model"))
-    call_id, answer = await state.calls.begin(model, offer, config, dialect)
+    call_id, answer = await state.calls.begin(model, offer, config, dialect, peer_of(request))
     headers = {"Location": f"/v1/realtime/calls/{call_id}"}
     return Response(answer, 201, headers=headers, media_type="application/sdp")
 

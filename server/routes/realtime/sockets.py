@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
-from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter
 from starlette.types import Message
 from starlette.websockets import WebSocketState
@@ -23,11 +23,13 @@ from server.http.dependencies import (
     SecretSession,
     SecretSessionDep,
     app_state,
+    peer_of,
     resolve_model,
     secret_session,
 )
 from server.http.error_responses import error_response
 from server.routes.realtime.dialects import BETA_SUBPROTOCOL, dialect_of
+from server.routes.realtime.waiting import WaitingClient
 from server.state.admission import Admission
 from server.state.auth import SUBPROTOCOL_PREFIX
 from server.state.loading import ServedModel
@@ -104,16 +106,24 @@ Open = Callable[[SessionModel, SessionLimits, SecretSession | None], Machine]
 
 async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
     state = app_state(socket)
+    client = WaitingClient(socket, dialect, _selected_subprotocol(socket))
     try:
         settings = secret_session(socket)
         model = _session_model(state, socket.query_params.get("model"), socket.query_params.get("call_id"))
-        async with state.admission.slot("realtime"):
+        slot = state.admission.slot("realtime", peer_of(socket), client.told)
+        async with AsyncExitStack() as place:
+            if not await client.until(place.enter_async_context(slot)):
+                return
             machine = opened(session_model(model), session_limits(state.settings, model), settings)
             session = realtime_session(state.settings, state.metrics, model, machine)
-            await _serve(socket, session, dialect, state)
+            await _serve(client, session, dialect, state)
     except SpeechServerError as error:
         state.metrics.error(error.code)
-        await socket.send_denial_response(error_response(error))
+        if not client.accepted:
+            await socket.send_denial_response(error_response(error))
+            return
+        await client.tell(Failed(error))
+        await _close(socket, 1012 if isinstance(error, ServerStopping) else 1013, error.code)
 
 
 @router.get(
@@ -123,6 +133,7 @@ async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
     openapi_extra=openapi.route(answers={"application/json": openapi.ERROR}, status="426"),
 )
 async def without_upgrade(
+    request: Request,
     state: AppStateDep,
     _: SecretSessionDep,
     model: str | None = None,
@@ -130,7 +141,7 @@ async def without_upgrade(
 ) -> None:
     """What a socket would be told, for browsers: they do not learn why a handshake was refused. 426: it would be let in."""
     _session_model(state, model, call_id)
-    state.admission.check()
+    state.admission.check(peer_of(request))
     raise UpgradeRequired("this is a WebSocket: connect with ws:// or wss://")
 
 
@@ -151,9 +162,10 @@ def _selected_subprotocol(socket: WebSocket) -> str | None:
     return by_name or next((name for name in offered if name.startswith(SUBPROTOCOL_PREFIX)), None)
 
 
-async def _serve(socket: WebSocket, session: Session, dialect: Dialect, state: AppState) -> None:
+async def _serve(client: WaitingClient, session: Session, dialect: Dialect, state: AppState) -> None:
     """Run the session until it or its peer ends, the peer does not read, or the server stops and no response is under way."""
-    await socket.accept(subprotocol=_selected_subprotocol(socket))
+    await client.accept()
+    socket = client.socket
     life, idle, answering = asyncio.timeout(None), asyncio.Event(), 0
     idle.set()
 
@@ -168,7 +180,7 @@ async def _serve(socket: WebSocket, session: Session, dialect: Dialect, state: A
     try:
         async with life:
             await session.run(
-                _events(socket, session.machine, dialect, leaving, state.settings.max_message_bytes), send
+                _events(client, session.machine, dialect, leaving, state.settings.max_message_bytes), send
             )
             if leaving.done():
                 await send(Failed(ServerStopping("the server is stopping; connect again")))
@@ -196,12 +208,12 @@ async def _time_to_leave(admission: Admission, idle: asyncio.Event) -> None:
 
 
 async def _events(
-    socket: WebSocket, machine: Machine, dialect: Dialect, leaving: asyncio.Task[None], max_bytes: int
+    client: WaitingClient, machine: Machine, dialect: Dialect, leaving: asyncio.Task[None], max_bytes: int
 ) -> AsyncGenerator[ClientMessage | Unreadable]:
     """What the client says, in text or binary messages, until it has gone or it is time to leave."""
-    while socket.client_state is WebSocketState.CONNECTED and not leaving.done():
+    while client.socket.client_state is WebSocketState.CONNECTED and not leaving.done():
         try:
-            message = await _received(socket, leaving)
+            message = await _received(client, leaving)
         except (RuntimeError, TimeoutError):
             return
         if message["type"] == "websocket.disconnect":
@@ -216,7 +228,7 @@ async def _events(
             yield await decoded(dialect, content, machine.audio_in)
 
 
-async def _received(socket: WebSocket, leaving: asyncio.Task[None]) -> Message:
+async def _received(client: WaitingClient, leaving: asyncio.Task[None]) -> Message:
     """The next message. Raises TimeoutError when it is time to leave. No task for each message: audio comes 50 times a second."""
     async with asyncio.timeout(None) as waiting:
 
@@ -225,7 +237,7 @@ async def _received(socket: WebSocket, leaving: asyncio.Task[None]) -> Message:
 
         leaving.add_done_callback(leave)
         try:
-            return await socket.receive()
+            return await client.receive()
         finally:
             leaving.remove_done_callback(leave)
 

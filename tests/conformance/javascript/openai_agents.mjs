@@ -159,6 +159,7 @@ const scenarios = {
   barge_in: [SERVER_VAD, bargeIn],
   error: [MANUAL, error],
   memory: [MANUAL, memory],
+  queued: [MANUAL, manual],
 };
 
 for (const [scenario, [config, hold]] of Object.entries(scenarios)) {

@@ -170,8 +170,12 @@ async def memory(address: str, task: Task) -> dict[str, Any]:
         return saw | {"history": history}
 
 
+async def queued(address: str, task: Task) -> dict[str, Any]:
+    return await manual(address, task)
+
+
 async def main(task: Task) -> None:
-    for scenario in (defaults, server_vad, manual, text, barge_in, error, memory):
+    for scenario in (defaults, server_vad, manual, text, barge_in, error, memory, queued):
         saw = await scenario(task.addresses[scenario.__name__], task)
         print(json.dumps({"scenario": scenario.__name__, **saw}), flush=True)
 

@@ -154,8 +154,12 @@ async def memory(connection: AsyncRealtimeConnection, task: Task) -> dict[str, A
     return saw | {"history": history}
 
 
+async def queued(connection: AsyncRealtimeConnection, task: Task) -> dict[str, Any]:
+    return await manual(connection, task)
+
+
 async def main(task: Task) -> None:
-    for scenario in (defaults, server_vad, manual, text, barge_in, error, memory):
+    for scenario in (defaults, server_vad, manual, text, barge_in, error, memory, queued):
         async with connected(task.addresses[scenario.__name__]) as connection:
             saw = await scenario(connection, task)
         print(json.dumps({"scenario": scenario.__name__, **saw}), flush=True)

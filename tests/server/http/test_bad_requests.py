@@ -228,7 +228,7 @@ async def test_a_body_that_never_arrives() -> None:
 
 
 async def test_no_slot_left() -> None:
-    async with serving(max_sessions=1) as front, front.state.admission.slot("realtime"):
+    async with serving(max_sessions=1, max_waiting=0) as front, front.state.admission.slot("realtime"):
         answer = await front.client.post(SPEECH, content=recording())
         assert error_of(answer, 503, "at_capacity")["type"] == "rate_limit_error"
         assert int(answer.headers["retry-after"]) >= 1

@@ -262,7 +262,7 @@ async def test_an_offer_may_be_the_body() -> None:
 
 async def test_what_cannot_be_is_refused_before_the_call() -> None:
     async with (
-        listening(max_sessions=1) as front,
+        listening(max_sessions=1, max_waiting=0) as front,
         calling() as caller,
         AsyncOpenAI(base_url=f"{front.url}/v1", api_key="none", max_retries=0) as client,
     ):

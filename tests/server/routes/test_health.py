@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from server.settings import Settings
 from server.state.admission import Admission
+from server.state.gate import GateRules
 from server.state.metrics import Metrics
 from streaming.errors import BundleError, CapacityError
 from streaming.planning import PlayoutClock
@@ -28,7 +29,8 @@ async def test_alive_at_once_ready_when_warm() -> None:
         warm.set()
         await front.state.serving.settled()
         answer = await front.client.get("/readyz")
-        assert (answer.status_code, answer.json()) == (200, {"status": "ready", "model": "fake", "backend": "scripted"})
+        ready = {"status": "ready", "model": "fake", "backend": "scripted", "load": 0.0, "waiting": 0}
+        assert (answer.status_code, answer.json()) == (200, ready)
         assert closed == []
     assert closed == ["fake"]
 
@@ -97,6 +99,8 @@ async def test_metrics_of_real_turns() -> None:
         assert front.count("cslm_errors_total", code="audio_empty") == 1
         assert front.count("cslm_active_sessions", transport="rest") == 0
         assert front.count("cslm_ready") == 1
+        assert 0 < front.count("cslm_load", stage="language_model") < 1
+        assert (front.count("cslm_session_limit"), front.count("cslm_waiting_sessions")) == (16, 0)
         assert front.count("cslm_max_sessions") == make_settings().max_sessions
         (build,) = families["cslm_build_info"].samples
         assert (build.labels["model"], build.labels["backend"]) == ("fake", "scripted")
@@ -158,7 +162,7 @@ def test_metrics_count_from_the_end_of_the_question() -> None:
 
 async def test_admission_gives_every_slot_back() -> None:
     seen: list[tuple[str, int]] = []
-    admission = Admission(2, lambda transport, by: seen.append((transport, by)))
+    admission = Admission(GateRules(2), lambda transport, by: seen.append((transport, by)))
     async with admission.slot("rest"), admission.slot("realtime"):
         with pytest.raises(CapacityError):
             async with admission.slot("rest"):

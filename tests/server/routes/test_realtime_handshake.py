@@ -29,7 +29,7 @@ async def test_a_refusal_says_what_it_takes() -> None:
 
 
 async def test_a_refusal_says_when_to_come_again() -> None:
-    async with listening(max_sessions=1) as front, connect(socket_url(front), proxy=None):
+    async with listening(max_sessions=1, max_waiting=0) as front, connect(socket_url(front), proxy=None):
         with pytest.raises(InvalidStatus) as refused:
             await connect(socket_url(front), proxy=None)
         assert refused.value.response.status_code == 503

@@ -21,7 +21,7 @@ async def test_it_says_why_a_socket_would_not() -> None:
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_parameter")
     async with serving(api_key="sk-1") as front:
         assert (await front.client.get("/v1/realtime")).json()["error"]["code"] == "missing_api_key"
-    async with listening(max_sessions=1) as front:
+    async with listening(max_sessions=1, max_waiting=0) as front:
         async with websockets.connect(front.url.replace("http", "ws") + "/v1/realtime", proxy=None):
             answer = await front.client.get("/v1/realtime")
             assert (answer.status_code, answer.json()["error"]["code"]) == (503, "at_capacity")

@@ -9,6 +9,7 @@ import pytest
 from structlog.contextvars import get_contextvars
 
 from server.state.admission import Admission
+from server.state.gate import GateRules
 from server.state.metrics import Metrics
 from server.webrtc.registry import CallRegistry
 from streaming.errors import CapacityError, NotFound
@@ -56,7 +57,7 @@ async def test_a_call_that_fails_is_logged_by_its_id_and_leaves_its_slot(
     monkeypatch.setattr("server.webrtc.registry.Call", FailingCall)
     bound: list[dict[str, Any]] = []
     caplog.handler.addFilter(lambda record: bound.append(get_contextvars()) or True)
-    admission = Admission(1)
+    admission = Admission(GateRules(1))
     calls = CallRegistry(make_settings(), admission, Metrics())
     assert await calls.begin(fake_model(), "offer", None, Ga()) == ("rtc_1", "answer to offer")
     await eventually(lambda: any("the call failed" in record.message for record in caplog.records))
@@ -68,7 +69,7 @@ async def test_a_call_that_fails_is_logged_by_its_id_and_leaves_its_slot(
 
 async def test_a_full_server_takes_no_call(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    calls = CallRegistry(make_settings(), Admission(0), Metrics())
+    calls = CallRegistry(make_settings(), Admission(GateRules(0)), Metrics())
     with pytest.raises(CapacityError):
         await calls.begin(fake_model(), "offer", None, Ga())
     assert not caplog.records
