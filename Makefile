@@ -18,11 +18,14 @@ help:
 install:
 	@$(INSTALL)
 
+# A bundle whose source cannot be had (exit status 69) is replaced by the one that comes along; any other fault ends it.
 ifneq ($(BUNDLE),)
 serve: export CSLM_BUNDLE = $(BUNDLE)
+PULL = $(BIN)/cslm pull || { [ $$? -eq 69 ] || exit 2; export CSLM_BUNDLE=cslm-mini; echo "$(REPLACED)" >&2; };
+REPLACED = make serve: $(BUNDLE) cannot be had, so cslm-mini is served. With a copy of its files: cslm pull $(BUNDLE) --from PATH
 endif
 serve: install
-	@$(if $(BUNDLE),$(BIN)/cslm pull &&) exec $(BIN)/cslm serve $(SERVE_ARGS)
+	@$(PULL) exec $(BIN)/cslm serve $(SERVE_ARGS)
 
 dev:
 	@$(INSTALL) --with dev train

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from model.backbone.assemble import FILE, assemble, check_room
 from model.bundle import BUNDLES
 from model.hub import Say, look_up
 from model.sources import SOURCES, Lock, Repository, SourceFile, Sources, load_sources, sha256_of
@@ -57,6 +58,7 @@ def pull(name: str, target: Path, options: PullOptions, say: Say, *, bundles: Pa
         if options.origin is None and lock.is_complete(sources, target):
             say("all of it was pulled before: nothing is fetched")
         else:
+            check_room(target, lock)
             _pull_all(sources, target, lock, options, say)
         _convert(target, say)
         _assemble(target, lock, say)
@@ -234,8 +236,6 @@ def _convert(target: Path, say: Say) -> None:
 
 def _assemble(target: Path, lock: Lock, say: Say) -> None:
     """A language model that is a text model of others and what was learned on top of it."""
-    from model.backbone.assemble import FILE, assemble
-
     if (target / FILE).is_file():
         with _disk(target / "lm"):
             assemble(target, lock, say)

@@ -21,6 +21,9 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
+_UNAVAILABLE = 69
+"""As sysexits.h has it."""
+_NOT_TO_BE_HAD = frozenset({"hub_unreachable", "hub_gated", "hub_not_found"})
 _ELSEWHERE: dict[str, Any] = {
     "add_help_option": False,
     "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
@@ -98,7 +101,7 @@ def pull(
     update: Annotated[bool, typer.Option(help="Take the current files of the source, not the locked ones.")] = False,
     offline: Annotated[bool, typer.Option(help="Fetch nothing; check the files that are there.")] = False,
 ) -> None:
-    """Fetch the weights of a bundle, and lock their revision and checksums."""
+    """Fetch the weights of a bundle, and lock their revision and checksums. Exit status 69: their source cannot be had."""
     from model.bundle import bundles_directory, find_bundle
     from model.pull import PullOptions, is_pulled
     from model.pull import pull as pull_bundle
@@ -113,7 +116,7 @@ def pull(
         else:
             pull_bundle(name, place, PullOptions(origin, update, offline), typer.echo)
     except BundleError as failure:
-        _fail(f"{failure.message} ({failure.code})")
+        _fail(f"{failure.message} ({failure.code})", _UNAVAILABLE if failure.code in _NOT_TO_BE_HAD else 2)
     typer.echo(f"{name} is in {place}; verify it with: cslm check {target or name}")
 
 
@@ -203,9 +206,9 @@ def _settings(options: dict[str, Any]) -> Settings:
         _fail(f"{where}: {first['msg']}" if where else str(first["msg"]))
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, status: int = 2) -> NoReturn:
     typer.echo(f"cslm: {message}", err=True)
-    raise typer.Exit(2)
+    raise typer.Exit(status)
 
 
 def _delegate(module: str, name: str, context: typer.Context) -> None:

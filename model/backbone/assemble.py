@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from model.backbone.vocabulary import added_tokens
@@ -17,14 +17,24 @@ NEEDED_BYTES, WRITTEN_BYTES = 3 << 30, 1 << 30
 """Memory for a base of half a billion weights in float32 beside what is made of it; disk for the result."""
 
 
+def check_room(directory: Path, lock: Lock) -> None:
+    """Before the base is fetched. Raises BundleError (`memory_short`, `no_space`) where no model could be made of it."""
+    if (directory / FILE).is_file() and not _is_made(directory, lock):
+        _need_room(directory)
+
+
+def _is_made(directory: Path, lock: Lock) -> bool:
+    made_of = sha256_of(directory / FILE)
+    return lock.files.get(FILE, ("",))[0] == made_of and lock.has("lm/model.safetensors", directory)
+
+
 def assemble(directory: Path, lock: Lock, say: Callable[[str], None]) -> None:
     """Writes `lm/` in W8A8 and adds it to `lock`; nothing to do where it was made of this very difference.
 
     Raises BundleError: `memory_short`, `no_space`, `wrong_difference`, `wrong_base`.
     """
     path, profile = directory / FILE, load_profile(directory)
-    made_of = sha256_of(path)
-    if lock.files.get(FILE, ("",))[0] == made_of and lock.has("lm/model.safetensors", directory):
+    if _is_made(directory, lock):
         return
     _need_room(directory)
     from model.backbone.base import load_base
@@ -32,13 +42,24 @@ def assemble(directory: Path, lock: Lock, say: Callable[[str], None]) -> None:
 
     difference = Difference.load(path)
     (base,) = (directory / "base").iterdir()
+    _check_base(difference.about, base, lock)
     say(f"  {base.name} and {FILE} become lm/, which takes a minute or two")
     model = difference.applied(load_base(str(base)), added_tokens(profile))
     write_model(model, directory / "lm", stop=profile.stop_tokens, int8=True)
-    lock.files[FILE] = (made_of, path.stat().st_size)
+    lock.files[FILE] = (sha256_of(path), path.stat().st_size)
     for made in sorted((directory / "lm").iterdir()):
         lock.files[f"lm/{made.name}"] = (sha256_of(made), made.stat().st_size)
     lock.save(directory)
+
+
+def _check_base(about: Mapping[str, str], base: Path, lock: Lock) -> None:
+    """Before gigabytes are loaded: the difference tells the checksum of its base, where that is one file."""
+    wanted, found = about.get("base_sha256"), lock.files.get(f"base/{base.name}", ("",))[0]
+    if wanted and wanted != found:
+        raise BundleError(
+            f"{FILE} is for a base with the SHA-256 {wanted}; {base.name} has {found or 'not been locked'}",
+            code="wrong_base",
+        )
 
 
 def _need_room(directory: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,19 @@ def test_the_default_is_served_at_once() -> None:
     assert "cslm serve" in commands()
 
 
-def test_another_bundle_is_pulled_first() -> None:
-    last = commands("BUNDLE=cslm-small").splitlines()[-1]
-    assert last.index("cslm pull &&") < last.index("cslm serve")
+@pytest.mark.parametrize(
+    ("status", "served", "code"),
+    [(0, "serve cslm-small", 0), (69, "serve cslm-mini", 0), (2, "", 2)],
+    ids=["pulled", "cannot be had", "damaged"],
+)
+def test_another_bundle_is_pulled_first(status: int, served: str, code: int, tmp_path: Path) -> None:
+    """With a `cslm` that only says what it was asked, and fails to pull."""
+    cslm = tmp_path / "bin" / "cslm"
+    cslm.parent.mkdir()
+    cslm.write_text(f'#!/bin/sh\n[ "$1" = pull ] && exit {status}\necho "$1 $CSLM_BUNDLE"\n')
+    cslm.chmod(0o755)
+    command = ["make", "--no-print-directory", "serve", "BUNDLE=cslm-small", f"VENV={tmp_path}", "INSTALL=true"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.stdout.strip() == served
+    assert run.returncode == code
+    assert ("cslm-small cannot be had, so cslm-mini is served" in run.stderr) == (status == 69)

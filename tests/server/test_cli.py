@@ -108,7 +108,7 @@ def test_pull_says_where_it_put_it_or_why_not(monkeypatch: pytest.MonkeyPatch, t
     def pull(name: str, target: Path, options: object, say: object) -> None:
         asked.append((name, target, options))
         if name != "cslm-8b":
-            raise BundleError("is not pulled", code="bundle_missing")
+            raise BundleError("is not pulled", code="bundle_missing" if name == "other" else "hub_unreachable")
 
     monkeypatch.setattr("model.pull.pull", pull)
     monkeypatch.setenv("CSLM_BUNDLES", str(tmp_path))
@@ -119,6 +119,8 @@ def test_pull_says_where_it_put_it_or_why_not(monkeypatch: pytest.MonkeyPatch, t
     result = runner.invoke(app, ["pull", "other"])
     assert result.exit_code == 2
     assert "(bundle_missing)" in result.stderr
+    result = runner.invoke(app, ["pull", "cslm-small"])
+    assert result.exit_code == 69  # `make serve` goes on with cslm-mini
 
 
 def test_pull_without_a_name_fetches_what_would_be_served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

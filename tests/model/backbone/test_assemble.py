@@ -94,12 +94,38 @@ def test_another_file_is_refused_before_anything_is_made(pulled: Pull, tmp_path:
     assert not (tmp_path / "tiny" / "lm").exists()
 
 
-def test_too_little_memory_is_told_before_anything_is_loaded(pulled: Pull, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_told_before_anything_is_loaded(
+    pulled: Pull, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(assemble, "_available_bytes", lambda: 2_000_000_000)
     monkeypatch.setattr(base, "load_base", lambda where: pytest.fail("loaded"))
     with pytest.raises(BundleError, match=r"needs 3.2 GB of free memory; there are 2.0") as caught:
         pulled()
     assert caught.value.code == "memory_short"
+    assert not (tmp_path / "tiny" / "base").exists()  # nor fetched
+
+
+def test_a_difference_that_names_another_base_is_refused_before_anything_is_loaded(
+    pulled: Pull, bundles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = bundles / "tiny" / assemble.FILE
+    replace(Difference.load(path), about={"base_sha256": "0" * 64}).save(path)
+    monkeypatch.setattr(base, "load_base", lambda where: pytest.fail("loaded"))
+    with pytest.raises(
+        BundleError, match=r"is for a base with the SHA-256 0{64}; tiny.gguf has [0-9a-f]{64}"
+    ) as caught:
+        pulled()
+    assert caught.value.code == "wrong_base"
+
+
+def test_a_difference_that_is_none_is_refused_before_anything_is_loaded(
+    pulled: Pull, bundles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bundles / "tiny" / assemble.FILE).write_text("version https://git-lfs.github.com/spec/v1")
+    monkeypatch.setattr(base, "load_base", lambda where: pytest.fail("loaded"))
+    with pytest.raises(BundleError, match="is no difference of format 1") as caught:
+        pulled()
+    assert caught.value.code == "wrong_difference"
 
 
 def test_a_difference_for_another_base_is_refused(pulled: Pull, bundles: Path) -> None:
