@@ -10,11 +10,18 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
+from model.workers.supervisor import WorkerState
 from streaming.errors import EngineUnavailable
 
 log = logging.getLogger(__name__)
+
+_LOOK_S = 1.0
+"""Between two looks at a thread that has no limit to be waited for."""
+
+_SILENT_SHARE = 0.2
+"""Share of its limit that a call takes at most, unless something is wrong."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -28,99 +35,124 @@ class SingleThread:
     """Calls of all sessions, one after the other, in order of arrival.
 
     `what`: who works there, for logs and errors. `limit_s`: a call that takes longer fails with ThreadHung, and those behind it
-    go to a new thread. None: a call may take any time.
+    go to a new thread. It may be changed, for calls that come later.
     """
 
-    def __init__(self, what: str, limit_s: float | None = None) -> None:
+    def __init__(self, what: str, limit_s: float) -> None:
+        self.limit_s = limit_s
         self._what = what
-        self._limit_s = limit_s
         self._lane = _Lane(what)
         self._closed = False
-        self.hangs = 0
+        self._hangs, self._hung_s = 0, 0.0
 
     def close(self) -> None:
         """Stop once the call under way is done. Calls that wait, and later ones, fail with EngineUnavailable."""
         self._closed = True
         self._lane.close()
 
+    def state(self) -> WorkerState:
+        """How it is: a thread that hung counts as a process that was stuck."""
+        slow = self._lane.call
+        fault = f"the {self._what} does not answer" if slow and slow.took_s() > _SILENT_SHARE * slow.limit_s else None
+        return WorkerState(self._what, fault, {"stuck": self._hangs}, self._hung_s, ())
+
     async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """`function(*args, **kwargs)` there. Cancelling the caller takes a call that waits out of the queue."""
+        return await self.run_within(self.limit_s, function, *args, **kwargs)
+
+    async def run_within(self, limit_s: float, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """The same for a call that has a limit of its own."""
         while True:
             if self._closed:
-                raise self._stopped()
-            lane = self._lane
-            call = lane.submit(partial(function, *args, **kwargs))
+                raise EngineUnavailable(f"the {self._what} was stopped")
+            lane, call = self._lane, _Call(partial(function, *args, **kwargs), limit_s)
+            lane.submit(call)
             try:
                 return await self._done(lane, call)
             except asyncio.CancelledError:
                 task = asyncio.current_task()
-                if task is None or task.cancelling() or not call.cancelled():
+                if task is None or task.cancelling() or not call.future.cancelled():
                     raise  # else nobody cancelled the caller: the call was taken out of the queue
 
-    async def _done(self, lane: _Lane, call: Future[_T]) -> _T:
-        result = asyncio.wrap_future(call)
+    async def _done(self, lane: _Lane, call: _Call[_T]) -> _T:
+        result = asyncio.wrap_future(call.future)
         while not result.done():
-            left_s = None if self._limit_s is None else max(0.05, self._limit_s - lane.busy_s())
+            under_way = lane.call
+            left_s = _LOOK_S if under_way is None else under_way.limit_s - under_way.took_s()
             try:
-                await asyncio.wait({result}, timeout=left_s)
+                await asyncio.wait({result}, timeout=min(max(left_s, 0.05), _LOOK_S))
             except asyncio.CancelledError:
                 result.cancel()
                 raise
-            if not result.done() and self._limit_s is not None and lane.busy_s() > self._limit_s:
-                self._leave(lane)
-                if call is lane.current:
+            slow = lane.call
+            if not result.done() and slow is not None and slow.took_s() > slow.limit_s:
+                self._leave(lane, slow.took_s())
+                if call is slow:
                     result.cancel()
-                    raise ThreadHung(f"the {self._what} took longer than {self._limit_s:g} s")
+                    raise ThreadHung(f"the {self._what} took longer than {call.limit_s:g} s")
         return await result
 
-    def _leave(self, lane: _Lane) -> None:
+    def _leave(self, lane: _Lane, hung_s: float) -> None:
         if lane is self._lane:
-            self.hangs += 1
+            self._hangs += 1
+            self._hung_s += hung_s
             log.error("the %s hangs; it goes on with another thread", self._what)
             self._lane = _Lane(self._what)
             lane.close()
 
-    def _stopped(self) -> EngineUnavailable:
-        return EngineUnavailable(f"the {self._what} was stopped")
+
+class _Call(Generic[_T]):
+    """A function to call, and what becomes of it."""
+
+    def __init__(self, function: Callable[[], _T], limit_s: float) -> None:
+        self.function, self.limit_s = function, limit_s
+        self.future: Future[_T] = Future()
+        self._began_s = 0.0
+
+    def took_s(self) -> float:
+        """For how long it has been under way."""
+        return time.monotonic() - self._began_s
+
+    def do(self) -> None:
+        """Call it."""
+        try:
+            self.future.set_result(self.function())
+        except BaseException as error:
+            self.future.set_exception(error)
+
+    def begin(self) -> bool:
+        """Returns whether anybody still waits for it."""
+        self._began_s = time.monotonic()
+        return self.future.set_running_or_notify_cancel()
 
 
 class _Lane:
-    """A daemon thread and what waits for it: the interpreter's end does not wait for a call that hangs."""
+    """A daemon thread and what waits for it: the interpreter's end does not wait for a call that hangs.
+
+    `call`: the one under way.
+    """
 
     def __init__(self, name: str) -> None:
-        self._waiting: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
-        self._calls = set[Future[Any]]()
-        self._began_s: float | None = None
-        self.current: Future[Any] | None = None
+        self._waiting: queue.SimpleQueue[_Call[Any] | None] = queue.SimpleQueue()
+        self._futures = set[Future[Any]]()
+        self.call: _Call[Any] | None = None
         threading.Thread(target=self._work, name=name.replace(" ", "-"), daemon=True).start()
 
-    def busy_s(self) -> float:
-        """For how long the call under way has been."""
-        began_s = self._began_s
-        return 0.0 if began_s is None else time.monotonic() - began_s
-
-    def submit(self, call: Callable[[], _T]) -> Future[_T]:
-        future: Future[_T] = Future()
-        self._calls.add(future)
-        future.add_done_callback(self._calls.discard)
-        self._waiting.put((future, call))
-        return future
+    def submit(self, call: _Call[Any]) -> None:
+        """Put it behind those that wait."""
+        self._futures.add(call.future)
+        call.future.add_done_callback(self._futures.discard)
+        self._waiting.put(call)
 
     def close(self) -> None:
         """Cancel what waits, and end after the call under way."""
-        for future in list(self._calls):
+        for future in list(self._futures):
             future.cancel()
         self._waiting.put(None)
 
     def _work(self) -> None:
-        while (item := self._waiting.get()) is not None:
-            future, call = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            self.current, self._began_s = future, time.monotonic()
-            try:
-                future.set_result(call())
-            except BaseException as error:
-                future.set_exception(error)
-            finally:
-                self.current = self._began_s = None
+        while (call := self._waiting.get()) is not None:
+            if call.begin():
+                self.call = call
+                call.do()
+                self.call = None

@@ -52,7 +52,9 @@ class Settings(BaseSettings):
         None, description="keep a second vocoder loaded, for when the first goes; unset: only on a CPU"
     )
     hang_s: float = Field(1.5, ge=1, description="a worker process without a sign of life for so long is replaced")
-    step_s: float = Field(20.0, ge=1, description="longest step of a stage: a batch, a token of all answers, a block")
+    step_s: float = Field(
+        20.0, ge=1, description="longest step of a stage: a batch, a token of all answers, four blocks of speech"
+    )
     lm_url: str | None = Field(None, description="vLLM server of the backend vllm_http")
     ray_address: str = Field("auto", description="host:port of the Ray cluster of backend ray; auto: this host's")
     ray_start_s: float = Field(900.0, gt=0, description="longest wait for the cluster's stages when the server starts")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from model.profile import Check, Profile
+from model.workers.supervisor import WorkerState
 from streaming.errors import BundleError
 from streaming.stability import EarlyCounts, StabilityRule
 from streaming.stages import SpeechEncoder
@@ -15,6 +16,14 @@ from streaming.stages import SpeechEncoder
 
 class EncoderStage(SpeechEncoder, Protocol):
     """An encoder with a life."""
+
+    def limit_steps(self, step_s: float) -> None:
+        """How long one step of its work may take from now on. One that takes longer is done again elsewhere."""
+        ...
+
+    def state(self) -> WorkerState:
+        """How the thread that it works on is."""
+        ...
 
     def close(self) -> None:
         """Stop its thread. Speech that waits for it fails with EngineUnavailable."""

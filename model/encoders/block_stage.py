@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from model.thread import SingleThread, ThreadHung
+from model.workers.supervisor import WorkerState
 from streaming.stages import Pcm, Peek
 
 State = TypeVar("State")
@@ -33,8 +34,9 @@ class BlockEncoder(Protocol[State]):
         ...
 
 
-_LIMIT_S = 20.0
-"""For one block. It takes milliseconds, a recording's half a second at a time."""
+_STEP_S = 20.0
+_BLOCK_SHARE = 0.25
+"""Of a step's limit, for one block: it takes milliseconds, and half a second of a recording is heard at a time."""
 
 
 class BlockStage(Generic[State]):
@@ -43,9 +45,17 @@ class BlockStage(Generic[State]):
     A call that hangs costs no speech: another thread hears it again from its beginning, once.
     """
 
-    def __init__(self, encoder: BlockEncoder[State], limit_s: float = _LIMIT_S) -> None:
+    def __init__(self, encoder: BlockEncoder[State], step_s: float = _STEP_S) -> None:
         self._encoder = encoder
-        self._thread = SingleThread("encoder", limit_s)
+        self._thread = SingleThread("encoder", _BLOCK_SHARE * step_s)
+
+    def limit_steps(self, step_s: float) -> None:
+        """A block may take a quarter of it."""
+        self._thread.limit_s = _BLOCK_SHARE * step_s
+
+    def state(self) -> WorkerState:
+        """How its thread is."""
+        return self._thread.state()
 
     def close(self) -> None:
         """Stop the thread once its current block is done. Speech that waits for it fails with EngineUnavailable."""

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from model.thread import SingleThread
+from model.lm.resume import EngineLost, resumed
+from model.thread import SingleThread, ThreadHung
+from model.workers.supervisor import WorkerState
 from streaming.errors import BundleError
 from streaming.stages import Sampling
 
+_STEP_S = 20.0
+
 
 class TransformersLanguageModel:
-    """One sequence at a time: turns take their steps by turns on a single thread, each with its own cache."""
+    """One sequence at a time: turns take their steps by turns on a single thread, each with its own cache.
 
-    def __init__(self, directory: Path, *, dtype: torch.dtype | None = None) -> None:
+    A step that takes longer than `step_s` costs no answer: it goes on behind the tokens that were written, on another thread.
+    """
+
+    def __init__(self, directory: Path, *, dtype: torch.dtype | None = None, step_s: float = _STEP_S) -> None:
         from transformers import AutoModelForCausalLM
 
         try:
@@ -28,7 +36,7 @@ class TransformersLanguageModel:
             raise BundleError(f"transformers cannot load {directory}: {error}") from error
         if torch.cuda.is_available():
             self._model.to("cuda")
-        self._thread = SingleThread("language model")
+        self._thread = SingleThread("language model", step_s)
 
     async def start(self) -> None:
         """Nothing is left to load."""
@@ -38,18 +46,26 @@ class TransformersLanguageModel:
         self._thread.close()
 
     def fault(self) -> str | None:
-        """This backend cannot die apart from its process."""
-        return None
+        """Why no turn can be answered right now, or None."""
+        return self.state().fault
 
-    def state(self) -> None:
-        """It has none."""
+    def state(self) -> WorkerState:
+        """How its thread is."""
+        return self._thread.state()
 
     async def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
         """See `LanguageModel.generate`. Closing the generator ends it after the step under way."""
-        ids = list(prompt)
-        cache: Any = None
+        async with aclosing(resumed(self._ask, prompt, sampling)) as answer:
+            async for fresh in answer:
+                yield fresh
+
+    async def _ask(self, prompt: list[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
+        ids, cache = prompt, None
         for _ in range(sampling.max_tokens):
-            logits, cache = await self._thread.run(self._step, ids, cache)
+            try:
+                logits, cache = await self._thread.run(self._step, ids, cache)
+            except ThreadHung:
+                raise EngineLost("the language model hung under the answer") from None
             token = sample(logits, sampling)
             if token in sampling.stop_token_ids:
                 return

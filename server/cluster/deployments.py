@@ -78,7 +78,8 @@ class Encoder(_StreamReplica):
         from server.state.loading import open_encoder
 
         super().__init__(settings)
-        stage = await self._opened.enter_async_context(open_encoder(self._bundle, self._device))
+        opening = open_encoder(self._bundle, self._device, self._settings.step_s)
+        stage = await self._opened.enter_async_context(opening)
         self._streams = Streams(stage.encode, _replica_name())
 
 

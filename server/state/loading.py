@@ -76,16 +76,16 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
     async with (
         open_language_model(kind, bundle, settings) as lm,
         open_vocoder(bundle, device, settings) as decoder,
-        open_encoder(bundle, device) as encoder,
+        open_encoder(bundle, device, settings.step_s) as encoder,
         open_listening(bundle) as listening,
     ):
         yield served_model(
             bundle,
             Parts(encoder, lm, decoder, *listening),
             backend=kind,
-            fault=lambda: lm.fault() or decoder.fault(),
+            fault=lambda: lm.fault() or decoder.fault() or encoder.state().fault,
             early=_commit_early(encoder, bundle, settings),
-            workers=lambda: [state for state in (lm.state(), decoder.state()) if state is not None],
+            workers=lambda: [s for s in (lm.state(), decoder.state(), encoder.state()) if s is not None],
             headroom=Headroom(settings.speculative_turns),
         )
 
@@ -123,9 +123,10 @@ async def open_vocoder(bundle: Bundle, device: str, settings: Settings) -> Async
 
 
 @asynccontextmanager
-async def open_encoder(bundle: Bundle, device: str) -> AsyncGenerator[EncoderStage]:
+async def open_encoder(bundle: Bundle, device: str, step_s: float) -> AsyncGenerator[EncoderStage]:
     """The encoder, on a thread of this process. Raises BundleError."""
     encoder = await asyncio.to_thread(_make_encoder, bundle, device)
+    encoder.limit_steps(step_s)
     try:
         yield encoder
     finally:
@@ -230,7 +231,7 @@ def _make_backend(kind: str, bundle: Bundle, settings: Settings) -> Backend:
         return VllmHttpLanguageModel(settings.lm_url or "", bundle.profile.name)
     from model.lm.transformers_model import TransformersLanguageModel
 
-    return TransformersLanguageModel(bundle.lm)
+    return TransformersLanguageModel(bundle.lm, step_s=settings.step_s)
 
 
 def _make_encoder(bundle: Bundle, device: str) -> EncoderStage:

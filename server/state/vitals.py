@@ -71,7 +71,8 @@ class Vitals(Collector):
 def _sizes(states: Sequence[WorkerState]) -> Iterator[Metric]:
     memory = GaugeMetricFamily("cslm_resident_bytes", "Resident memory, shared pages included", labels=["process"])
     descriptors = GaugeMetricFamily("cslm_open_fds", "Open file descriptors", labels=["process"])
-    for name, processes in [("gateway", (own_gauges(),)), *((_label(state.name), state.gauges) for state in states)]:
+    workers = [(_label(state.name), state.gauges) for state in states if state.gauges]
+    for name, processes in [("gateway", (own_gauges(),)), *workers]:
         for gauge, key in ((memory, "resident_bytes"), (descriptors, "open_fds")):
             gauge.add_metric([name], sum(process.get(key, 0) for process in processes))
     yield from (memory, descriptors)

@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -246,6 +248,39 @@ async def test_a_server_that_is_not_there_is_named() -> None:
     lm = VllmHttpLanguageModel("http://127.0.0.1:9", "small")
     with pytest.raises(EngineUnavailable, match=r"127\.0\.0\.1:9"):
         await lm.start()
+    await lm.close()
+
+
+async def test_a_step_that_hangs_costs_no_word_and_holds_nobody_up(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm, go, steps = TransformersLanguageModel(checkpoint), threading.Event(), 0
+    wanted = [[token async for tokens in lm.generate(prompt, GREEDY) for token in tokens] for prompt in PROMPTS]
+    step = TransformersLanguageModel._step
+
+    def hangs(self: TransformersLanguageModel, *arguments: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == 20:
+            go.wait(60)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(TransformersLanguageModel, "_step", hangs)
+    lm._thread.limit_s = 2.0
+    faults = set()
+
+    async def answered(prompt: list[int]) -> list[int]:
+        return [token async for tokens in lm.generate(prompt, GREEDY) for token in tokens]
+
+    answers = asyncio.gather(*map(answered, PROMPTS))
+    while not answers.done():
+        faults.add(lm.fault())
+        await asyncio.sleep(0.01)
+    assert await answers == wanted
+    assert "the language model does not answer" in faults
+    assert lm.fault() is None
+    assert lm.state().restarts["stuck"] == 1
+    go.set()
     await lm.close()
 
 

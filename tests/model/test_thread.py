@@ -15,7 +15,7 @@ from streaming.stages import Pcm
 
 
 async def test_calls_that_wait_fail_when_it_is_closed_and_the_one_under_way_ends() -> None:
-    thread, begun, go = SingleThread("encoder"), threading.Event(), threading.Event()
+    thread, begun, go = SingleThread("encoder", 60), threading.Event(), threading.Event()
 
     def work() -> str:
         begun.set()
@@ -34,7 +34,7 @@ async def test_calls_that_wait_fail_when_it_is_closed_and_the_one_under_way_ends
 
 
 async def test_a_caller_that_leaves_takes_its_call_along() -> None:
-    thread, begun, go, ran = SingleThread("encoder"), threading.Event(), threading.Event(), list[str]()
+    thread, begun, go, ran = SingleThread("encoder", 60), threading.Event(), threading.Event(), list[str]()
 
     def work(name: str) -> None:
         begun.set()
@@ -86,7 +86,9 @@ async def test_a_call_that_hangs_is_left_behind_and_those_behind_it_are_done() -
     with pytest.raises(ThreadHung, match=r"the encoder took longer than 0\.1 s"):
         await hanging
     assert await asyncio.gather(*behind) == ["0", "1", "2"]
-    assert thread.hangs == 1
+    assert thread.state().restarts == {"stuck": 1}
+    assert thread.state().down_s > 0.1
+    assert thread.state().fault is None
     go.set()
     thread.close()
 
@@ -116,7 +118,7 @@ class Counting:
 
 async def test_an_encoder_that_hangs_loses_no_speech() -> None:
     encoder = Counting()
-    stage = BlockStage(encoder, limit_s=0.2)
+    stage = BlockStage(encoder, step_s=0.8)
 
     async def audio():  # type: ignore[no-untyped-def]
         for number in range(5):

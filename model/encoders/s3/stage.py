@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -23,12 +22,15 @@ from model.encoders.s3.early import Budget, EarlySpeech
 from model.encoders.s3.network import S3Network
 from model.encoders.s3.windows import joined, merged, windows
 from model.mel import SAMPLE_RATE, LogMel
+from model.thread import SingleThread, ThreadHung
+from model.workers.supervisor import WorkerState
 from streaming.errors import EngineUnavailable
 from streaming.stability import EarlyCounts, Trust
 from streaming.stages import Pcm, Peek
 
 _LEAST_SAMPLES = 400
 _MEL_FRAMES_PER_CODE = 4
+_STEP_S = 20.0
 
 
 @dataclass(slots=True)
@@ -41,9 +43,12 @@ class Counters:
 
 @dataclass(slots=True, eq=False)
 class _Job:
+    """`hung`: it was in a batch that hung, perhaps because of it, and is encoded alone."""
+
     pcm: Pcm
     codes: asyncio.Future[list[int]]
     partial: bool = False
+    hung: bool = False
 
 
 class S3Stage:
@@ -56,7 +61,7 @@ class S3Stage:
         self._network = network.to(self._device).eval()
         self._mel = LogMel(network.config.n_mels).to(self._device)
         self._batch = batch
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self._thread = SingleThread("encoder", _STEP_S)
         self._waiting: list[_Job] = []
         self._busy = self._closed = False
         self._rested: asyncio.TimerHandle | None = None
@@ -75,6 +80,14 @@ class S3Stage:
         """Something is being encoded."""
         return self._busy
 
+    def limit_steps(self, step_s: float) -> None:
+        """A batch may take it, and the length of its speech."""
+        self._thread.limit_s = step_s
+
+    def state(self) -> WorkerState:
+        """How its thread is."""
+        return self._thread.state()
+
     def warm(self) -> None:
         """Encode a second of silence, so that the first turn does not wait for what the device does only once."""
         self._codes([np.zeros(SAMPLE_RATE, np.float32)])
@@ -86,7 +99,7 @@ class S3Stage:
             self._rested.cancel()
         for job in self._waiting:
             self._turn_away(job)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.close()
 
     async def encode(self, audio: AsyncIterator[Pcm | Peek]) -> AsyncGenerator[list[int]]:
         """See `SpeechEncoder.encode`. With `EarlyUnits.commit`, the early units also depend on when the stage had time."""
@@ -151,15 +164,21 @@ class S3Stage:
         if self._busy or self._closed:
             return
         self._waiting = [job for job in self._waiting if not job.codes.done()]
-        batch = [job for job in self._waiting if not job.partial][: self._batch] or self._partial_batch()
+        batch = self._whole_batch() or self._partial_batch()
         if not batch:
             return
         self._waiting = [job for job in self._waiting if job not in batch]
         self._busy = True
         self.counters.batches += 1
-        loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._thread, self._timed, [job.pcm for job in batch])
-        running.add_done_callback(lambda done: self._deliver(batch, done))
+        speech_s = sum(job.pcm.size for job in batch) / SAMPLE_RATE
+        work = self._thread.run_within(self._thread.limit_s + speech_s, self._timed, [job.pcm for job in batch])
+        self._running = asyncio.create_task(work, name="encoder-batch")
+        self._running.add_done_callback(lambda done: self._deliver(batch, done))
+
+    def _whole_batch(self) -> list[_Job]:
+        """The speeches that are over, as many as go together."""
+        over = [job for job in self._waiting if not job.partial]
+        return over[:1] if over and over[0].hung else [job for job in over if not job.hung][: self._batch]
 
     def _partial_batch(self) -> list[_Job]:
         """The partial passes to do now: as many as fit into the time that one may take, none before the last ones have rested."""
@@ -180,11 +199,10 @@ class S3Stage:
                 job.codes.cancel()  # could be afforded when it was asked for
         return chosen
 
-    def _deliver(self, batch: list[_Job], done: asyncio.Future[tuple[list[list[int] | Exception], float]]) -> None:
+    def _deliver(self, batch: list[_Job], done: asyncio.Task[tuple[list[list[int] | Exception], float]]) -> None:
         self._busy = False
-        if done.cancelled():
-            for job in batch:
-                self._turn_away(job)
+        if done.cancelled() or (failure := done.exception()) is not None:
+            self._failed(batch, None if done.cancelled() else failure)
             return
         outcomes, busy_s = done.result()
         now_s = asyncio.get_running_loop().time()
@@ -200,6 +218,21 @@ class S3Stage:
                 job.codes.set_exception(outcome)
             else:
                 job.codes.set_result(outcome)
+        self._pump()
+
+    def _failed(self, batch: list[_Job], failure: BaseException | None) -> None:
+        """A batch that hung is done again, once, each speech alone; what is only partial can be left."""
+        for job in batch:
+            if not isinstance(failure, ThreadHung) or self._closed:
+                self._turn_away(job)
+            elif job.partial:
+                job.codes.cancel()
+            elif not job.codes.done():
+                if job.hung:
+                    job.codes.set_exception(failure)
+                else:
+                    job.hung = True
+                    self._waiting.insert(0, job)
         self._pump()
 
     def _timed(self, speeches: Sequence[Pcm]) -> tuple[list[list[int] | Exception], float]:

@@ -250,9 +250,16 @@ async def test_looks_that_fail_rest_as_others_do(monkeypatch: pytest.MonkeyPatch
     stage.close()
 
 
-async def test_what_waits_when_the_stage_is_closed_fails_by_name() -> None:
-    stage = S3Stage(NETWORK)
+async def test_what_waits_when_the_stage_is_closed_fails_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, begun, codes = S3Stage(NETWORK), threading.Event(), S3Stage._codes
+
+    def begins(self: S3Stage, speeches: Sequence[Pcm]) -> list[list[int]]:
+        begun.set()
+        return codes(self, speeches)
+
+    monkeypatch.setattr(S3Stage, "_codes", begins)
     first, second = stage.submit(sound(1.0)), stage.submit(sound(1.0))
+    await asyncio.to_thread(begun.wait, 60)
     stage.close()
     assert await first
     with pytest.raises(EngineUnavailable):

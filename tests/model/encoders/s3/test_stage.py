@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 
@@ -110,3 +111,23 @@ async def test_one_bad_speech_fails_only_itself(stage: S3Stage, monkeypatch: pyt
     assert isinstance(good, list)
     assert merged(good) == wanted
     assert isinstance(other, list)
+
+
+async def test_speech_in_a_batch_that_hangs_is_encoded_again_alone(
+    stage: S3Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeches = [sound(0.5, seed) for seed in range(3)]
+    alone = [await units(stage, pcm) for pcm in speeches]
+    codes, batches, go = S3Stage._codes, list[int](), threading.Event()
+
+    def hangs(self: S3Stage, pcms: Sequence[Pcm]) -> list[list[int]]:
+        batches.append(len(pcms))
+        if len(batches) == 2:
+            go.wait(60)
+        return codes(self, pcms)
+
+    monkeypatch.setattr(S3Stage, "_codes", hangs)
+    stage.limit_steps(2.0)
+    assert await asyncio.gather(*(units(stage, pcm, pcm.size) for pcm in speeches)) == alone
+    assert stage.state().restarts["stuck"] == 1
+    go.set()
