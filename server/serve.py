@@ -14,6 +14,7 @@ import typer
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from model.workers.leftovers import sweep_leftovers
 from server.app import create_app
 from server.cluster import open_cluster
 from server.errors import ServerStopping
@@ -42,6 +43,7 @@ _DESCRIPTORS = 65_536
 async def serve(settings: Settings) -> int:
     """Serve until a signal. Returns the exit status: 1 when the address or the model cannot be had."""
     _take_descriptors()
+    sweep_leftovers()
     try:
         listener = listening_socket(settings.host, settings.port)
     except OSError as error:

@@ -10,7 +10,7 @@ from model.lm.process import process_setup
 
 process_setup()
 
-from model.workers.worker import preload
+from model.workers.forking import preload
 from tests.live_server import serving
 
 # Properties are tried on the same examples every time, however slow the machine.

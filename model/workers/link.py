@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import logging
 import os
 import queue
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +112,13 @@ Main = Callable[..., None]
 """What a worker does: `main(link, *arguments)`, a function of a module, for it is found by its name."""
 
 
-def work(sock: socket.socket, name: str, main: Main, arguments: tuple[Any, ...]) -> None:
-    """All of a worker process. It leads a process group of its own, with whatever it starts, and ends with the gateway."""
+def work(sock: socket.socket, lifeline: Connection, name: str, main: Main, arguments: tuple[Any, ...]) -> None:
+    """All of a worker process. It leads a process group of its own, with whatever it starts, and ends with the gateway.
+
+    `lifeline`: a pipe that ends with the gateway.
+    """
     os.setpgid(0, 0)
-    die_with_parent()
+    _die_with(lifeline)
     _show_name(name)
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)  # the gateway decides when to stop
@@ -142,8 +147,24 @@ def own_gauges() -> dict[str, float]:
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends (Linux; elsewhere the closed link does)."""
+    """Have the kernel kill this process when the thread that started it ends (Linux)."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Have this process be the parent of what a child of it leaves behind (Linux)."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _die_with(lifeline: Connection) -> None:
+    """Have the kernel kill this process group when the other end of a pipe is closed (Linux; elsewhere the closed link does).
+
+    A worker that is stopped or hangs cannot look at it. The end of its parent would not do: that is the template.
+    """
+    if sys.platform == "linux":
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgid(0))
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _show_name(name: str) -> None:
@@ -151,7 +172,7 @@ def _show_name(name: str) -> None:
     _prctl(_PR_SET_NAME, name.replace(" ", "-").encode())
 
 
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 
 
 def _prctl(option: int, value: int | bytes) -> None:

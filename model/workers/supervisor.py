@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from model.workers.forking import keep_template
 from model.workers.worker import Job, Limits, Reason, Worker
 from streaming.errors import EngineUnavailable
 
@@ -18,7 +19,7 @@ _LASTING_S = 2.0
 """A worker that served so long is replaced at once; after several shorter lives there is a pause."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 10.0
-_WAIT_S = 30.0
+_WAIT_S = 60.0
 """Longest time that work waits for a worker."""
 
 
@@ -139,6 +140,7 @@ class Supervisor:
                 slots.create_task(self._slot(), name=f"{self.name}-{number}")
                 if self._first is not None:
                     await asyncio.wait({self._first})
+            slots.create_task(keep_template(), name=f"{self.name}-template")
 
     async def _slot(self) -> None:
         """One process after the other."""

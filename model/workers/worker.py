@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver, util
+from multiprocessing import Pipe, util
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
+from model.workers import forking
 from model.workers.frames import Frames, packed
 from model.workers.link import Beat, Failed, Main, Ready, work
 from streaming.errors import EngineUnavailable, SpeechServerError
@@ -27,11 +26,6 @@ CHECK_S = 0.25
 
 _LOADING = 10
 """Times that a worker may be silent longer while it loads: reading and compiling may keep the interpreter for themselves."""
-
-_REAPED_S = 5.0
-_PATIENCE_S = 1.0
-_START_DESCRIPTORS = 16
-_TEMPLATE = "model.workers.template"
 
 Reason = Literal["died", "hung", "stuck", "failed"]
 """Why a worker went: its process ended; it gave no sign of life; one step took too long; it could not start."""
@@ -103,54 +97,38 @@ class Worker:
 
         Raises OSError where no process can be had.
         """
-        _look_for_descriptors()
+        forking.look_for_descriptors()
         ours, theirs = socket.socketpair()
-        process = _context().Process(
+        lifeline, held = Pipe(duplex=False)
+        process = forking.context().Process(
             target=work,
-            args=(theirs, self.name, self._job.main, self._job.arguments),
+            args=(theirs, lifeline, self.name, self._job.main, self._job.arguments),
             name=self.name,
         )
         at_exit = util.Finalize(None, _kill, args=(process,), exitpriority=10)  # before children are waited for
+        handle: int | None = None
         try:
-            await self._fork(process)
-            theirs.close()
+            await forking.start(process, self.name, self._limits.start_s)
             self.pid = process.pid or 0
+            handle = _handle(self.pid)
+            theirs.close()
+            lifeline.close()
             reader, self._writer = await asyncio.open_connection(sock=ours)
             reason = await self._until_lost(reader)
             log.error("%s (process %d) %s", self.name, self.pid, _SAID[reason])
             self._lose(reason)
         finally:
             self.lost = True
-            for each in (ours, theirs):
+            for each in (ours, theirs, lifeline):
                 each.close()
             if self._writer is not None:
                 self._writer.transport.abort()
             try:
                 if process.pid is not None:
-                    await _ended(process)
+                    await _ended(process, handle)
             finally:
+                held.close()
                 at_exit.cancel()
-
-    async def _fork(self, process: BaseProcess) -> None:
-        """Start the process, off the loop: the template may still be importing."""
-        if sys.platform == "linux":
-            forkserver.ensure_running()  # on this thread: the template ends with the thread that started it
-        starting = asyncio.ensure_future(asyncio.to_thread(process.start))
-        try:
-            async with asyncio.timeout(self._limits.start_s):
-                await asyncio.shield(starting)
-        except TimeoutError:
-            raise OSError(f"no process for the {self.name} within {self._limits.start_s:g} s") from None
-        except EOFError:
-            raise OSError("the process that workers are forked from has died") from None
-        finally:  # what the thread hands over must not be closed under it
-            if not starting.done():
-                await asyncio.wait({starting}, timeout=_PATIENCE_S)
-            while not starting.done():
-                _kill_template()
-                await asyncio.wait({starting}, timeout=_PATIENCE_S)
-            if not starting.cancelled():
-                starting.exception()  # told above, or nobody is left to be told
 
     async def _until_lost(self, reader: asyncio.StreamReader) -> Reason:
         loop = asyncio.get_running_loop()
@@ -208,48 +186,28 @@ _SAID: dict[Reason, str] = {
 }
 
 
-def _look_for_descriptors() -> None:
-    """Raises OSError where a start would run out of them half way, of which the template would end."""
-    spare = list[int]()
+def _handle(pid: int) -> int | None:
+    """A descriptor that tells when the process has ended, whoever is its parent then; None where there are none (not Linux)."""
+    if not hasattr(os, "pidfd_open"):
+        return None
     try:
-        while len(spare) < _START_DESCRIPTORS:
-            spare.append(os.open(os.devnull, os.O_RDONLY))
-    finally:
-        for each in spare:
-            os.close(each)
+        return os.pidfd_open(pid)
+    except ProcessLookupError:  # ended already
+        return None
 
 
-def _context() -> Any:
-    """How processes are made: forked from one that has imported what they need; where forking is unsafe, afresh.
-
-    Either way they inherit no descriptor of the gateway.
-    """
-    return multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-
-
-def preload(*modules: str) -> None:
-    """What the process that workers are forked from imports. To be said before the first of them starts."""
-    if sys.platform == "linux":
-        multiprocessing.get_context("forkserver").set_forkserver_preload([_TEMPLATE, *modules])
-
-
-async def _ended(process: BaseProcess) -> None:
+async def _ended(process: BaseProcess, handle: int | None) -> None:
     """Kill it, and wait until the kernel has taken it away; a cancellation waits for that."""
     _kill(process)
-    gone = asyncio.ensure_future(asyncio.to_thread(_reap, process))
+    gone = asyncio.ensure_future(asyncio.to_thread(forking.reap, process, handle))
     try:
         await asyncio.shield(gone)
     except asyncio.CancelledError:
         await asyncio.wait({gone})
         raise
-
-
-def _reap(process: BaseProcess) -> None:
-    process.join(_REAPED_S)
-    while process.is_alive():
-        _kill_template()  # it should have told; its other children end with it and are started again
-        process.join(_REAPED_S)
-    process.close()
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def _kill(process: BaseProcess) -> None:
@@ -259,15 +217,3 @@ def _kill(process: BaseProcess) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()  # it may not lead its group yet
-
-
-def _kill_template() -> None:
-    """A template that hangs; the next start makes another."""
-    pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)  # nobody else knows it
-    if pid:
-        log.error("the process that workers are forked from does not answer; starting a new one")
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-preload()

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from model.bundle import Bundle, find_bundle
 from model.lm import Backend
+from model.workers.forking import preload
 from model.workers.supervisor import WorkerState
-from model.workers.worker import Limits, preload
+from model.workers.worker import Limits
 from server.settings import Settings
 from streaming.errors import BundleError
 from streaming.headroom import Headroom

@@ -76,7 +76,7 @@ async def serve(name: str) -> None:
     from model.lm.engine_options import EngineConfig
     from model.lm.engine_process import PRELOAD
     from model.lm.vllm_engine import VllmLanguageModel
-    from model.workers.worker import preload
+    from model.workers.forking import preload
 
     preload(*PRELOAD)
     began = time.monotonic()

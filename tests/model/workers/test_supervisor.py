@@ -232,6 +232,35 @@ async def test_a_start_that_is_broken_off_hurts_nobody(tmp_path: Path) -> None:
         assert psutil.Process((await it.supervisor.worker()).pid).ppid() == template
 
 
+async def test_workers_outlive_their_template_and_another_takes_its_place(tmp_path: Path) -> None:
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        first = psutil.Process((await it.supervisor.worker()).pid)
+        template = first.parent()
+        assert template is not None
+        template.kill()
+        while first.ppid() == template.pid:
+            await asyncio.sleep(0.01)
+        assert first.parent() == psutil.Process()  # which can still say when it ends
+        await it.ask()
+        assert not it.lost
+        while not (others := templates() - {template.pid}):  # before it is needed
+            await asyncio.sleep(0.01)
+        first.kill()
+        while not it.lost:
+            await asyncio.sleep(0.01)
+        assert first not in processes()
+        await it.ask()
+        assert {each.ppid() for each in processes()} == others
+        assert not psutil.pid_exists(first.pid)  # nothing is left of what was adopted
+
+
+def templates() -> set[int]:
+    """Children that workers are forked from."""
+    children = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+    return {each.pid for each in children if each.name() != "echo" and "forkserver" in " ".join(each.cmdline())}
+
+
 async def test_a_template_that_hangs_is_replaced(tmp_path: Path) -> None:
     async with ward(tmp_path) as it:
         await it.supervisor.start()
