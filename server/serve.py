@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import signal
 import socket
@@ -169,8 +170,15 @@ async def _announce(server: uvicorn.Server, serving: Serving, address: str) -> b
         typer.echo(f"cslm: the model could not be loaded: {reason}", err=True)
         server.should_exit = True
         return False
+    _spare_what_stays()
     typer.echo(f"cslm: {model.name} ({model.backend}) is ready at {address}")
     return True
+
+
+def _spare_what_stays() -> None:
+    """Have no garbage collection walk through what was loaded and stays: a full one would hold the loop up for long."""
+    gc.collect()
+    gc.freeze()
 
 
 def _address(host: str, listener: socket.socket) -> str:
