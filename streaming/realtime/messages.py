@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Discriminator,
     Field,
     PlainValidator,
@@ -16,7 +17,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
 )
-from pydantic_core import PydanticCustomError, from_json
+from pydantic_core import PydanticCustomError, PydanticKnownError, from_json
 
 from streaming.audio import AudioFrame, WireFormat
 from streaming.base64_text import bytes_of
@@ -147,7 +148,20 @@ class AssistantItem(_Item):
     ]
 
 
-ClientItem = Annotated[UserItem | SystemItem | AssistantItem, Field(discriminator="role")]
+def _accepts(*types: str) -> BeforeValidator:
+    """Names the `type` of an item that is none of `types`, before its shape is looked for by the role that it need not have."""
+
+    def check(item: object) -> object:
+        kind = item.get("type") if isinstance(item, dict) else None
+        if isinstance(kind, str) and kind not in types:
+            said = {"discriminator": "'type'", "tag": kind, "expected_tags": ", ".join(map(repr, types))}
+            raise PydanticKnownError("union_tag_invalid", said)
+        return item
+
+    return BeforeValidator(check)
+
+
+ClientItem = Annotated[UserItem | SystemItem | AssistantItem, Field(discriminator="role"), _accepts("message")]
 
 
 class ItemReference(Strict):
@@ -173,6 +187,7 @@ InputItem = Annotated[
         custom_error_type="no_item",
         custom_error_message="Input should be a message of the `role` user, system or assistant, or an item_reference",
     ),
+    _accepts("message", "item_reference"),
 ]
 
 

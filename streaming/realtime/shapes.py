@@ -126,7 +126,9 @@ def _said(fault: Mapping[str, Any]) -> str:
     """What pydantic says, without the names of our classes and of its own terms."""
     if fault["type"] in ("union_tag_invalid", "union_tag_not_found") and _discriminator(fault):
         accepted = fault["ctx"].get("expected_tags")
-        return f"{_SHOULD_BE}one of {accepted}" if accepted else "Field required"
+        if not accepted:
+            return "Field required"
+        return f"{_SHOULD_BE}one of {accepted}" if "," in accepted else f"{_SHOULD_BE}{accepted}"
     if fault["type"] in ("model_type", "model_attributes_type", "dict_type", "dataclass_type"):
         return f"{_SHOULD_BE}an object"
     if fault["type"] == "too_long" and fault["ctx"]["max_length"] == 0:

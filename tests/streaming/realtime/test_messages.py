@@ -111,6 +111,7 @@ def item(**fields: Any) -> dict[str, Any]:
     return {"type": "conversation.item.create", "item": USER_ITEM | fields}
 
 
+CALLED = {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": "{}"}
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"type": "no.such.event"}, "unknown_event_type", "type"),
     ({"type": "conversation.item.created"}, "unknown_event_type", "type"),
@@ -173,6 +174,10 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (item(content=[{"type": "input_text", "text": "x" * 40_000}]), "string_above_max_length", "item.content.0.text"),
     (item(content=[{"type": "input_audio", "audio": ""}] * 2), "invalid_value", "item.content"),
     (item(type="function_call_output"), "invalid_value", "item.type"),
+    ({"type": "conversation.item.create", "item": CALLED}, "invalid_value", "item.type"),
+    ({"type": "conversation.item.create", "item": {"type": "mcp_list_tools"}}, "invalid_value", "item.type"),
+    ({"type": "response.create", "response": {"input": [CALLED]}}, "invalid_value", "response.input.0.type"),
+    ({"type": "conversation.item.create", "item": {"type": 7}}, "missing_required_parameter", "item.role"),
     (item(id=""), "invalid_value", "item.id"),
     ({"type": "conversation.item.delete", "item_id": "x" * 600}, "string_above_max_length", "item_id"),
     ({"type": "response.create", "response": {"conversation": "new"}}, "invalid_value", "response.conversation"),
