@@ -85,7 +85,7 @@ class Worker:
     @property
     def silent(self) -> bool:
         """It has given no sign of life for longer than a slow moment explains."""
-        return self._silences * CHECK_S >= self._limits.hang_s / 2
+        return self._silences * CHECK_S >= self._limits.hang_s / 3
 
     def send(self, message: Any) -> None:
         """To the process. What it cannot take is lost with it."""

@@ -1,4 +1,4 @@
-"""All faults, several times each, under live sessions: the table of docs/faults.md.
+"""All faults and attacks, several times each, under live sessions: the tables of docs/faults.md.
 
     python -m tests.faults --rounds 5 --sessions 8
 
@@ -13,18 +13,26 @@ import asyncio
 import os
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from tests.bench.results import DOCS, ROOT, origin, quote, table, write
+from tests.bench.results import DOCS, origin
+from tests.faults import reports
+from tests.faults.attacks import ATTACKS
 from tests.faults.ends import killed, stopped
 from tests.faults.faults import FAULTS, Processes
 from tests.faults.inject import Outcome, inject, sizes
-from tests.faults.sessions import talking
+from tests.faults.sessions import Talker, talking
+from tests.faults.under_attack import Attacked, attacked
 from tests.live_server import free_port, running_server
+
+Record = dict[str, Any]
 
 
 def main() -> int:
@@ -32,39 +40,77 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sessions", type=int, default=8)
-    parser.add_argument("--only", default="", help="faults whose names contain this")
+    parser.add_argument("--part", choices=list(PARTS), help="only this table")
+    parser.add_argument("--only", default="", help="rows whose names contain one of these, separated by commas")
     parser.add_argument("--out", type=Path, default=DOCS, help="directory of the results")
     options = parser.parse_args()
-    record: dict[str, Any] = {"origin": origin() | {"command": "python -m tests.faults " + " ".join(sys.argv[1:])}}
-    record |= {"rounds": options.rounds, "sessions": options.sessions}
-    with tempfile.TemporaryDirectory() as place:
-        record |= asyncio.run(measure(Path(place), options.rounds, options.sessions, options.only))
-    write(options.out, "faults", record, report(record))
-    if options.out == DOCS:
-        page, text = ROOT / "docs" / "faults.md", (DOCS / "faults.md").read_text(encoding="utf-8")
-        page.write_text(quote(page.read_text(encoding="utf-8"), "faults", text), encoding="utf-8")
-    rows = record["faults"].values()
-    return int(any(row["lost"] or row["gone"] for row in rows) or bool(record["stop"]["wrong"]))
+    held = True
+    for part in [options.part] if options.part else PARTS:
+        record: Record = {"origin": origin() | {"command": "python -m tests.faults " + " ".join(sys.argv[1:])}}
+        record |= {"rounds": options.rounds, "sessions": options.sessions}
+        with tempfile.TemporaryDirectory() as place:
+            record |= asyncio.run(PARTS[part](Path(place), options.rounds, options.sessions, options.only))
+        if part != "ends":
+            record = reports.joined(record, options.out, part)
+        reports.publish(options.out, part, record, reports.REPORTS[part](record))
+        held = held and reports.held(record)
+    return 0 if held else 1
 
 
-async def measure(place: Path, rounds: int, sessions: int, only: str) -> dict[str, Any]:
-    """One server for all faults, so that what one leaves behind meets the next; then the ends of servers."""
-    record: dict[str, Any] = {"faults": {}}
+@asynccontextmanager
+async def _served(place: Path, sessions: int) -> AsyncGenerator[tuple[Processes, str, list[Talker]]]:
+    """One server for all rows, so that what one leaves behind meets the next."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with running_server(place / "faults.log", port) as server:
-        processes = Processes(psutil.Process(server.pid))
+    with running_server(place / "server.log", port) as server:
         async with talking(url, sessions) as talkers:
-            for name, fault in FAULTS.items():
-                if only in name:
-                    before = await sizes(processes, url)
-                    outcomes = [await inject(fault, processes, url, talkers) for _ in range(rounds)]
-                    record["faults"][name] = summed(outcomes) | {
-                        "before": asdict(before),
-                        "after": asdict(await sizes(processes, url)),
-                    }
-                    print(f"{name}: {record['faults'][name]}"[:300], file=sys.stderr)
-    record["kill_s"], record["stop"] = [], {"s": [], "wrong": []}
+            yield Processes(psutil.Process(server.pid)), url, talkers
+
+
+async def _rows(
+    server: tuple[Processes, str, list[Talker]], names: list[str], row: Callable[[str], Awaitable[Record]]
+) -> dict[str, Record]:
+    """What each does, with the gateway's sizes around it."""
+    processes, url, _ = server
+    rows: dict[str, Record] = {}
+    for name in names:
+        before = await sizes(processes, url)
+        rows[name] = await row(name) | {"before": asdict(before), "after": asdict(await sizes(processes, url))}
+        print(f"{name}: {rows[name]}"[:400], file=sys.stderr)
+    return rows
+
+
+def _chosen(names: Iterable[str], only: str) -> list[str]:
+    return [name for name in names if any(part in name for part in only.split(","))]
+
+
+async def measure_faults(place: Path, rounds: int, sessions: int, only: str) -> Record:
+    """Parts of the server die or hang."""
+    async with _served(place, sessions) as server:
+        processes, url, talkers = server
+
+        async def row(name: str) -> Record:
+            return _summed_outcomes([await inject(FAULTS[name], processes, url, talkers) for _ in range(rounds)])
+
+        return {"rows": await _rows(server, _chosen(FAULTS, only), row)}
+
+
+async def measure_attacks(place: Path, rounds: int, sessions: int, only: str) -> Record:
+    """One caller misbehaves."""
+    async with _served(place, sessions) as server:
+        processes, url, talkers = server
+
+        async def row(name: str) -> Record:
+            return _summed_attacks([await attacked(name, processes, url, talkers) for _ in range(rounds)])
+
+        return {"rows": await _rows(server, _chosen(ATTACKS, only), row)}
+
+
+async def measure_ends(place: Path, rounds: int, sessions: int, only: str) -> Record:
+    """The server is killed, and stopped."""
+    record: Record = {"kill_s": [], "stop_s": [], "rows": {"stopped": {"lost": [], "gone": []}}}
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     for number in range(rounds):
         with running_server(place / f"kill{number}.log", port) as server:
             record["kill_s"].append(await killed(Processes(psutil.Process(server.pid))))
@@ -73,43 +119,43 @@ async def measure(place: Path, rounds: int, sessions: int, only: str) -> dict[st
             processes = Processes(psutil.Process(server.pid))
             async with talking(url, sessions) as talkers:
                 took_s, wrong = await stopped(processes, talkers)
-            record["stop"]["s"].append(took_s)
-            record["stop"]["wrong"] += wrong
+            record["stop_s"].append(took_s)
+            record["rows"]["stopped"]["lost"] += wrong
             server.wait()
     return record
 
 
-def summed(outcomes: list[Outcome]) -> dict[str, Any]:
+PARTS = {"faults": measure_faults, "attacks": measure_attacks, "ends": measure_ends}
+
+
+def _summed_outcomes(outcomes: list[Outcome]) -> Record:
     """Of all rounds of one fault: the worst of each."""
     noticed = [outcome.noticed_s for outcome in outcomes if outcome.noticed_s is not None]
     return {
         "turns": sum(outcome.turns for outcome in outcomes),
         "lost": [what for outcome in outcomes for what in outcome.lost],
         "gone": [what for outcome in outcomes for what in outcome.gone],
-        "stall_s": max(outcome.stall_s for outcome in outcomes),
+        "gap_s": max(outcome.stall_s for outcome in outcomes),
         "noticed_s": max(noticed, default=None),
         "recovered_s": max(outcome.recovered_s for outcome in outcomes),
     }
 
 
-def report(record: dict[str, Any]) -> str:
-    """A line a fault, and two about the end."""
-    head = ["fault", "turns", "lost", "sessions lost", "longest gap, s", "`/readyz` told after, s", "ready again, s"]
-    lines = []
-    for name, row in record["faults"].items():
-        noticed = "–" if row["noticed_s"] is None else f"{row['noticed_s']:.2f}"
-        figures = [f"{row['stall_s']:.2f}", noticed, f"{row['recovered_s']:.2f}"]
-        sizes_ = [f"{row[when]['resident_mb']:.0f} / {row[when]['descriptors']}" for when in ("before", "after")]
-        lines.append(
-            [name, str(row["turns"]), str(len(row["lost"])), str(len(row["gone"])), *figures, " → ".join(sizes_)]
-        )
-    rounds, killed_s, stop = record["rounds"], max(record["kill_s"]), record["stop"]
-    return (
-        table([*head, "gateway before → after, MB / descriptors"], lines)
-        + f"\n\nThe gateway was killed {rounds} times while a vocoder was stopped: no process was left after {killed_s:.2f} s at most, "
-        f"and the next server had the address. It was stopped {rounds} times (SIGTERM) while {record['sessions']} sessions talked: "
-        f"gone after {max(stop['s']):.1f} s at most, {len(stop['wrong'])} turns lost or sockets closed otherwise than with 1012."
-    )
+def _summed_attacks(attacks: list[Attacked]) -> Record:
+    """Of all rounds of one attack: the worst of each."""
+    return {
+        "answers": dict(sum((each.answers for each in attacks), Counter[str]()).most_common()),
+        "turns": sum(each.turns for each in attacks),
+        "lost": [what for each in attacks for what in each.lost],
+        "gone": [what for each in attacks for what in each.gone],
+        "before_s": max(each.before_s for each in attacks),
+        "stall_s": max(each.stall_s for each in attacks),
+        "gap_s": max(each.gap_s for each in attacks),
+        "peak": {
+            "resident_mb": max(each.peak_mb for each in attacks),
+            "descriptors": max(each.peak_descriptors for each in attacks),
+        },
+    }
 
 
 if __name__ == "__main__":

@@ -28,10 +28,14 @@ class Processes:
         return sorted(found, key=lambda each: each.create_time())
 
     def template(self) -> psutil.Process:
-        """What workers are forked from."""
-        parent = self.named("language-model")[0].parent()
-        assert parent is not None
-        return parent
+        """What workers are forked from: a fork has its command line, but a name of its own."""
+        workers = ("language-model", "vocoder")
+        [template] = [
+            each
+            for each in self.gateway.children()
+            if each.name() not in workers and "forkserver" in " ".join(each.cmdline())
+        ]
+        return template
 
 
 Fault = Callable[[Processes], Awaitable[None]]
@@ -48,8 +52,15 @@ def hit(name: str, number: signal.Signals, *, all_of_them: bool = False) -> Faul
 
 
 async def kill_template(processes: Processes) -> None:
-    """All workers end with it."""
+    """Workers outlive it."""
     processes.template().kill()
+
+
+async def kill_template_and_engine(processes: Processes) -> None:
+    """The next engine has to wait for a template that imports everything."""
+    engine = processes.named("language-model")[0]
+    processes.template().kill()
+    engine.kill()
 
 
 async def stop_template(processes: Processes) -> None:
@@ -82,7 +93,8 @@ FAULTS: dict[str, Fault] = {
     "both vocoders stopped": hit("vocoder", signal.SIGSTOP, all_of_them=True),
     "engine killed": hit("language-model", signal.SIGKILL),
     "engine stopped": hit("language-model", signal.SIGSTOP),
-    "template killed, and all workers with it": kill_template,
+    "template killed": kill_template,
+    "template and engine killed": kill_template_and_engine,
     "template stopped, vocoder killed": stop_template,
     f"no descriptors for {STARVED_S:g} s, both vocoders killed": starve,
     "SIGHUP to the gateway": hang_up,

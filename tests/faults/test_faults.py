@@ -12,12 +12,19 @@ from tests.faults.ends import killed, stopped
 from tests.faults.faults import FAULTS, Processes
 from tests.faults.inject import inject
 from tests.faults.sessions import talking
+from tests.faults.under_attack import attacked
 from tests.live_server import free_port, running_server
 
 pytestmark = pytest.mark.faults
 
 SESSIONS = 3
-FIRST = ("vocoder killed", "engine stopped", "no descriptors for 3 s, both vocoders killed")
+FIRST = (
+    "vocoder killed",
+    "engine stopped",
+    "template killed",
+    "no descriptors for 3 s, both vocoders killed",
+)
+ATTACKED = ("floods of validation errors", "unknown members on a socket", "large forms, no file can be written")
 
 
 async def test_turns_and_sessions_outlive_their_workers_and_nothing_outlives_the_server(tmp_path: Path) -> None:
@@ -30,6 +37,12 @@ async def test_turns_and_sessions_outlive_their_workers_and_nothing_outlives_the
                 outcome = await inject(FAULTS[name], processes, url, talkers)
                 assert (outcome.lost, outcome.gone) == ((), ()), name
                 assert outcome.recovered_s < float("inf"), name
+            for name in ATTACKED:
+                attack = await attacked(name, processes, url, talkers)
+                assert (attack.lost, attack.gone) == ((), ()), name
+                assert not [answer for answer in attack.answers if answer.startswith(("5", "the attack"))], (
+                    attack.answers
+                )
             await killed(processes)
         server.wait()
     with running_server(tmp_path / "2.log", port) as server:  # the address is free again

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import struct
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
@@ -19,6 +18,7 @@ from server.media.decoding import Decode, DecoderProcess, Decoding, decode_here
 from streaming.errors import InvalidRequest, UnsupportedMedia
 from streaming.stages import Pcm
 from tests.server.front import recording, tone
+from tests.server.media.bombs import claims_samples
 
 
 @pytest.fixture(scope="module")
@@ -26,31 +26,6 @@ def decoder() -> Iterator[DecoderProcess]:
     decoder = DecoderProcess()
     yield decoder
     decoder.close()
-
-
-def box(kind: bytes, *content: bytes) -> bytes:
-    body = b"".join(content)
-    return struct.pack(">I4s", len(body) + 8, kind) + body
-
-
-def bomb(samples: int = 20_000_000) -> bytes:
-    """An mp4 of a few hundred bytes whose tables claim `samples` samples of equal size: FFmpeg makes an index of them."""
-    entry = box(b"mp4a", bytes(6), b"\0\1", bytes(8), struct.pack(">HHIHHI", 1, 16, 0, 0, 0, 16_000 << 16)[:12])
-    table = box(
-        b"stbl",
-        box(b"stsd", bytes(4), struct.pack(">I", 1), entry),
-        box(b"stts", bytes(4), struct.pack(">III", 1, samples, 0)),
-        box(b"stsc", bytes(4), struct.pack(">IIII", 1, 1, samples, 1)),
-        box(b"stsz", bytes(4), struct.pack(">II", 1, samples)),
-        box(b"stco", bytes(4), struct.pack(">II", 1, 100)),
-    )
-    media = box(
-        b"mdia",
-        box(b"mdhd", bytes(12), struct.pack(">II", 16_000, 0), bytes(4)),
-        box(b"hdlr", bytes(8), b"soun", bytes(13)),
-        box(b"minf", box(b"smhd", bytes(8)), table),
-    )
-    return box(b"ftyp", b"M4A ", bytes(4)) + box(b"moov", box(b"trak", media)) + box(b"mdat", bytes(16))
 
 
 def test_what_a_process_decodes_is_what_is_decoded_here(decoder: DecoderProcess) -> None:
@@ -70,7 +45,7 @@ def test_its_errors_are_those_of_decoding_here(decoder: DecoderProcess) -> None:
 
 def test_a_container_that_claims_millions_of_samples_is_refused_for_itself_alone(decoder: DecoderProcess) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        decoder(bomb(), Declared(), max_s=30)
+        decoder(claims_samples(20_000_000), Declared(), max_s=30)
     assert refused.value.code in ("audio_too_complex", "audio_unreadable", "audio_empty")
     with open(f"/proc/{decoder.start().pid}/status", encoding="utf-8") as status:
         [peak_kb] = [int(line.split()[1]) for line in status if line.startswith("VmHWM")]

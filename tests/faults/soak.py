@@ -1,0 +1,165 @@
+"""Sessions for a long time, with a fault again and again: does memory grow, or the number of descriptors?
+
+    python -m tests.faults.soak --minutes 120 --sessions 8
+
+Takes all faults of `tests.faults` by turns. The first fifth of the time is not counted. A slope is that of the straight line through the means of
+equal pieces of the rest, with its standard error: what lies within two of them is noise. Exit status 1 if anything was lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from tests.bench.results import DOCS, origin, table
+from tests.faults.faults import FAULTS, Processes
+from tests.faults.reports import publish
+from tests.faults.sessions import Talker, talking
+from tests.live_server import free_port, running_server
+
+SAMPLE_S = 5.0
+PIECES = 12
+WARM_UP = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the processes hold. `at_s`: since the beginning."""
+
+    at_s: float
+    gateway_mb: float
+    gateway_descriptors: int
+    all_mb: float
+    processes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """Change an hour, and its standard error."""
+
+    per_hour: float
+    error: float
+
+    def __str__(self) -> str:
+        return f"{self.per_hour:+.1f} ± {self.error:.1f}"
+
+
+def slope(at_s: Sequence[float], values: Sequence[float]) -> Slope:
+    """Of the line through the means of `PIECES` pieces: neighbouring samples are too much alike to count one by one."""
+    pieces = zip(
+        np.array_split(np.asarray(at_s), PIECES), np.array_split(np.asarray(values, float), PIECES), strict=True
+    )
+    means = np.array([(hours.mean() / 3600, piece.mean()) for hours, piece in pieces])
+    hours = means[:, 0] - means[:, 0].mean()
+    per_hour = float(hours @ means[:, 1] / (hours @ hours))
+    rest = means[:, 1] - means[:, 1].mean() - per_hour * hours
+    return Slope(per_hour, float(np.sqrt(rest @ rest / (PIECES - 2) / (hours @ hours))))
+
+
+def sample(processes: Processes, began_s: float) -> Sample:
+    """As it is now. Shared pages of workers are counted once (PSS); a process that has just gone counts nothing."""
+    family, all_mb = processes.all(), 0.0
+    for each in family:
+        try:
+            all_mb += each.memory_full_info().pss / 1e6
+        except psutil.Error:
+            continue
+    gateway = processes.gateway
+    return Sample(time.monotonic() - began_s, gateway.memory_info().rss / 1e6, gateway.num_fds(), all_mb, len(family))
+
+
+async def soak(place: Path, minutes: float, sessions: int, every_s: float) -> dict[str, Any]:
+    """Samples, faults and what became of the turns."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    samples, faults = list[Sample](), list[str]()
+    with running_server(place / "soak.log", port) as server:
+        processes = Processes(psutil.Process(server.pid))
+        async with talking(url, sessions) as talkers:
+            began_s = time.monotonic()
+            hurting = asyncio.create_task(_hurt(processes, every_s, faults))
+            while time.monotonic() - began_s < 60 * minutes:
+                samples.append(await asyncio.to_thread(sample, processes, began_s))
+                await asyncio.sleep(SAMPLE_S)
+            hurting.cancel()
+            await asyncio.wait({hurting})
+            return _record(samples, talkers) | {"faults": faults}
+
+
+async def _hurt(processes: Processes, every_s: float, faults: list[str]) -> None:
+    for name in itertools.cycle(FAULTS):
+        await asyncio.sleep(every_s)
+        faults.append(name)
+        await FAULTS[name](processes)
+
+
+def _record(samples: list[Sample], talkers: Sequence[Talker]) -> dict[str, Any]:
+    counted = [each for each in samples if each.at_s >= WARM_UP * samples[-1].at_s]
+    at_s = [each.at_s for each in counted]
+    columns = {
+        "gateway, MB": [each.gateway_mb for each in counted],
+        "gateway, descriptors": [float(each.gateway_descriptors) for each in counted],
+        "all processes, MB": [each.all_mb for each in counted],
+    }
+    rows = {
+        name: {
+            "first": values[0],
+            "last": values[-1],
+            "slope": str(line := slope(at_s, values)),
+            "noise": abs(line.per_hour) <= 2 * line.error,
+        }
+        for name, values in columns.items()
+    }
+    return {
+        "rows": rows,
+        "minutes": samples[-1].at_s / 60,
+        "turns": sum(len(talker.turns) for talker in talkers),
+        "lost": [what for talker in talkers for what in talker.lost],
+        "gone": [talker.gone for talker in talkers if talker.gone],
+    }
+
+
+def report(record: dict[str, Any]) -> str:
+    """The slopes, and what was lost."""
+    lines = [
+        [name, f"{row['first']:.0f}", f"{row['last']:.0f}", row["slope"], "yes" if row["noise"] else "no"]
+        for name, row in record["rows"].items()
+    ]
+    return (
+        table(["", "first", "last", "change an hour", "within two standard errors"], lines)
+        + f"\n\n{record['minutes']:.0f} minutes, {record['sessions']} sessions, {len(record['faults'])} faults, {record['turns']} turns, "
+        f"{len(record['lost'])} of them lost, {len(record['gone'])} sessions lost."
+    )
+
+
+def main() -> int:
+    """Soak and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=120)
+    parser.add_argument("--sessions", type=int, default=8)
+    parser.add_argument("--every-s", type=float, default=60, help="between two faults")
+    parser.add_argument("--out", type=Path, default=DOCS, help="directory of the results")
+    options = parser.parse_args()
+    record: dict[str, Any] = {"origin": origin() | {"command": "python -m tests.faults.soak " + " ".join(sys.argv[1:])}}
+    record["sessions"] = options.sessions
+    with tempfile.TemporaryDirectory() as place:
+        record |= asyncio.run(soak(Path(place), options.minutes, options.sessions, options.every_s))
+    publish(options.out, "soak", record, report(record))
+    return int(bool(record["lost"] or record["gone"]))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""One attack under live sessions: how long the others waited, and what the gateway took for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+import httpx
+import psutil
+
+from tests.faults.attacks import ATTACKS
+from tests.faults.faults import Processes
+from tests.faults.sessions import Talker
+from tests.live_server import ROOT
+
+PROBE_S = 0.02
+BEFORE_S = 4.0
+WRITABLE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Attacked:
+    """`answers`: of the server to the attacker, and how often. `before_s`, `stall_s`: longest `/healthz` of another caller before
+    and under the attack; `gap_s`: longest silence of a listener; `peak_mb`, `peak_descriptors`: the gateway's at most.
+    """
+
+    answers: Counter[str]
+    turns: int
+    lost: tuple[str, ...]
+    gone: tuple[str, ...]
+    before_s: float
+    stall_s: float
+    gap_s: float
+    peak_mb: float
+    peak_descriptors: int
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a caller who asks again and again has seen."""
+
+    longest_s: float = 0.0
+    peak_bytes: int = 0
+    peak_descriptors: int = 0
+    refusals: list[str] = field(default_factory=list[str])
+
+
+@asynccontextmanager
+async def _asking(gateway: psutil.Process, url: str) -> AsyncGenerator[_Seen]:
+    """Ask for `/healthz` all the time, on one connection."""
+    seen = _Seen()
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+            await client.get("/healthz")
+            while True:
+                began_s = time.monotonic()
+                answer = await client.get("/healthz")
+                seen.longest_s = max(seen.longest_s, time.monotonic() - began_s)
+                seen.peak_bytes = max(seen.peak_bytes, gateway.memory_info().rss)
+                seen.peak_descriptors = max(seen.peak_descriptors, gateway.num_fds())
+                if answer.status_code != 200:
+                    seen.refusals.append(f"/healthz {answer.status_code}")
+                await asyncio.sleep(PROBE_S)
+
+    task = asyncio.create_task(ask())
+    try:
+        yield seen
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            seen.refusals.append(f"/healthz {type(failure).__name__}")
+
+
+@contextmanager
+def _no_files(gateway: psutil.Process) -> Generator[None]:
+    """The gateway can write no file of more than a mebibyte, as where the disk is full."""
+    before = gateway.rlimit(psutil.RLIMIT_FSIZE)
+    gateway.rlimit(psutil.RLIMIT_FSIZE, (WRITABLE_BYTES, before[1]))
+    try:
+        yield
+    finally:
+        gateway.rlimit(psutil.RLIMIT_FSIZE, before)
+
+
+_AROUND: dict[str, Callable[[psutil.Process], AbstractContextManager[None]]] = {
+    "large forms, no file can be written": _no_files
+}
+
+
+async def attacked(name: str, processes: Processes, url: str, talkers: Sequence[Talker]) -> Attacked:
+    """Attack, and wait until each session has had another turn."""
+    before = [len(talker.turns) for talker in talkers]
+    lost, gone = [len(talker.lost) for talker in talkers], [talker.gone for talker in talkers]
+    async with _asking(processes.gateway, url) as quiet:
+        await asyncio.sleep(BEFORE_S)
+    async with _asking(processes.gateway, url) as seen:
+        with _AROUND.get(name, lambda _: nullcontext())(processes.gateway):
+            answers = await _attack(name, url)
+        enough = [len(talker.turns) + 1 for talker in talkers]
+        while not all(talker.gone or len(talker.turns) >= n for talker, n in zip(talkers, enough, strict=True)):
+            await asyncio.sleep(PROBE_S)
+    turns = [turn for talker, n in zip(talkers, before, strict=True) for turn in talker.turns[n:]]
+    return Attacked(
+        answers,
+        len(turns),
+        tuple(what for talker, n in zip(talkers, lost, strict=True) for what in talker.lost[n:]) + tuple(seen.refusals),
+        tuple(talker.gone for talker, was in zip(talkers, gone, strict=True) if talker.gone and not was),
+        quiet.longest_s,
+        seen.longest_s,
+        max((turn.gap_s for turn in turns), default=0.0),
+        seen.peak_bytes / 1e6,
+        seen.peak_descriptors,
+    )
+
+
+async def _attack(name: str, url: str) -> Counter[str]:
+    """In a process of its own, so that it does not hold up those who measure it."""
+    assert name in ATTACKS
+    attack = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.faults.attacks", name, url, stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    out, _ = await attack.communicate()
+    return (
+        Counter(json.loads(out)) if attack.returncode == 0 else Counter({f"the attack failed: {attack.returncode}": 1})
+    )
