@@ -56,6 +56,7 @@ class FakeServer:
     received: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     connections: int = 0
+    refusals: int = 0
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def types(self) -> list[str]:
@@ -85,6 +86,7 @@ class FakeServer:
         status = self.script.refuse_connection
         if status is None:
             return None
+        self.refusals += 1
         body = json.dumps({"error": {"type": "x", "code": "invalid_api_key", "message": "a wrong key", "param": None}})
         return socket.respond(status, body)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import soundfile
 import soxr
 from openai import AsyncOpenAI
 
+from tests.server.front import eventually
 from tests.server.webrtc.rtc_peer import Caller, calling
 
 pytestmark = pytest.mark.e2e
@@ -44,7 +44,7 @@ async def test_a_caller_is_heard_and_answered(live_server: str, loss: float) -> 
         caller.disturb(loss=loss, jitter_s=0.04 if loss else 0.0)
         caller.microphone.speak(question())
         await caller.event("output_audio_buffer.stopped", within_s=ANSWER_S)
-        await asyncio.sleep(1)
+        await eventually(lambda: caller.silent_s() > 0.5)  # what is on its way
         heard = (await caller.event("conversation.item.input_audio_transcription.completed"))["transcript"]
         assert heard if loss else heard == "What is seven plus five?"
         assert caller.spoken_s() > 0.5

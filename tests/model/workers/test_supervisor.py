@@ -261,7 +261,8 @@ def templates() -> set[int]:
     return {each.pid for each in children if each.name() != "echo" and "forkserver" in " ".join(each.cmdline())}
 
 
-async def test_a_template_that_hangs_is_replaced(tmp_path: Path) -> None:
+async def test_a_template_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.workers.forking._FORK_S", 1.0)
     async with ward(tmp_path) as it:
         await it.supervisor.start()
         worker = psutil.Process((await it.supervisor.worker()).pid)

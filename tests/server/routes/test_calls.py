@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from openai import AsyncOpenAI
 from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeDecoder, FakeLM
 from tests.server.front import Front, eventually, listening, serving
 from tests.server.models import fake_model
+from tests.server.webrtc.dtx import DtxOpus
 from tests.server.webrtc.rtc_peer import BETA, Caller, calling
 
 CALLS = "/v1/realtime/calls"
@@ -90,7 +90,7 @@ async def test_what_is_heard_is_what_was_spoken() -> None:
         caller.send({"type": "conversation.item.create", "item": message("Hi")})
         caller.send({"type": "response.create"})
         await caller.event("output_audio_buffer.stopped", within_s=30)
-        await asyncio.sleep(0.3)
+        await eventually(lambda: caller.silent_s() > 0.1)  # what is on its way
         audio = caller.audio()
         loud = np.flatnonzero(np.abs(audio) > 0.05)
         audio = audio[loud[0] : loud[-1]]
@@ -124,10 +124,8 @@ async def test_speaking_interrupts_what_is_being_played_and_the_rest_is_forgotte
         caller.send({"type": "conversation.item.retrieve", "item_id": truncated["item_id"]})
         kept = (await caller.event("conversation.item.retrieved"))["item"]["content"][0]["transcript"]
         assert TEXT.startswith(kept) and len(kept) < len(TEXT)
-        await asyncio.sleep(0.3)
-        heard_s = caller.spoken_s()
-        await asyncio.sleep(0.3)
-        assert caller.spoken_s() - heard_s < 0.1, "silence follows"
+        await eventually(lambda: caller.silent_s() > 0.3)  # while it would have played for some seconds more
+        assert caller.spoken_s() < 0.2 * len(UNITS) - 0.3
 
 
 async def test_speaking_interrupts_a_model_that_is_still_writing() -> None:
@@ -136,7 +134,7 @@ async def test_speaking_interrupts_a_model_that_is_still_writing() -> None:
         caller.send({"type": "conversation.item.create", "item": message("Hi")})
         caller.send({"type": "response.create"})
         await caller.event("output_audio_buffer.started")
-        await asyncio.sleep(0.5)
+        await eventually(lambda: caller.spoken_s() > 0.2)
         lm.hang_after = None
         caller.microphone.speak(speech(1.0))
         done = await caller.event("response.done")
@@ -177,6 +175,24 @@ async def test_a_bad_network_is_borne(loss: float, jitter_s: float) -> None:
             assert 1200 < length_ms < 2600, "lost time is silence, not no time"
 
 
+async def test_a_microphone_that_sends_nothing_of_silence_ends_its_turns() -> None:
+    """Opus DTX: every turn ends although hardly a packet comes after it, and the pause between two turns counts as time."""
+    encoder = DtxOpus()
+    async with listening(fake_model()) as front, calling() as caller:
+        caller.encode_with(encoder)
+        await connect(caller, front)
+        for number in range(2):
+            before = encoder.unsent
+            caller.microphone.speak(speech(1.2))
+            await caller.event("output_audio_buffer.stopped", number)
+            assert encoder.unsent > before
+        starts = caller.of("input_audio_buffer.speech_started")
+        stops = caller.of("input_audio_buffer.speech_stopped")
+        for start, stop in zip(starts, stops, strict=True):
+            assert 1200 < stop["audio_end_ms"] - start["audio_start_ms"] < 2600
+        assert starts[1]["audio_start_ms"] > stops[0]["audio_end_ms"]
+
+
 async def test_the_session_begins_with_its_settings() -> None:
     session = {
         "type": "realtime",
@@ -189,7 +205,6 @@ async def test_the_session_begins_with_its_settings() -> None:
         assert (shown["instructions"], shown["audio"]["output"]["voice"]) == ("Be brief.", "other")
         caller.microphone.speak(speech(0.5))
         await eventually(lambda: caller.microphone.silent)
-        await asyncio.sleep(0.5)
         caller.send({"type": "input_audio_buffer.commit"})
         await caller.event("input_audio_buffer.committed")
         assert not caller.of("input_audio_buffer.speech_started")

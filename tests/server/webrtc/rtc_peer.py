@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.codecs.base import Encoder
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
@@ -76,6 +77,10 @@ class Caller:
         self.channel.add_listener("message", self._on_event)
         self.peer.add_listener("track", self._on_track)
 
+    def encode_with(self, encoder: Encoder) -> None:
+        """Send what this encoder makes of the microphone. To be said before the call begins."""
+        self.peer.getSenders()[0]._RTCRtpSender__encoder = encoder  # it makes its own where there is none
+
     async def offer(self) -> str:
         """The SDP to send."""
         await self.peer.setLocalDescription(await self.peer.createOffer())
@@ -118,6 +123,11 @@ class Caller:
     def spoken_s(self, above: float = 0.02) -> float:
         """Seconds of what was heard that are not silence, by 20 ms frames."""
         return 0.02 * sum(float(np.abs(frame).max()) > above for frame in self.heard)
+
+    def silent_s(self, above: float = 0.02) -> float:
+        """Seconds of silence since the last sound."""
+        loud = [number for number, frame in enumerate(self.heard) if float(np.abs(frame).max()) > above]
+        return 0.02 * (len(self.heard) - 1 - loud[-1]) if loud else 0.0
 
     def disturb(self, *, loss: float = 0.0, jitter_s: float = 0.0, seed: int = 0) -> None:
         """Lose a share of the packets on their way to the server, and delay each by up to `jitter_s`, so that they overtake."""
