@@ -30,6 +30,12 @@ class TooManyWaiting(CapacityError):
     code = "too_many_waiting"
 
 
+class TooManyCalls(CapacityError):
+    """One peer begins calls too often, or leaves too many unconnected."""
+
+    code = "too_many_calls"
+
+
 class UploadTimeout(InvalidRequest):
     """The body did not arrive in time."""
 

@@ -14,6 +14,7 @@ Backend = Literal["auto", "vllm", "transformers", "vllm_http", "ray"]
 
 
 AddressKind = Literal["public", "private", "loopback"]
+ShownAddresses = Literal["auto", "public", "all"]
 
 
 class Settings(BaseSettings):
@@ -100,6 +101,13 @@ class Settings(BaseSettings):
     ice_peers: Annotated[tuple[AddressKind, ...], NoDecode] = Field(
         ("public", "private", "loopback"),
         description="addresses of callers that WebRTC may send to, separated by commas",
+    )
+    ice_addresses: ShownAddresses = Field(
+        "auto",
+        description="addresses of this host that WebRTC answers show; auto: to public callers public ones, if there are any",
+    )
+    calls_per_peer: int = Field(
+        30, ge=1, description="WebRTC calls that one address may begin in a minute; a proxy is one"
     )
     keep_alive_s: int = Field(75, ge=1, description="time that a connection may wait for its next request")
     write_timeout_s: float = Field(30.0, gt=0, description="longest time a client may leave an answer unread")

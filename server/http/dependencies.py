@@ -67,7 +67,7 @@ def secret_session(connection: HTTPConnection) -> SecretSession | None:
 
 
 def peer_of(connection: HTTPConnection) -> str:
-    """Who asks, as far as the queue for a place is concerned: an address."""
+    """The address that asks; "" where it has none, as over a local socket."""
     return "" if connection.client is None else connection.client.host
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from server.errors import ServerStopping
 from server.state.gate import Gate, GateRules, Place
+from server.state.peers import counted_as
 from streaming.errors import CapacityError
 
 Watcher = Callable[[str, int], None]
@@ -76,14 +77,14 @@ class Admission:
         """Places there are, as far as the load has shown."""
         return self._gate.limit
 
-    def check(self, peer: Hashable = None) -> None:
+    def check(self, peer: str = "") -> None:
         """Raises what `slot` would raise at once."""
         self._check_stopping()
-        self._gate.check(peer, _now_s(), self._load())
+        self._gate.check(counted_as(peer), _now_s(), self._load())
 
     @asynccontextmanager
-    async def slot(self, transport: str, peer: Hashable = None, told: Told = _untold) -> AsyncGenerator[None]:
-        """A place while the context lasts; where there is none, wait for it, and be `told` of it.
+    async def slot(self, transport: str, peer: str = "", told: Told = _untold) -> AsyncGenerator[None]:
+        """A place while the context lasts, for `peer`, an address; where there is none, wait for it, and be `told` of it.
 
         Raises CapacityError and TooManyWaiting at once where the queue is full, CapacityError after `patience_s`, ServerStopping.
         """
@@ -102,9 +103,9 @@ class Admission:
             self._let_in()
             self._returned.set()
 
-    async def _enter(self, ticket: _Ticket, peer: Hashable, told: Told) -> None:
+    async def _enter(self, ticket: _Ticket, peer: str, told: Told) -> None:
         self._check_stopping()
-        if self._gate.arrive(ticket, peer, _now_s(), self._load()):
+        if self._gate.arrive(ticket, counted_as(peer), _now_s(), self._load()):
             return
         try:
             async with asyncio.timeout(self._patience_s) as limit:

@@ -37,20 +37,20 @@ def bounded(offer: str, peers: Collection[AddressKind]) -> str:
             )
     if not candidates:
         return offer
-    left_out = set(candidates) - set([line for line in candidates if _kind(line) in peers][:_CHECKED])
+    tried = [line for line in candidates if address_kind((line.split() + [""] * 5)[4]) in peers][:_CHECKED]
+    left_out = set(candidates) - set(tried)
     return "".join(f"{line}\r\n" for line in lines if line not in left_out)
 
 
-def _kind(candidate: str) -> AddressKind | None:
-    """Where a candidate is; None for what no peer can be: names of the public DNS, multicast, reserved addresses."""
-    fields = candidate.split()
-    name = fields[4] if len(fields) > 4 else ""
+def address_kind(name: str) -> AddressKind | None:
+    """Where a peer is; None for what no peer can be: names of the public DNS, multicast, reserved addresses."""
     if name.endswith(".local"):  # an address that a browser hides (mDNS)
         return "private"
     try:
         address = ip_address(name)
     except ValueError:
         return None
+    address = getattr(address, "ipv4_mapped", None) or address
     if address.is_loopback:
         return "loopback"
     if address.is_multicast or address.is_unspecified or address == ip_address("255.255.255.255"):

@@ -12,13 +12,17 @@ from urllib.parse import urlsplit
 from aiortc import RTCIceServer
 from structlog.contextvars import bind_contextvars
 
+from server.errors import TooManyCalls
 from server.settings import Settings
 from server.state.admission import Admission
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics
+from server.state.peers import counted_as
 from server.state.sessions import realtime_session, session_limits, session_model
-from server.webrtc.call import Call
+from server.webrtc.call import CONNECT_S, Call
 from server.webrtc.offers import bounded
+from server.webrtc.own_addresses import shown
+from server.webrtc.rate import CallRate
 from streaming.errors import CapacityError, NotFound
 from streaming.realtime.config import AnyConfig
 from streaming.realtime.ga import Dialect
@@ -28,13 +32,16 @@ log = logging.getLogger("cslm.calls")
 
 
 _SHARE = 4
-"""One slot in so many may be held by calls that are not connected: offers that nobody means cannot take all."""
+"""One place in so many may be held by calls that are not connected: offers that nobody means cannot take all."""
+_PEERS, _LEAST_OF_PEER = 2, 2
+"""One in so many of those may be of one peer, but two in any case: who does not connect does not keep others from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
     call: Call
     task: asyncio.Task[None]
+    peer: str
 
 
 class CallRegistry:
@@ -44,6 +51,7 @@ class CallRegistry:
         self._settings = settings
         self._admission = admission
         self._metrics = metrics
+        self._rate = CallRate(settings.calls_per_peer)
         self._held: dict[str, _Held] = {}
 
     @asynccontextmanager
@@ -63,18 +71,29 @@ class CallRegistry:
     ) -> tuple[str, str]:
         """Answer `offer` of `peer` and hold the call, its events in `dialect`. Returns its id and the answer.
 
-        Waits for a place. Raises InvalidRequest, CapacityError, TooManyWaiting.
+        Waits for a place. Raises InvalidRequest, CapacityError, TooManyCalls, TooManyWaiting.
         """
         offer = bounded(offer, self._settings.ice_peers)
-        unconnected = sum(not held.call.connected for held in self._held.values())
-        if unconnected >= max(1, self._settings.max_sessions // _SHARE):
-            raise CapacityError(f"{unconnected} calls wait for their callers to connect; try again later")
+        counted = counted_as(peer)
+        self._check_unconnected(counted)
+        self._rate.begin(counted, asyncio.get_running_loop().time())
         answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         call = Call(_ice_servers(self._settings.ice_servers), dialect)
         task = asyncio.create_task(self._hold(model, call, offer, config, peer, answered), name=call.id)
-        self._held[call.id] = _Held(call, task)
+        self._held[call.id] = _Held(call, task, counted)
         task.add_done_callback(lambda _: self._held.pop(call.id, None))
-        return call.id, await answered
+        return call.id, shown(await answered, peer, self._settings.ice_addresses)
+
+    def _check_unconnected(self, peer: str) -> None:
+        peers = [held.peer for held in self._held.values() if not held.call.connected]
+        most = max(1, self._settings.max_sessions // _SHARE)
+        if len(peers) >= most:
+            raise CapacityError(
+                f"{len(peers)} calls wait for their callers to connect; try again later", retry_s=CONNECT_S
+            )
+        of_peer = max(_LEAST_OF_PEER, most // _PEERS)
+        if peers.count(peer) >= of_peer:
+            raise TooManyCalls(f"{of_peer} calls from this address are not connected yet; accepted: up to {of_peer}")
 
     def hang_up(self, call_id: str) -> None:
         """End a call. Raises NotFound (`call_not_found`)."""

@@ -275,6 +275,16 @@ async def test_an_offer_may_be_the_body() -> None:
         await caller.event("session.created")
 
 
+async def test_a_call_connects_though_its_answer_shows_no_address() -> None:
+    """The caller's own are enough: the server's packets tell the rest."""
+    async with listening(ice_addresses="public") as front, calling() as caller:
+        headers = {"content-type": "application/sdp"}
+        answer = await front.client.post(f"{CALLS}?model=fake", content=await caller.offer(), headers=headers)
+        assert "a=candidate" not in answer.text
+        await caller.answered(answer.text)
+        await caller.event("session.created")
+
+
 async def test_what_cannot_be_is_refused_before_the_call() -> None:
     async with (
         listening(max_sessions=1, max_waiting=0) as front,

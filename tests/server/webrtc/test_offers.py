@@ -46,6 +46,27 @@ def test_an_offer_beyond_reason_is_refused_before_it_is_parsed(more: str) -> Non
     assert (refused.value.code, refused.value.param) == ("invalid_sdp", "sdp")
 
 
+async def test_one_address_does_not_take_all_that_is_there_for_calls_that_are_not_connected() -> None:
+    async with listening(max_sessions=32) as front, calling() as caller:
+        offer, headers = await caller.offer(), {"content-type": "application/sdp"}
+        offers = [await front.client.post("/v1/realtime/calls", content=offer, headers=headers) for _ in range(5)]
+        assert [answer.status_code for answer in offers] == [201, 201, 201, 201, 429]
+        assert offers[-1].json()["error"]["code"] == "too_many_calls"
+        assert offers[-1].headers["retry-after"]
+
+
+async def test_one_address_begins_so_many_calls_a_minute() -> None:
+    async with listening(calls_per_peer=2) as front, calling() as caller:
+        offer, headers = await caller.offer(), {"content-type": "application/sdp"}
+        for _ in range(2):
+            answer = await front.client.post("/v1/realtime/calls", content=offer, headers=headers)
+            assert answer.status_code == 201
+            assert (await front.client.post(f"{answer.headers['location']}/hangup")).status_code == 200
+        refused = await front.client.post("/v1/realtime/calls", content=offer, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_calls")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+
+
 async def test_calls_that_never_connect_leave_room() -> None:
     async with listening(max_sessions=8) as front, calling() as caller:
         offer, headers = await caller.offer(), {"content-type": "application/sdp"}
