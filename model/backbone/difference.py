@@ -1,7 +1,8 @@
 """What was learned on top of a base, in one small file, and the model that both make.
 
 `difference.safetensors` holds `kept` (int32: ids of the base's tokens that stay), `rows` (bfloat16 [units + markers, hidden]) and
-for each changed matrix `NAME.down` [rank, in] and `NAME.up` [out, rank]; its metadata name the base and its SHA-256.
+for each changed matrix `NAME.down` [rank, in] and `NAME.up` [out, rank]; its metadata name the base and its SHA-256. To be carried
+about it can be smaller and in several files: halves as int8 with a scale for each row, `NAME.down_scale` [rank, 1].
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from model.backbone.vocabulary import padded_size, pruned
 from streaming.errors import BundleError
 
 FORMAT = "1"
+_NAME_BYTES = 200
+"""More than what a file says about a tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +46,45 @@ class Difference:
         part.chmod(0o644)  # safetensors writes for the owner alone
         part.replace(path)
 
+    def save_parts(self, directory: Path, most_bytes: int = 15_000_000) -> list[Path]:
+        """In int8, in files of at most `most_bytes`, one tensor at least in each; returns them in order."""
+        tensors = {"kept": torch.tensor(self.kept, dtype=torch.int32), "rows": _half(self.rows)}
+        for name, pair in self.changes.items():
+            for half, tensor in zip(("down", "up"), pair, strict=True):
+                whole, scale = _whole_numbers(tensor.detach().cpu())
+                tensors |= {f"{name}.{half}": whole, f"{name}.{half}_scale": scale}
+        parts, size = [dict[str, Tensor]()], 0
+        for name, tensor in tensors.items():
+            size += tensor.nbytes + _NAME_BYTES
+            if parts[-1] and size > most_bytes:
+                parts.append({})
+                size = tensor.nbytes + _NAME_BYTES
+            parts[-1][name] = tensor
+        directory.mkdir(parents=True, exist_ok=True)
+        about = {"format": FORMAT, "parts": str(len(parts)), **self.about}
+        paths = [directory / f"difference-{at:02d}.safetensors" for at in range(1, len(parts) + 1)]
+        for path, part in zip(paths, parts, strict=True):
+            save_file(part, path, metadata=about)
+            path.chmod(0o644)
+        return paths
+
     @classmethod
     def load(cls, path: Path) -> Difference:
-        """Raises BundleError (`wrong_difference`) where the file is none."""
+        """From a file, or from a directory of its parts.
+
+        Raises BundleError (`wrong_difference`) where it is none, or a part is missing.
+        """
+        paths = sorted(path.glob("difference-*.safetensors")) if path.is_dir() else [path]
+        about, tensors = dict[str, str](), dict[str, Tensor]()
         try:
-            with safe_open(path, framework="pt") as file:
-                about, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if about.pop("format", None) != FORMAT:
-                raise KeyError("format")
+            for part in paths:
+                with safe_open(part, framework="pt") as file:
+                    about, found = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                tensors |= found
+            if about.pop("format", None) != FORMAT or int(about.pop("parts", "1")) != len(paths):
+                raise KeyError("format" if len(paths) < 2 else "a part of it")
             names = [name.removesuffix(".down") for name in tensors if name.endswith(".down")]
-            changes = {name: (tensors[f"{name}.down"], tensors[f"{name}.up"]) for name in names}
+            changes = {name: (_read(tensors, f"{name}.down"), _read(tensors, f"{name}.up")) for name in names}
             return cls(tensors["kept"].tolist(), tensors["rows"], changes, about)
         except (OSError, SafetensorError, KeyError) as error:
             raise BundleError(
@@ -82,6 +114,11 @@ class Difference:
         padding = embedding.float().mean(0).expand(padded_size(size) - size, -1)
         tensors[EMBEDDING] = torch.cat([table, _half(padding)])
         return Base(_renumbered(base.config, self.kept, padded_size(size)), tokenizer, tensors)
+
+
+def _read(tensors: Mapping[str, Tensor], name: str) -> Tensor:
+    scale = tensors.get(f"{name}_scale")
+    return tensors[name] if scale is None else _half(tensors[name].float() * scale)
 
 
 def _half(tensor: Tensor) -> Tensor:

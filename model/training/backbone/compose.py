@@ -1,6 +1,6 @@
 """Documents in shards, for a machine that has a GPU and nothing to make units with.
 
-python -m model.training backbone compose model/training/configs/backbone-gpu.json --start data/small --texts data/texts --tokens 20000000 --out data/documents
+python -m model.training backbone compose model/training/configs/backbone-gpu.json --start data/small --texts data/texts --out data/documents
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--start", type=Path, required=True, help="what `backbone start` wrote")
     parser.add_argument("--texts", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--tokens", type=int, default=20_000_000)
+    parser.add_argument("--tokens", type=int, default=45_000_000, help="54 MB")
     parser.add_argument("--shard-tokens", type=int, default=2_000_000)
     parser.add_argument("--confusions", type=Path, help="measured unit confusions (JSON) instead of the default ones")
     args = parser.parse_args(argv)

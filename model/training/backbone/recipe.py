@@ -51,10 +51,9 @@ class Recipe:
         """Shares after `tokens`."""
         return next((shares for until, shares in self.mixtures if tokens < until), self.mixtures[-1][1])
 
-    def rate(self, step: int, tokens: int) -> float:
-        """Multiplier of the learning rates: linear warm-up, constant, linear to zero at the end."""
-        left = 1.0 - tokens / self.tokens
-        return min(1.0, (step + 1) / self.warmup_steps) * min(1.0, max(0.0, left) / self.decay_share)
+    def rate(self, step: int, done: float) -> float:
+        """Multiplier of the learning rates, of which run `done` is over: linear warm-up, constant, linear to zero at the end."""
+        return min(1.0, (step + 1) / self.warmup_steps) * min(1.0, max(0.0, 1.0 - done) / self.decay_share)
 
     def document(self, composer: Composer, rng: Random, tokens: int) -> Document:
         """The next document after `tokens`."""

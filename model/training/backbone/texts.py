@@ -58,11 +58,20 @@ def language_of(text: str) -> Lang:
 def is_held_out(text: str) -> bool:
     """Whether a sentence, or one that differs in marks and case alone, is for evaluation; those that `domains` holds out are, too."""
     plain = _plain(text)
-    return held_out(f"sentence:{plain}") or held_out(f"repeat:{text}") or plain in _scored_questions()
+    return held_out(f"sentence:{plain}") or held_out(f"repeat:{text}") or _is_scored_question(text)
 
 
 def _plain(text: str) -> str:
     return re.sub(r"[\W_]+", "", text).lower()
+
+
+def _is_scored_question(text: str) -> bool:
+    """Whether the evaluation asks a question of the same words, in whatever order: 鸟为什么会飞 and 为什么鸟会飞."""
+    return _words(text) in _scored_questions()
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(sorted(re.findall(r"[a-z0-9']+|[\u4e00-\u9fff]", text.lower())))
 
 
 def kept(values: Sequence[str], *, held: bool) -> Sequence[str]:
@@ -79,17 +88,14 @@ def scored_sentences() -> dict[Lang, list[str]]:
 
 
 @cache
-def _scored_questions() -> frozenset[str]:
+def _scored_questions() -> frozenset[tuple[str, ...]]:
     questions: list[str] = json.loads(Path(__file__).with_name("heldout-questions.json").read_text(encoding="utf-8"))
-    return frozenset(map(_plain, questions))
+    return frozenset(map(_words, questions))
 
 
 def has_scored_sentence(text: str) -> bool:
     """Whether one of them is part of `text`, as of a question to repeat it, or `text` is a question that the evaluation asks."""
-    return (
-        any(sentence in text for sentence in scored_sentences()[language_of(text)])
-        or _plain(text) in _scored_questions()
-    )
+    return any(sentence in text for sentence in scored_sentences()[language_of(text)]) or _is_scored_question(text)
 
 
 def load_texts(directory: Path, *, held: bool = False) -> Texts:

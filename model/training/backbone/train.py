@@ -49,6 +49,8 @@ class Trainer:
 
     packed: directory of documents that `compose` wrote, in place of `texts`; without those nothing can be scored.
 
+    minutes: of training, however many tokens these are; the rates fall to zero by then.
+
     workers: threads that each take a share of an update's rows. They wait for each other once an update; threads inside a product wait at
     every product, and on a machine with other work mostly wait.
     """
@@ -64,11 +66,12 @@ class Trainer:
         confusions: Path | None = None,
         device: str = "cpu",
         workers: int = 1,
+        minutes: float | None = None,
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.workers, self._pool = workers, ThreadPoolExecutor(workers)
         self.recipe, self.work, self.packed, self.device = recipe, work, packed, torch.device(device)
-        self.step, self.tokens, self.seconds = 0, 0, 0.0
+        self.step, self.tokens, self.seconds, self._minutes = 0, 0, 0.0, minutes
         dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
         model: Any = AutoModelForCausalLM.from_pretrained(start / "lm", dtype=dtype).to(self.device)
         noise = UnitNoise(load_confusions(confusions))
@@ -87,6 +90,11 @@ class Trainer:
             self._resume(work / "checkpoint.pt")
         self._rows = self._packed_rows()
 
+    @property
+    def done(self) -> float:
+        """Which share of the budget is used, of tokens or of time; 1 or more at the end."""
+        return max(self.tokens / self.recipe.tokens, self.seconds / 60 / self._minutes if self._minutes else 0.0)
+
     def _groups(self) -> list[dict[str, Any]]:
         r = self.recipe
         rates = {"new": r.new_rows_lr, "down": r.lr, "up": r.lr * r.up_lr_factor}
@@ -99,7 +107,7 @@ class Trainer:
             document = self.recipe.document(self.composer, rng, self.tokens)
             yield np.array(document.ids, np.uint32), np.array(document.weights, np.uint8)
         while shards := sorted(self.packed.glob("documents-*[0-9].npz")):
-            begun = int(self.tokens / self.recipe.tokens * len(shards))  # the recipe's course goes through all of them
+            begun = int(self.done * len(shards))  # the recipe's course goes through all of them
             documents = read_shard(shards[min(begun, len(shards) - 1)])
             rng.shuffle(documents)
             yield from documents
@@ -114,7 +122,7 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """One update; returns the mean loss of texts and of units."""
         started, rows = time.monotonic(), self._next_rows()
-        factor = self.recipe.rate(self.step, self.tokens)
+        factor = self.recipe.rate(self.step, self.done)
         for group in self.optimizer.param_groups:
             group["lr"] = group["full_rate"] * factor
         weight = float(sum(row.weights.sum() for row in rows))
@@ -185,13 +193,13 @@ class Trainer:
         for name, p in self.parameters.items():
             p.copy_(values[name])
 
-    def export(self, path: Path) -> None:
+    def difference(self) -> Difference:
         """The averaged adapters as a difference to the base."""
         rows = next(p for name, p in self.averaged.items() if name.endswith(".new"))[: len(self.before.rows)]
         names = [name.removesuffix(".down") for name in self.averaged if name.endswith(".down")]
         changes = {name: (self.averaged[f"{name}.down"], self.averaged[f"{name}.up"]) for name in names}
         about = self.before.about | {"tokens": str(int(self.before.about.get("tokens", 0)) + self.tokens)}
-        Difference(self.before.kept, rows, changes, about).save(path)
+        return Difference(self.before.kept, rows, changes, about)
 
     def save(self) -> None:
         """Writes the checkpoint; the previous one stays until the new one is complete."""
@@ -205,7 +213,7 @@ class Trainer:
         }
         torch.save(state, self.work / "checkpoint.part")
         (self.work / "checkpoint.part").rename(self.work / "checkpoint.pt")
-        self.export(self.work / FILE)
+        self.difference().save(self.work / FILE)
 
     def _resume(self, path: Path) -> None:
         state: dict[str, Any] = torch.load(path, weights_only=True)
@@ -226,7 +234,7 @@ def run(trainer: Trainer, *, pause: Path, evaluate_minutes: float, save_minutes:
     losses, asked = list[dict[str, float]](), list[int]()
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     saved = evaluated = trainer.seconds
-    while trainer.tokens < trainer.recipe.tokens:
+    while trainer.done < 1:
         while pause.exists() and not asked:
             time.sleep(2)
         if asked:
@@ -238,7 +246,7 @@ def run(trainer: Trainer, *, pause: Path, evaluate_minutes: float, save_minutes:
             row = {"step": trainer.step, "tokens": trainer.tokens, "minutes": trainer.seconds / 60, **mean}
             log(trainer.work, row)
             losses.clear()
-        done = trainer.tokens >= trainer.recipe.tokens
+        done = trainer.done >= 1
         if done or trainer.seconds - saved > save_minutes * 60:
             saved = trainer.seconds
             trainer.save()
@@ -271,6 +279,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="checkpoint and log")
     parser.add_argument("--confusions", type=Path, help="measured unit confusions (JSON) instead of the default ones")
     parser.add_argument("--pause", type=Path, help="while this file exists, wait; default: `pause` in --work")
+    parser.add_argument("--minutes", type=float, help="of training at most, whatever the recipe's tokens")
+    parser.add_argument("--parts", type=Path, help="directory for the result in int8, in files of at most 15 MB")
     parser.add_argument("--workers", type=int, help="threads on a CPU; default: its cores")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--evaluate-minutes", type=float, default=15.0)
@@ -288,6 +298,7 @@ def main(argv: list[str] | None = None) -> None:
         confusions=args.confusions,
         device=device,
         workers=workers,
+        minutes=args.minutes,
     )
     run(
         trainer,
@@ -295,6 +306,8 @@ def main(argv: list[str] | None = None) -> None:
         evaluate_minutes=args.evaluate_minutes,
         save_minutes=args.save_minutes,
     )
+    if args.parts:
+        trainer.difference().save_parts(args.parts)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,25 @@ def difference_of(base: Base, rank: int = 2) -> Difference:
     )
 
 
+def test_parts_are_small_and_make_the_whole(base: Base, tmp_path: Path) -> None:
+    whole = difference_of(base)
+    parts = whole.save_parts(tmp_path / "parts", 1500)
+    assert len(parts) > 2
+    assert [path for path in parts if path.stat().st_size > 2500] == []
+    read = Difference.load(tmp_path / "parts")
+    assert (read.kept, read.about) == (whole.kept, whole.about)
+    assert torch.equal(read.rows, whole.rows)
+    for (down, up), (want_down, want_up) in zip(read.changes.values(), whole.changes.values(), strict=True):
+        torch.testing.assert_close(down, want_down, atol=0.02, rtol=0.01)
+        torch.testing.assert_close(up, want_up, atol=0.02, rtol=0.01)
+    parts[1].unlink()
+    with pytest.raises(BundleError, match="no difference of format 1: 'a part of it'"):
+        Difference.load(tmp_path / "parts")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(BundleError, match="no difference of format 1"):
+        Difference.load(tmp_path / "none")
+
+
 def test_kept_words_stay_whole_and_others_are_still_written(base: Base) -> None:
     kept = kept_of(base)
     assert len(kept) < len(base.tokenizer["model"]["vocab"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 
@@ -24,11 +24,13 @@ from model.prompts.interleaved import Prompts
 from model.training.backbone import export
 from model.training.backbone.choose import spelled
 from model.training.backbone.compose import compose
+from model.training.backbone.compose import main as compose_main
 from model.training.backbone.documents import KINDS, Composer
 from model.training.backbone.recipe import Recipe
 from model.training.backbone.start import START, fresh, start
 from model.training.backbone.texts import Spoken, has_scored_sentence, is_held_out, load_texts, scored_sentences
 from model.training.backbone.train import Trainer, run
+from model.training.backbone.train import main as train_main
 from model.training.domains import Exchange
 from model.training.g2p import INVENTORY
 from model.training.noise import UnitNoise
@@ -202,12 +204,28 @@ def test_documents_in_shards_are_trained_on_without_texts(begun: Path, composer:
     assert (tmp_path / "run" / FILE).is_file()
 
 
+def test_a_run_on_a_borrowed_machine_is_rehearsed(
+    begun: Path, texts: Path, text_model: Path, profile_directory: Path, tmp_path: Path
+) -> None:
+    """The commands of docs/training.md: documents here, training there for so many minutes, parts back, a bundle of them."""
+    (tmp_path / "r.json").write_text(json.dumps(asdict(RECIPE) | {"tokens": 10**9}), encoding="utf-8")
+    common = [str(tmp_path / "r.json"), "--start", str(begun)]
+    shards = ["--out", str(tmp_path / "shards"), "--tokens", "2000", "--shard-tokens", "1000"]
+    compose_main([*common, "--texts", str(texts), *shards])
+    there = ["--documents", str(tmp_path / "shards"), "--work", str(tmp_path / "run"), "--minutes", "0.02"]
+    train_main([*common, *there, "--parts", str(tmp_path / "parts"), "--workers", "1"])
+    (bundle := tmp_path / "bundle").mkdir()
+    (bundle / "profile.json").write_bytes((profile_directory / "profile.json").read_bytes())
+    export.main(["--base", str(text_model), "--difference", str(tmp_path / "parts"), "--bundle", str(bundle)])
+    assert (bundle / "lm" / "model.safetensors").is_file()
+
+
 @pytest.mark.parametrize("name", ["backbone-cpu", "backbone-gpu"])
 def test_recipes_that_come_along_are_read(name: str) -> None:
     recipe = Recipe.load(Path("model/training/configs") / f"{name}.json")
     assert all(set(shares) <= set(KINDS) and sum(shares.values()) == pytest.approx(1) for _, shares in recipe.mixtures)
-    assert recipe.rate(10_000, 0) == 1.0
-    assert recipe.rate(10_000, recipe.tokens) == 0.0
+    assert recipe.rate(10_000, 0.0) == 1.0
+    assert recipe.rate(10_000, 1.0) == 0.0
 
 
 def test_what_is_no_recipe_is_told(tmp_path: Path) -> None:

@@ -180,3 +180,4 @@ def test_no_open_question_of_the_sets_is_trained_on() -> None:
     asked = [json.loads(line)["text"] for line in (SETS / "open.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(asked) == len(set(asked)) == 200
     assert [question for question in asked if not is_held_out(question)] == []
+    assert is_held_out("为什么鸟会飞？")  # 鸟为什么会飞？
