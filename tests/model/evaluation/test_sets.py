@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,8 +14,11 @@ import pytest
 from model.evaluation.make import VOICES
 from model.evaluation.sets import EvaluationError, read_audio, read_sets, recorded
 from model.training import corpora, domains
+from model.training.backbone.instructed import core, instructed
+from model.training.backbone.talks import talked
+from model.training.backbone.texts import Spoken
 from model.training.corpora import held_out
-from model.training.domains import DOMAINS, LANGS, draw, interpret
+from model.training.domains import DOMAINS, LANGS, Lang, draw, interpret
 from model.training.facts import FACTS, STORIES, TALK
 from model.training.synth import HELD_OUT_VOICES, plan
 
@@ -39,10 +43,10 @@ def test_the_sets_have_what_the_tables_need() -> None:
     assert [count["questions", d] for d in ("en→en", "zh→zh", "en→zh", "zh→en")] == [100] * 4
     assert min(count["repeat", d] for d in ("en→en", "zh→zh")) >= 40
     assert len({item.name for item in items}) == len(items)
-    for name in ("questions", "more", "long", "read", "repeat", "people"):
+    for name in ("questions", "more", "long", "read", "repeat", "people", "open", "follow", "obey"):
         assert all(row["source"] and row["licence"] for row in rows(name))
     sample = recorded(items)
-    assert {item.task for item in sample} == {"read", "repeat", "question"}
+    assert {item.task for item in sample} == {"read", "repeat", "question", "open"}
     assert {item.direction for item in sample if item.task == "question"} == {"en→en", "zh→zh", "en→zh", "zh→en"}
     assert read_audio(sample[0], 16_000).dtype == np.float32
 
@@ -54,7 +58,8 @@ def test_any_beginning_of_the_questions_is_balanced() -> None:
 
 @pytest.mark.usefixtures("_all_sentences")
 def test_no_voice_of_the_sets_is_in_the_plan_of_training_speech() -> None:
-    used = {row["speaker"] for name in ("questions", "more", "long", "read", "repeat") for row in rows(name)}
+    sets = ("questions", "more", "long", "read", "repeat", "open", "follow", "obey")
+    used = {row["speaker"] for name in sets for row in rows(name)}
     assert used == {voice for pair in VOICES.values() for voice in pair} == HELD_OUT_VOICES
     voices = ["af_heart", "zf_xiaoxiao", "bm_george", "zm_yunxi", *sorted(used)]
     pairs = [(f"今天是第{n}天。", f"It is day {n}.") for n in range(900)]
@@ -124,6 +129,26 @@ def test_no_question_of_the_sets_is_asked_in_training() -> None:
             e = draw(rng, domain)
             before = None if e.before is None else list(e.before)
             assert (e.question, e.answer_lang, str(before)) not in asked
+
+
+@pytest.mark.usefixtures("_all_sentences")
+def test_no_conversation_of_the_sets_is_made_for_training() -> None:
+    asked = {
+        (row["text"], _explains(row.get("before", []), (row.get("answers") or [""])[0]), row.get("instructions", ""))
+        for row in [*rows("follow"), *rows("obey")]
+    }
+    rng = Random(7)
+    for spoken in [make(rng, lang) for make in (talked, _instructed) for lang in LANGS for _ in range(1500)]:
+        assert (spoken.question, _explains(spoken.before, spoken.answer), spoken.instructions) not in asked
+
+
+def _explains(before: Sequence[Sequence[str]], answer: str) -> str:
+    """Of the turns before, the one without which the answer could not be known: where it was told, or the last."""
+    return str(next((list(turn) for turn in before if core(answer) in turn[0]), list(before[-1]) if before else []))
+
+
+def _instructed(rng: Random, lang: Lang) -> Spoken:
+    return instructed(rng, lang).spoken
 
 
 def test_long_questions_are_in_wordings_of_their_own_and_their_answers_known() -> None:
