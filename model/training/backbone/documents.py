@@ -14,7 +14,7 @@ from model.profile import Profile
 from model.prompts.interleaved import Prompts
 from model.prompts.plain_text import PlainText
 from model.training.backbone.instructed import instructed
-from model.training.backbone.known import refused
+from model.training.backbone.known import everyday, refused
 from model.training.backbone.talks import talked
 from model.training.backbone.texts import Spoken, Texts, has_scored_sentence
 from model.training.domains import LANGS, Lang, draw, interpret
@@ -32,8 +32,8 @@ against forgetting)."""
 
 KINDS = ("hear", "say", "answer", "understand", "type", "interpret", "chat")
 IN_WRITING = "Answer in writing only."
-MADE_SHARES: Mixture = {"domains": 0.55, "talked": 0.2, "instructed": 0.17, "refused": 0.08}
-"""Of the exchanges that are composed: worlds, conversations, instructions, what cannot be known."""
+MADE_SHARES: Mixture = {"domains": 0.42, "everyday": 0.18, "talked": 0.17, "instructed": 0.15, "refused": 0.08}
+"""Of the exchanges that are composed: worlds, open questions, conversations, instructions, what cannot be known."""
 DOMAIN_SHARES: Mixture = {
     "talk": 0.18, "facts": 0.14, "stories": 0.03, "sums": 0.14, "counting": 0.06, "comparing": 0.04, "calendar": 0.04, "capitals": 0.08, "colours": 0.03,
     "opposites": 0.04, "times": 0.08, "spelling": 0.02, "follow_up": 0.06, "repeat": 0.06,
@@ -150,6 +150,7 @@ class Composer:
         """One that is composed and so answered rightly, of what `MADE_SHARES` names."""
         make: Mapping[str, Callable[[], Spoken]] = {
             "domains": lambda: self._composed(rng, lang),
+            "everyday": lambda: everyday(rng, lang),
             "talked": lambda: talked(rng, lang),
             "instructed": lambda: instructed(rng, lang).spoken,
             "refused": lambda: refused(rng, lang),

@@ -127,7 +127,22 @@ def refusal_of(question: str) -> Refusal | None:
 
 def refused(rng: Random, lang: Lang, *, held: bool = False) -> Spoken:
     """A question that cannot be answered, and an honest answer, at times in the other language. `held`: one of those kept for evaluation."""
-    kind = rng.choice(refusals())
+    kind, reply = rng.choice(refusals()), _reply_language(rng, lang)
     question = rng.choice(kept(kind.asked[lang], held=held))
-    reply: Lang = lang if rng.random() < 0.8 else LANGS[1 - LANGS.index(lang)]
     return Spoken(question, rng.choice(kind.said[reply]), reply_language="auto" if reply == lang else reply)
+
+
+@cache
+def _everyday() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(Path(__file__).with_name("everyday.json").read_text(encoding="utf-8"))
+    return rows
+
+
+def everyday(rng: Random, lang: Lang) -> Spoken:
+    """An open question of `everyday.json`, written for this project, and its answer, at times in the other language."""
+    row, reply = rng.choice(_everyday()), _reply_language(rng, lang)
+    return Spoken(rng.choice(row["asked"][lang]), row["said"][reply], reply_language="auto" if reply == lang else reply)
+
+
+def _reply_language(rng: Random, lang: Lang) -> Lang:
+    return lang if rng.random() < 0.8 else LANGS[1 - LANGS.index(lang)]

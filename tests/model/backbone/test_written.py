@@ -11,9 +11,9 @@ import pytest
 from model.training import corpora
 from model.training.backbone.filters import leaks, lines_of, sensible, speakable, stands_alone
 from model.training.backbone.instructed import MANNERS, core, instructed, only_numbers
-from model.training.backbone.known import answer_of, refusal_of, refusals, refused
+from model.training.backbone.known import answer_of, everyday, refusal_of, refusals, refused
 from model.training.backbone.talks import TOLD, VALUES, leaning, remembered
-from model.training.backbone.texts import is_held_out, kept
+from model.training.backbone.texts import has_scored_sentence, is_held_out, kept, language_of
 from model.training.domains import LANGS, Lang
 
 SETS = Path(__file__).parents[2] / "data" / "eval"
@@ -138,6 +138,15 @@ def test_what_nobody_can_know_is_refused_by_its_kind() -> None:
     asked = {held: {refused(Random(n), "en", held=held).question for n in range(200)} for held in (True, False)}
     assert asked[True]
     assert not asked[True] & asked[False]
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_everyday_answers_can_be_spoken_and_are_not_asked_in_the_evaluation(lang: Lang) -> None:
+    for seed in range(300):
+        spoken = everyday(Random(seed), lang)
+        assert not has_scored_sentence(spoken.question)
+        assert speakable(spoken.answer, language_of(spoken.answer)) == spoken.answer, spoken
+        assert (language_of(spoken.answer) == lang) == (spoken.reply_language == "auto")
 
 
 @pytest.mark.parametrize("lang", LANGS)
