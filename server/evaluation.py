@@ -46,7 +46,7 @@ def evaluate(
 
     async def measured() -> tuple[dict[str, Any], str]:
         async with open_model(settings) as model:
-            bench = Bench(bundle, model.stages, items, listener, out / "spoken", seed)
+            bench = Bench(bundle, model.stages, items, listener, out / "spoken", seed, limit)
             served = about | {"backend": model.backend}
             with _progress() as progress:
                 return await run.evaluate(bench, results, todo, origin=origin, told=served, progress=progress)

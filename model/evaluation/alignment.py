@@ -29,6 +29,7 @@ class Similarity:
     """One case: all recorded sentences together."""
 
     name = "similarity"
+    timed = True
 
     def __init__(self) -> None:
         self._lm: Any = None

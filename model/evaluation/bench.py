@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bench:
-    """A warm model, what to ask it, and who listens. `keep`: directory for spoken answers."""
+    """A warm model, what to ask it, and who listens. `keep`: directory for spoken answers; `limit`: most rows of a set."""
 
     bundle: Bundle
     stages: Stages
@@ -28,6 +28,7 @@ class Bench:
     judge: Judge | None
     keep: Path
     seed: int = 0
+    limit: int | None = None
 
     def audio(self, item: Item) -> Pcm:
         """The item's recording at the rate that the bundle hears."""
@@ -79,6 +80,11 @@ class Measure(Protocol):
     @property
     def name(self) -> str:
         """Its name on the command line and in the results."""
+        ...
+
+    @property
+    def timed(self) -> bool:
+        """Whether its results are times or loads: then its cases run one after the other."""
         ...
 
     def missing(self, bench: Bench) -> str | None:

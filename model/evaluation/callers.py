@@ -18,6 +18,7 @@ class Callers:
     """The first questions of the sets, asked alone and by four at the same moment."""
 
     name = "callers"
+    timed = True
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""

@@ -1,4 +1,4 @@
-"""Speech to speech: transcript, answer, voice, language and latency (arXiv 2604.11096, section 4)."""
+"""Speech to speech: transcript, answer, voice, language; latency (arXiv 2604.11096, section 4)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class Recognition:
     """ASR: what the model writes as the transcript of a sentence read to it."""
 
     name = "asr"
+    timed = False
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""
@@ -54,9 +55,10 @@ class Recognition:
 
 
 class Answers:
-    """Questions, answered in text and speech; latency and language on the way."""
+    """Questions, answered in text and speech; language on the way."""
 
     name = "answers"
+    timed = False
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""
@@ -83,7 +85,6 @@ class Answers:
             "off_target_text": off_target(written_language(text), wanted),
             "audio": bench.keep_audio(item.name, reply.pcm) if reply.pcm.size else None,
             "audio_s": reply.report.audio_s,
-            **times(reply.report),
         }
         if bench.judge is None:
             return row
@@ -157,6 +158,7 @@ class Typed:
     """The same questions in writing, answered in writing: what the language model knows, without its ears and voice."""
 
     name = "typed"
+    timed = False
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""
@@ -194,6 +196,7 @@ class Chain:
     """The same question asked both ways, interleaved and full chain, one right after the other."""
 
     name = "chain"
+    timed = True
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""
@@ -287,6 +290,7 @@ class Reading:
     """TTS: a text read aloud, judged by what is heard."""
 
     name = "tts"
+    timed = False
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""
@@ -326,6 +330,7 @@ class Repetition:
     """“Repeat after me”, from audio to audio: judged by what is heard."""
 
     name = "repeat"
+    timed = False
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""

@@ -17,6 +17,8 @@ TASK = "open"
 class OpenQuestions:
     """Understood, sensible and obeyed, by rule."""
 
+    timed = False
+
     def __init__(self, *, typed: bool) -> None:
         self._typed = typed
 

@@ -54,6 +54,7 @@ class Tokenizer:
     """Phone error, tone apart, and tone error per syllable, against the sounds of what was said, in all `CONDITIONS`."""
 
     name = "tokenizer"
+    timed = True
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""
@@ -104,6 +105,7 @@ class Stability:
     """Units committed while somebody speaks, frame by frame, against those of the whole recording."""
 
     name = "stability"
+    timed = True
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""
@@ -139,6 +141,7 @@ class Voice:
     """The vocoder alone: units of a text, judged by what is heard."""
 
     name = "vocoder"
+    timed = True
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""
@@ -179,6 +182,7 @@ class JudgeItself:
     """The judge on the recordings: what no bundle can beat."""
 
     name = "judge"
+    timed = True
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""
@@ -215,6 +219,7 @@ class Seams:
     """Speech in the cuts of the planner against speech decoded at once."""
 
     name = "seams"
+    timed = True
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""

@@ -25,6 +25,7 @@ class Speed:
     """Real-time factors of language model and vocoder."""
 
     name = "speed"
+    timed = True
 
     def missing(self, bench: Bench) -> str | None:
         """See `Measure`."""

@@ -14,7 +14,7 @@ from model.bundle import Bundle, find_bundle
 from model.evaluation.alignment import compare, cosines, own_tokens
 from model.evaluation.bench import Bench, Measure, rate, share
 from model.evaluation.judge import Heard, Judge
-from model.evaluation.run import Results, chosen, evaluate, measures
+from model.evaluation.run import TOGETHER, Results, chosen, evaluate, measures
 from model.evaluation.seams import by_chance, jump_ratios, planned
 from model.evaluation.sets import EvaluationError, Item
 from model.evaluation.speech import CONDITIONS
@@ -151,7 +151,7 @@ def test_measures_have_names() -> None:
     found: list[Measure] = chosen(["seams", "asr"])
     assert [measure.name for measure in found] == ["asr", "seams"]
     assert len({measure.name for measure in measures()}) == len(measures())
-    with pytest.raises(EvaluationError, match="no measure 'taste'; accepted: asr"):
+    with pytest.raises(EvaluationError, match="no measure 'taste'; accepted: units, asr"):
         chosen(["taste"])
 
 
@@ -236,3 +236,23 @@ def test_conditions_spoil_a_recording_as_their_names_say() -> None:
     hiss = np.random.default_rng(0).standard_normal(rate).astype(np.float32) / 8
     spectrum = np.abs(np.fft.rfft(CONDITIONS["telephone"](hiss, rate, "")))
     assert spectrum[4000:].mean() < 0.1 * spectrum[500:3400].mean()
+
+
+async def test_what_takes_no_times_runs_together_and_what_does_runs_alone(items: list[Item], tmp_path: Path) -> None:
+    asked, most = 0, 0
+
+    class Counting(FakeLM):
+        async def generate(self, *args: Any, **more: Any) -> Any:
+            nonlocal asked, most
+            asked += 1
+            most = max(most, asked)
+            async for ids in super().generate(*args, **more):
+                yield ids
+            asked -= 1
+
+    seen = {}
+    for name in ("typed", "chain"):
+        most = 0
+        await run(bench(items * 3, tmp_path / name, lm=Counting(delay_s=0.001)), tmp_path / name, name)
+        seen[name] = most
+    assert seen == {"typed": TOGETHER, "chain": 1}
