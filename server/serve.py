@@ -1,9 +1,10 @@
-"""The server's process: its listening socket, startup and shutdown."""
+"""The server's process: startup, hand-over and shutdown."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import resource
 import signal
 import socket
@@ -21,6 +22,8 @@ from server.cluster import open_cluster
 from server.errors import ServerStopping
 from server.http.connections import Connection, ConnectionLimits
 from server.http.error_responses import error_response
+from server.listening import Predecessor, activated_socket, handed_over, listening_socket, predecessor
+from server.state.admission import Admission
 from server.state.loading import open_model
 from streaming.errors import SpeechServerError
 
@@ -31,12 +34,15 @@ if TYPE_CHECKING:
 
     from server.http.dependencies import AppState
     from server.settings import Settings
-    from server.state.serving import Serving
 
+log = logging.getLogger("cslm.serve")
 
 _GOODBYE_S = 2
 """For connections to close after answers have ended, or were ended."""
 
+
+_SEE_OFF_S = 2.0
+"""For requests that are on their way when another server takes over."""
 
 _DESCRIPTORS = 65_536
 
@@ -46,25 +52,25 @@ async def serve(settings: Settings) -> int:
     _take_descriptors()
     sweep_leftovers()
     try:
-        listener = listening_socket(settings.host, settings.port)
+        before = predecessor(settings.handover) if settings.handover else None
+        listener = before.listener if before else activated_socket() or listening_socket(settings.host, settings.port)
     except OSError as error:
-        reason = error.strerror or error
-        typer.echo(f"cslm: cannot listen on {settings.host} port {settings.port}: {reason}", err=True)
+        place = f"{settings.host} port {settings.port}"
+        typer.echo(f"cslm: cannot listen on {place}: {error.strerror or error}", err=True)
         return 1
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes takes no conversation along
     application = create_app(settings, open_cluster if settings.backend == "ray" else open_model)
     server = Server(transport_config(application, settings), application.state.shared)
     typer.echo(f"cslm: loading {settings.bundle} …")
-    announcing = asyncio.create_task(
-        _announce(server, application.state.shared.serving, _address(settings.host, listener)), name="announce"
-    )
+    attending = asyncio.create_task(_attend(server, settings, listener, before), name="attend")
     try:
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=[] if before else [listener])
     finally:
-        announcing.cancel()
-        await asyncio.wait({announcing})
-    return 0 if announcing.cancelled() or announcing.result() else 1
+        listener.close()
+        attending.cancel()
+        await asyncio.wait({attending})
+    return 0 if attending.cancelled() or attending.result() else 1
 
 
 class Server(uvicorn.Server):
@@ -72,7 +78,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, state: AppState) -> None:
         super().__init__(config)
-        self._state = state
+        self.state = state
         self._draining: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -81,26 +87,62 @@ class Server(uvicorn.Server):
         if self.force_exit and self._draining is not None:
             self._draining.get_loop().call_soon_threadsafe(self._draining.cancel)
 
+    async def accept(self, listener: socket.socket) -> None:
+        """Take the connections of another socket, too."""
+
+        new_connection = partial(
+            cast(Any, self.config.http_protocol_class),
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        loop = asyncio.get_running_loop()
+        self.servers.append(await loop.create_server(new_connection, sock=listener, backlog=self.config.backlog))
+
+    def move(self) -> None:
+        """Stop, because another server accepts the connections of this address now."""
+        self.state.admission.moved = True
+        self.should_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Refuse new connections, drain, then stop as uvicorn does."""
+        """Accept no connections, drain, then stop as uvicorn does."""
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
-        drain = self._state.admission.drain(self._state.settings.shutdown_s)
+        if self.state.admission.moved:
+            await self._see_off()
+        drain = self.state.admission.drain(self.state.settings.shutdown_s)
         self._draining = asyncio.create_task(drain, name="drain")
         await asyncio.wait({self._draining})
         await super().shutdown(sockets)
 
+    async def _see_off(self) -> None:
+        """Answer once more who has connected; the next connection goes to the other server."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + _SEE_OFF_S
+        while self._unused() and loop.time() < end_s:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.02)
+        for connection in self._unused():
+            connection.shutdown()
 
-def last_words(application: ASGIApp) -> ASGIApp:
-    """What uvicorn would cancel and answer with plain text, when stopping takes too long, is answered as every other error."""
+    def _unused(self) -> list[Connection]:
+        return [each for each in self.server_state.connections if isinstance(each, Connection) and each.unused]
+
+
+def last_words(application: ASGIApp, admission: Admission) -> ASGIApp:
+    """What uvicorn would cancel and answer with plain text, when stopping takes too long, is answered as every other error.
+
+    Where another server goes on, an answer is the last of its connection.
+    """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
         async def noticed(message: Message) -> None:
             nonlocal started
+            if not started and admission.moved and message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
             started = True
             await send(message)
 
@@ -129,7 +171,7 @@ def transport_config(application: FastAPI, settings: Settings) -> uvicorn.Config
     """How uvicorn carries the application."""
     limits = ConnectionLimits(settings.max_connections, settings.max_connections_per_address, settings.header_timeout_s)
     return uvicorn.Config(
-        last_words(application),
+        last_words(application, application.state.shared.admission),
         http=cast(Any, partial(Connection, limits=limits)),
         log_config=None,
         log_level="debug" if settings.log_level == "debug" else "warning",
@@ -142,36 +184,31 @@ def transport_config(application: FastAPI, settings: Settings) -> uvicorn.Config
     )
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """A bound TCP socket that no child inherits. Raises OSError.
+async def _attend(server: Server, settings: Settings, listener: socket.socket, before: Predecessor | None) -> bool:
+    """Say when the model is warm, and where; take over from the server before and hand over to the next.
 
-    It names its protocol: asyncio turns Nagle's algorithm off (`TCP_NODELAY`) only on connections of sockets that do. With it
-    on, an answer of two writes waits for the client's delayed acknowledgement, some 40 ms.
+    False if the model will never be warm: the server is stopped then.
     """
-    [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-    )
-    listener = socket.socket(family, kind, protocol)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-async def _announce(server: uvicorn.Server, serving: Serving, address: str) -> bool:
-    """Say when the model is warm, and where; or stop the server because it never will be."""
-    try:
-        model = await serving.settled()
+        model = await server.state.serving.settled()
     except Exception as failure:
         reason = failure.message if isinstance(failure, SpeechServerError) else "see the log above"
         typer.echo(f"cslm: the model could not be loaded: {reason}", err=True)
         server.should_exit = True
         return False
     _spare_what_stays()
-    typer.echo(f"cslm: {model.name} ({model.backend}) is ready at {address}")
+    if before is not None:
+        await server.accept(listener)
+        before.dismiss()
+    typer.echo(f"cslm: {model.name} ({model.backend}) is ready at {_address(settings.host, listener)}")
+    if settings.handover is not None:
+        try:
+            await handed_over(listener, settings.handover)
+        except OSError as error:
+            log.error("nothing can be handed over at %s: %s", settings.handover, error)
+            return True
+        typer.echo("cslm: another server has taken over")
+        server.move()
     return True
 
 

@@ -24,6 +24,10 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535, description="0 takes a free port")
+    handover: Path | None = Field(
+        None,
+        description="socket file at which the server takes over from the one before it, and hands over to the next",
+    )
     bundle: str = Field("cslm-mini", description="name of a bundle, or its directory")
     bundles: Path | None = Field(None, description="where `cslm pull` puts bundles; unset: the user's cache")
     device: str = Field(

@@ -44,6 +44,11 @@ class Connection(H11Protocol):
         self._limits = limits
         self._patience: asyncio.TimerHandle | None = None
 
+    @property
+    def unused(self) -> bool:
+        """No request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Refuse, or wait for a request."""
         address = (transport.get_extra_info("peername") or ("",))[0]

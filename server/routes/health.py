@@ -28,7 +28,7 @@ async def healthz() -> JSONResponse:
 
 @router.get("/readyz", summary="Is the model warm and every stage running?", openapi_extra=_READY)
 async def readyz(state: AppStateDep) -> JSONResponse:
-    fault = "stopping" if state.admission.stopping.is_set() else state.serving.fault()
+    fault = "stopping" if state.admission.stop.asked.is_set() else state.serving.fault()
     if fault is not None:
         return JSONResponse({"status": "not_ready", "reason": fault}, status_code=503, headers={"Retry-After": "1"})
     model = state.serving.model()
@@ -38,7 +38,7 @@ async def readyz(state: AppStateDep) -> JSONResponse:
 
 @router.get("/metrics", summary="Prometheus metrics", openapi_extra=_METRICS, response_class=Response)
 async def metrics(state: AppStateDep) -> Response:
-    state.metrics.ready(state.serving.fault() is None and not state.admission.stopping.is_set())
+    state.metrics.ready(state.serving.fault() is None and not state.admission.stop.asked.is_set())
     state.metrics.admission(limit=state.admission.limit, waiting=state.admission.waiting, load=state.load.stages())
     if (model := state.serving.warm) is not None:
         state.metrics.build(version=package_version(), model=model.name, backend=model.backend)

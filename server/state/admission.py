@@ -12,14 +12,11 @@ from server.errors import ServerStopping
 from server.state.gate import Gate, GateRules, Place
 from server.state.peers import counted_as
 from streaming.errors import CapacityError
+from streaming.realtime.limits import Stop
 
 Watcher = Callable[[str, int], None]
 Told = Callable[[Place], Awaitable[None]]
 """Is told where it waits, again whenever that has changed."""
-
-_ENDED_BY_THEMSELVES = ("rest", "realtime")
-"""What a stopping server waits for. Calls are hung up with the application."""
-
 
 _GOODBYE_S = 1.0
 """To say goodbye to who had to be ended."""
@@ -42,7 +39,7 @@ class Admission:
     """Places of one server. `on_change(transport, by)` hears of every place taken (+1) and given back (-1).
 
     `load`: how full the fullest stage is, 1 for full. `patience_s`: the longest wait for a place.
-    `stopping`: nobody is let in any more, and who is idle should go. `over`: who is still there must go now.
+    `stop`: of the server. `moved`: another server accepts the connections of its address now.
     """
 
     def __init__(
@@ -60,7 +57,8 @@ class Admission:
         self._taken: Counter[str] = Counter()
         self._returned = asyncio.Event()
         self._limits: set[asyncio.Timeout] = set()
-        self.stopping, self.over = asyncio.Event(), asyncio.Event()
+        self.stop = Stop()
+        self.moved = False
 
     @property
     def active(self) -> int:
@@ -140,13 +138,13 @@ class Admission:
             ticket.admitted.set()
 
     def _check_stopping(self) -> None:
-        if self.stopping.is_set():
+        if self.stop.asked.is_set():
             raise ServerStopping("the server is stopping; try another, or this one again later")
 
     @asynccontextmanager
     async def until_over(self) -> AsyncGenerator[None]:
-        """Work that ends with ServerStopping when `over` comes."""
-        limit = asyncio.timeout(0 if self.over.is_set() else None)
+        """Work that ends with ServerStopping when the server has no more time."""
+        limit = asyncio.timeout(0 if self.stop.over.is_set() else None)
         self._limits.add(limit)
         try:
             async with limit:
@@ -159,11 +157,11 @@ class Admission:
             self._limits.discard(limit)
 
     async def drain(self, limit_s: float) -> None:
-        """Stop: let nobody in, give turns and sockets `limit_s` to end, then end them."""
-        self.stopping.set()
+        """Stop: let nobody in, give turns, sockets and calls `limit_s` to end, then end them."""
+        self.stop.ask(limit_s)
         if await self._empty(limit_s):
             return
-        self.over.set()
+        self.stop.over.set()
         now_s = asyncio.get_running_loop().time()
         for limit in self._limits:
             limit.reschedule(now_s)
@@ -173,7 +171,7 @@ class Admission:
         """Wait until all have gone. False if they have not within `limit_s`."""
         try:
             async with asyncio.timeout(limit_s):
-                while any(self._taken[transport] for transport in _ENDED_BY_THEMSELVES):
+                while self.active:
                     self._returned.clear()
                     await self._returned.wait()
         except TimeoutError:

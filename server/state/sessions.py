@@ -14,7 +14,7 @@ from streaming.realtime.config import AnyConfig
 from streaming.realtime.conversation import new_id
 from streaming.realtime.effects import Machine, Unreadable
 from streaming.realtime.ga import Dialect, session_object
-from streaming.realtime.limits import Observer, Outcome, SessionLimits, SessionModel
+from streaming.realtime.limits import Observer, Outcome, SessionLimits, SessionModel, Stop
 from streaming.realtime.messages import ClientMessage
 from streaming.realtime.session import Session
 from streaming.realtime.settings import initial_settings, settings_shape
@@ -50,11 +50,16 @@ def session_observer(metrics: Metrics, transport: Transport = "realtime") -> Obs
 
 
 def realtime_session(
-    settings: Settings, metrics: Metrics, model: ServedModel, machine: Machine, transport: Transport = "realtime"
+    settings: Settings,
+    metrics: Metrics,
+    model: ServedModel,
+    machine: Machine,
+    stop: Stop,
+    transport: Transport = "realtime",
 ) -> Session:
-    """The session of `machine`, on the served model."""
+    """The session of `machine`, on the served model, until `stop`."""
     limits, observer = session_limits(settings, model), session_observer(metrics, transport)
-    return Session(machine, model.stages, limits, observer, model.headroom)
+    return Session(machine, model.stages, limits, observer, model.headroom, stop)
 
 
 def described_session(settings: Settings, model: ServedModel, config: AnyConfig) -> dict[str, Any]:

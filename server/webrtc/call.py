@@ -15,14 +15,17 @@ from contextlib import aclosing
 from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
 
+from server.errors import ServerStopping
 from server.state.sessions import decoded
-from server.webrtc.tracks import PLAYOUT_HZ, AnswerTrack, heard
+from server.webrtc.tracks import FRAME_S, PLAYOUT_HZ, AnswerTrack, heard
 from streaming.audio import Resampler
 from streaming.errors import InvalidRequest
 from streaming.playout import PlayoutQueue, Progress
 from streaming.realtime.conversation import new_id
 from streaming.realtime.effects import Machine, Unreadable
 from streaming.realtime.events import (
+    Ending,
+    Failed,
     InputSpeechStarted,
     OutputAudioDelta,
     OutputAudioDone,
@@ -36,6 +39,7 @@ from streaming.realtime.events import (
     SessionUpdated,
 )
 from streaming.realtime.ga import Dialect
+from streaming.realtime.limits import Stop
 from streaming.realtime.messages import Append, ClientMessage, ItemTruncate, OutputClear
 from streaming.realtime.session import Session
 from streaming.task_groups import TaskGroup
@@ -49,6 +53,7 @@ _QUEUED = 512
 _UNOPENED = 64
 _APART = 64
 _UNREAD_BYTES = 8 * 1024 * 1024
+_GOODBYE_S = 0.2
 
 
 class PeerGone(Exception):
@@ -100,15 +105,23 @@ class Call:
         return str(self._peer.localDescription.sdp)
 
     async def run(self, session: Session) -> None:
-        """Hold the session until either side hangs up."""
+        """Hold the session until either side hangs up. When the server stops, the caller hears the answer under way to its end."""
         try:
             async with TaskGroup() as tasks:
                 tasks.create_task(self._until_over(), name="call")
                 tasks.create_task(self._listen(), name="microphone")
                 await session.run(self._received(session.machine), self.send)
+                if session.stop.asked.is_set():
+                    await self._say_goodbye(session.stop)
                 raise PeerGone
         except* PeerGone:
             pass
+
+    async def _say_goodbye(self, stop: Stop) -> None:
+        while self._playout.waiting_s and not stop.over.is_set():  # noqa: ASYNC110 - it is played by the clock
+            await asyncio.sleep(FRAME_S)
+        self._tell(Failed(ServerStopping("the server is stopping; call again")))
+        await asyncio.sleep(_GOODBYE_S)  # a data channel that is closed drops what it has not sent
 
     def hang_up(self) -> None:
         """End the call, also one that is not connected yet."""
@@ -184,6 +197,8 @@ class Call:
         """An event of the session: audio to the track, all else to the data channel."""
         if isinstance(event, OutputAudioDelta):
             await self._play(event)
+            return
+        if isinstance(event, Ending):  # no client has said that it knows our own events
             return
         self._tell(event)
         match event:

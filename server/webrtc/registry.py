@@ -114,7 +114,8 @@ class CallRegistry:
         try:
             async with self._admission.slot("webrtc", peer):
                 machine = RealtimeMachine(session_model(model), session_limits(self._settings, model), config)
-                session = realtime_session(self._settings, self._metrics, model, machine, "webrtc")
+                stop = self._admission.stop
+                session = realtime_session(self._settings, self._metrics, model, machine, stop, "webrtc")
                 answered.set_result(await call.answer(offer))
                 await call.run(session)
         except Exception as failure:

@@ -52,6 +52,14 @@ class Failed:
     event_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Ours: the server stops. The session ends when nobody speaks, at most `within_s` from now."""
+
+    type: ClassVar = "session.ending"
+    within_s: float
+
+
 # The input audio buffer
 
 
@@ -309,6 +317,7 @@ ServerEvent = (
     | SessionUpdated
     | SessionQueued
     | Failed
+    | Ending
     | InputSpeechStarted
     | InputSpeechStopped
     | InputCommitted

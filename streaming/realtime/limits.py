@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from streaming.errors import InvalidRequest, SpeechServerError
@@ -85,6 +86,23 @@ class SessionModel:
             raise InvalidRequest(
                 f"{self.name} cannot be told to answer in {wanted[:60]!r}; accepted: {accepted}", param=param
             )
+
+
+@dataclass(slots=True)
+class Stop:
+    """How a server stops. `asked`: nobody is let in any more, and who is idle leaves; `over`: who is still there leaves now.
+
+    `within_s`: between the two.
+    """
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    within_s: float = 0.0
+
+    def ask(self, within_s: float) -> None:
+        """Ask everybody to leave within this time."""
+        self.within_s = within_s
+        self.asked.set()
 
 
 @dataclass(frozen=True, slots=True)

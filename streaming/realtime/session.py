@@ -21,8 +21,8 @@ from streaming.errors import SpeechServerError
 from streaming.headroom import Headroom
 from streaming.realtime import effects as do
 from streaming.realtime.captioner import Captioner
-from streaming.realtime.events import Failed, InputTranscriptFailed, ResponseDone, ServerEvent
-from streaming.realtime.limits import Observer, Outcome, SessionLimits
+from streaming.realtime.events import Ending, Failed, InputTranscriptFailed, ResponseDone, ServerEvent
+from streaming.realtime.limits import Observer, Outcome, SessionLimits, Stop
 from streaming.realtime.machine import FAREWELL_S
 from streaming.realtime.messages import ClientMessage
 from streaming.realtime.utterance import UtteranceEncoding
@@ -57,16 +57,19 @@ class _HangUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A machine and what it runs on. `headroom`: of all sessions together."""
+    """A machine and what it runs on. `headroom`: of all sessions together; `stop`: when its server stops."""
 
     machine: do.Machine
     stages: Stages
     limits: SessionLimits
     observer: Observer
     headroom: Headroom = field(default_factory=Headroom)
+    stop: Stop = field(default_factory=Stop)
 
     async def run(self, received: AsyncGenerator[ClientMessage | do.Unreadable], send: Send) -> None:
-        """Hold the session until `received` ends or its machine hangs up. What is still running then is cancelled.
+        """Hold the session until `received` ends, its machine hangs up, or the server stops and nobody speaks.
+
+        What is still running then is cancelled.
 
         The next client event is asked for when the one before it was dealt with and the client reads what was said of it.
         """
@@ -76,6 +79,7 @@ class Session:
                 running = _Running(self, tasks)
                 tasks.create_task(running.write(send), name="writer")
                 tasks.create_task(running.watch(), name="stalled-microphone")
+                tasks.create_task(running.leave(self.stop), name="leaving")
                 try:
                     await running.take(do.Opened())
                     async with aclosing(received):
@@ -108,7 +112,7 @@ class _Running:
         self._timers: Running[str] = {}
         self._heard: UtteranceEncoding | None = None
         self.quiet: int | None = 0  # looks at a client that has sent nothing, or None while it waits for us
-        self.over = False
+        self.over = self._leaving = False
 
     def end(self) -> None:
         """Nothing more is taken: what is complete in the dark is discarded, and what still runs once it is closed."""
@@ -153,6 +157,22 @@ class _Running:
                 self.quiet = 0
                 self._receive(do.Stalled())
 
+    async def leave(self, stop: Stop) -> None:
+        """When the server stops, say so and leave once nobody speaks, or when there is no more time."""
+        await stop.asked.wait()
+        self._leaving = True
+        self._outbox.put_nowait(Ending(stop.within_s))
+        self._leave_if_idle()
+        await stop.over.wait()
+        self.over = True
+        raise _HangUp
+
+    def _leave_if_idle(self) -> None:
+        machine, answering = self._machine, self._turns.keys() - self._hidden.keys()
+        if self._leaving and not (machine.waiting or machine.listening or answering or self._captions):
+            self._leaving = False
+            self._do(do.HangUp())
+
     def _receive(self, input_: do.Input) -> bool:
         """Give the machine an input, and begin what it wants done. True if something is to be sent."""
         told = False
@@ -168,6 +188,7 @@ class _Running:
                 self._observer.error(error)
             self._outbox.put_nowait(event)
         self._ready.set()
+        self._leave_if_idle()
         return told
 
     def _do(self, effect: do.Effect) -> None:
@@ -207,7 +228,12 @@ class _Running:
 
     def _begin(self, running: Running[K], key: K, work: Coroutine[Any, Any, None], name: str) -> None:
         task = running[key] = self._tasks.create_task(work, name=name)
-        task.add_done_callback(lambda _: running.pop(key) if running.get(key) is task else None)
+        task.add_done_callback(partial(self._ended, running, key))
+
+    def _ended(self, running: Running[K], key: K, task: asyncio.Task[Any]) -> None:
+        if running.get(key) is task:
+            del running[key]
+        self._leave_if_idle()
 
     def _end(self, running: Running[K], key: K) -> None:
         task = running.pop(key, None)

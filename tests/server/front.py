@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from server.app import create_app
 from server.http.dependencies import AppState
+from server.listening import listening_socket
 from server.media.decoding import Decode, decode_here
-from server.serve import Server, listening_socket, transport_config
+from server.serve import Server, transport_config
 from server.settings import Settings
 from server.state.loading import ServedModel
 from server.state.serving import OpenModel
@@ -84,7 +85,7 @@ async def listening(model: ServedModel | None = None, **settings: Any) -> AsyncG
     finally:
         server.should_exit = True
         await running
-        if not app.state.shared.admission.stopping.is_set():
+        if not app.state.shared.admission.stop.asked.is_set():
             await app.state.shared.admission.drain(0)  # a test does not wait for what it has left hanging
         await server.shutdown(sockets=[listener])
 

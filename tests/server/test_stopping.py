@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 
 import httpx
+import numpy as np
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
+from streaming.audio import WireFormat
+from streaming.stages import Pcm
 from tests.fakes import FakeLM
-from tests.server.front import Front, eventually, listening, recording
+from tests.server.front import Front, eventually, listening, recording, tone
 from tests.server.models import fake_model
 
 QUESTION = {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Well?"}]}}  # fmt: skip
@@ -87,9 +92,54 @@ async def test_sockets_hear_their_response_to_its_end_and_are_told(hangs: bool) 
             for socket in (idle, answering):
                 last = said[id(socket)][-1]
                 assert (last["type"], last["error"]["code"]) == ("error", "server_stopping")
-                assert (socket.close_code, socket.close_reason) == (1012, "the server is stopping")
+                assert (socket.close_code, socket.close_reason) == (1012, "the server is stopping; connect again")
             done = [event for event in said[id(answering)] if event["type"] == "response.done"]
             assert [event["response"]["status"] for event in done] == ([] if hangs else ["completed"])
+
+
+@pytest.mark.parametrize("knows_us", [False, True])
+async def test_who_speaks_is_heard_and_answered_before_the_server_leaves(knows_us: bool) -> None:
+    subprotocols = [Subprotocol("realtime"), *([Subprotocol("cslm")] if knows_us else [])]
+    async with listening(shutdown_s=30) as front:
+        url = front.url.replace("http", "ws") + "/v1/realtime"
+        async with connect(url, subprotocols=subprotocols) as socket:
+            await say(socket, tone(0.5, 24_000))
+            while json.loads(await socket.recv())["type"] != "input_audio_buffer.speech_started":
+                pass
+            stopping = stop(front)
+            await eventually(front.state.admission.stop.asked.is_set)
+            await say(socket, np.zeros(24_000, np.float32))
+            events = [event async for event in heard(socket)]
+            await stopping
+    kinds = [event["type"] for event in events]
+    assert kinds.count("session.ending") == knows_us, "stock clients may fail at events that they do not know"
+    assert all(event["within_s"] == 30 for event in events if event["type"] == "session.ending")
+    [done] = [event for event in events if event["type"] == "response.done"]
+    assert done["response"]["status"] == "completed"
+    assert events[-1]["error"]["code"] == "server_stopping"
+
+
+async def say(socket: ClientConnection, pcm: Pcm) -> None:
+    audio = base64.b64encode(WireFormat().encode(pcm)).decode()
+    await socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
+
+
+async def test_a_connection_is_answered_once_more_when_another_server_goes_on() -> None:
+    async with listening(shutdown_s=5) as front, httpx.AsyncClient(base_url=front.url) as kept:
+        assert (await kept.get("/healthz")).headers.get("connection") is None
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(front.url.rpartition(":")[2]))
+        assert front.server is not None
+        await eventually(lambda: len(front.server.server_state.connections) == 2)
+        front.state.admission.moved = True
+        stopping = stop(front)
+        await asyncio.sleep(0)
+        assert not front.state.admission.stop.asked.is_set()
+        last = await kept.post("/v1/speech", content=recording())
+        assert (last.status_code, last.headers["connection"]) == (200, "close")
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        await stopping
 
 
 async def heard(socket):  # type: ignore[no-untyped-def]

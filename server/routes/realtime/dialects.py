@@ -8,6 +8,8 @@ from streaming.realtime.beta import Beta
 from streaming.realtime.ga import Dialect, Ga
 
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+OUR_SUBPROTOCOL = "cslm"
+"""Offered by clients that know the events which only this server has. Some stock clients fail at an event they do not know."""
 
 
 def dialect_of(connection: HTTPConnection) -> Dialect:

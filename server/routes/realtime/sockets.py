@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack, suppress
 
 from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter
-from starlette.types import Message
 from starlette.websockets import WebSocketState
 
 from server.errors import ServerStopping, UpgradeRequired
@@ -28,16 +27,15 @@ from server.http.dependencies import (
     secret_session,
 )
 from server.http.error_responses import error_response
-from server.routes.realtime.dialects import BETA_SUBPROTOCOL, dialect_of
+from server.routes.realtime.dialects import BETA_SUBPROTOCOL, OUR_SUBPROTOCOL, dialect_of
 from server.routes.realtime.waiting import WaitingClient
-from server.state.admission import Admission
 from server.state.auth import SUBPROTOCOL_PREFIX
 from server.state.loading import ServedModel
 from server.state.sessions import decoded, realtime_session, session_limits, session_model
 from streaming.errors import InvalidRequest, NotFound, SpeechServerError, TooLarge
 from streaming.realtime.config import AnyConfig, TranscriptionConfig
 from streaming.realtime.effects import Machine, Unreadable
-from streaming.realtime.events import Failed, ResponseCreated, ResponseDone, ServerEvent
+from streaming.realtime.events import Ending, Failed, ServerEvent
 from streaming.realtime.ga import Dialect, Ga
 from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.machine import RealtimeMachine
@@ -115,7 +113,7 @@ async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
             if not await client.until(place.enter_async_context(slot)):
                 return
             machine = opened(session_model(model), session_limits(state.settings, model), settings)
-            session = realtime_session(state.settings, state.metrics, model, machine)
+            session = realtime_session(state.settings, state.metrics, model, machine, state.admission.stop)
             await _serve(client, session, dialect, state)
     except SpeechServerError as error:
         state.metrics.error(error.code)
@@ -163,26 +161,22 @@ def _selected_subprotocol(socket: WebSocket) -> str | None:
 
 
 async def _serve(client: WaitingClient, session: Session, dialect: Dialect, state: AppState) -> None:
-    """Run the session until it or its peer ends, the peer does not read, or the server stops and no response is under way."""
+    """Run the session until it or its peer ends, the peer does not read, or the server stops and nobody speaks."""
     await client.accept()
     socket = client.socket
-    life, idle, answering = asyncio.timeout(None), asyncio.Event(), 0
-    idle.set()
+    life, stop = asyncio.timeout(None), state.admission.stop
+    knows_us = OUR_SUBPROTOCOL in socket.scope["subprotocols"]
 
     async def send(event: ServerEvent) -> None:
-        nonlocal answering
+        if isinstance(event, Ending) and not knows_us:
+            return
         for message in dialect.encode(event):
             await _send(socket, message, state.settings.write_timeout_s, life)
-        answering += isinstance(event, ResponseCreated) - isinstance(event, ResponseDone)
-        idle.clear() if answering else idle.set()
 
-    leaving = asyncio.create_task(_time_to_leave(state.admission, idle), name="leaving")
     try:
         async with life:
-            await session.run(
-                _events(client, session.machine, dialect, leaving, state.settings.max_message_bytes), send
-            )
-            if leaving.done():
+            await session.run(_events(client, session.machine, dialect, state.settings.max_message_bytes), send)
+            if stop.asked.is_set():
                 await send(Failed(ServerStopping("the server is stopping; connect again")))
     except Exception:
         if life.expired():
@@ -191,30 +185,17 @@ async def _serve(client: WaitingClient, session: Session, dialect: Dialect, stat
         log.exception("session %s failed", session.machine.id)
         await _close(socket, 1011, "internal error")
     else:
-        await _close(socket, *((1012, "the server is stopping") if leaving.done() else (1000, "")))
-    finally:
-        leaving.cancel()
-
-
-async def _time_to_leave(admission: Admission, idle: asyncio.Event) -> None:
-    """Once the server stops: at the end of the response under way, or when its time is over."""
-    await admission.stopping.wait()
-    ends = {asyncio.ensure_future(each.wait()) for each in (idle, admission.over)}
-    try:
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for end in ends:
-            end.cancel()
+        await _close(socket, *((1012, "the server is stopping; connect again") if stop.asked.is_set() else (1000, "")))
 
 
 async def _events(
-    client: WaitingClient, machine: Machine, dialect: Dialect, leaving: asyncio.Task[None], max_bytes: int
+    client: WaitingClient, machine: Machine, dialect: Dialect, max_bytes: int
 ) -> AsyncGenerator[ClientMessage | Unreadable]:
-    """What the client says, in text or binary messages, until it has gone or it is time to leave."""
-    while client.socket.client_state is WebSocketState.CONNECTED and not leaving.done():
+    """What the client says, in text or binary messages, until it has gone."""
+    while client.socket.client_state is WebSocketState.CONNECTED:
         try:
-            message = await _received(client, leaving)
-        except (RuntimeError, TimeoutError):
+            message = await client.receive()
+        except RuntimeError:
             return
         if message["type"] == "websocket.disconnect":
             return
@@ -226,20 +207,6 @@ async def _events(
             )
         else:
             yield await decoded(dialect, content, machine.audio_in)
-
-
-async def _received(client: WaitingClient, leaving: asyncio.Task[None]) -> Message:
-    """The next message. Raises TimeoutError when it is time to leave. No task for each message: audio comes 50 times a second."""
-    async with asyncio.timeout(None) as waiting:
-
-        def leave(_: asyncio.Task[None]) -> None:
-            waiting.reschedule(asyncio.get_running_loop().time())
-
-        leaving.add_done_callback(leave)
-        try:
-            return await client.receive()
-        finally:
-            leaving.remove_done_callback(leave)
 
 
 async def _send(socket: WebSocket, message: str, timeout_s: float, life: asyncio.Timeout) -> None:

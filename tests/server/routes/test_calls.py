@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -247,6 +248,20 @@ async def test_calls_end_with_the_server() -> None:
         async with listening() as front:
             await connect(caller, front)
         assert front.state.admission.active == 0
+
+
+async def test_a_caller_hears_the_answer_to_its_end_when_the_server_stops() -> None:
+    async with listening(shutdown_s=30) as front, calling() as caller:
+        await connect(caller, front)
+        caller.microphone.speak(speech())
+        await caller.event("output_audio_buffer.started")
+        assert front.server is not None
+        stopping = asyncio.create_task(front.server.shutdown())
+        await caller.event("output_audio_buffer.stopped")
+        assert caller.of("response.done")[0]["response"]["status"] == "completed"
+        assert (await caller.event("error"))["error"]["code"] == "server_stopping"
+        await stopping
+        await eventually(lambda: caller.peer.connectionState == "closed")
 
 
 async def test_the_stock_sdk_dials() -> None:
