@@ -60,6 +60,7 @@ class Conversation:
         self._away = False
         self._lost: str | None = None
         self.turn = TurnRecord(buffer_s)
+        self._spoken_into: TurnRecord | None = None
 
     async def hold(self, script: Callable[[Conversation], Awaitable[None]]) -> None:
         """Run `script` while listening. Raises the first failure of either."""
@@ -89,16 +90,30 @@ class Conversation:
         self._own_events.update(await self._session.append(recording.pcm))
         return await self._request(await self._session.commit())
 
-    async def ask_and_commit(self, recording: Recording) -> TurnRecord:
-        """Speak a recording in real time up to the end of its speech, and commit it there."""
+    async def ask_and_commit(self, recording: Recording, *, hear_s: float | None = None) -> TurnRecord:
+        """Speak a recording in real time up to the end of its speech, and commit it there.
+
+        `hear_s`: return already when so much of the answer was heard. `stop_answer` then ends it.
+        """
         await self._begin()
         self._due_s = None
         for message in recording.messages[: recording.speech_frames]:
             await self._send_frame(message)
-        return await self._request(await self._session.commit())
+        return await self._request(await self._session.commit(), hear_s)
 
-    async def ask_aloud(self, recording: Recording) -> TurnRecord:
-        """Speak a recording in real time; the server notices when it ends. The microphone stays open until then."""
+    async def stop_answer(self) -> None:
+        """Fall silent in the middle of an answer: cancel it where it is still made, and tell how much was heard."""
+        turn = self.turn
+        if not turn.over:
+            await self._session.cancel()
+        await self._interrupt(self._clock.now_s())
+        await self._until(lambda: turn.over, self._late())
+
+    async def ask_aloud(self, recording: Recording, *, hear_s: float | None = None) -> TurnRecord:
+        """Speak a recording in real time; the server notices when it ends. The microphone stays open until then.
+
+        `hear_s`: return already when so much of the answer was heard. The next question interrupts it.
+        """
         await self._begin()
         for number, message in enumerate(recording.messages, start=1):
             await self._send_frame(message)
@@ -106,10 +121,11 @@ class Conversation:
                 self.turn.asked_s = self._clock.now_s()
         assert self.turn.asked_s is not None
         deadline_s = self.turn.asked_s + self._timeout_s
-        while not self.turn.over:
+        while self._listening(hear_s):
             if self._clock.now_s() > deadline_s:
                 raise TurnTimeout(self._late())
             await self._send_frame(SILENCE_MESSAGE)
+        self._spoken_into = self.turn if hear_s is not None else None
         return self.turn
 
     async def listen_to_answer(self, pause_s: float = 0.0, *, open_microphone: bool = False) -> None:
@@ -129,7 +145,7 @@ class Conversation:
         self._own_events.clear()
         self._refusals.clear()
 
-    async def _request(self, asked_by: str) -> TurnRecord:
+    async def _request(self, asked_by: str, hear_s: float | None = None) -> TurnRecord:
         """Ask for the answer once the question is in: after a refused one the server would answer the last again."""
         turn = self.turn
         turn.asked_s = self._clock.now_s()
@@ -138,8 +154,21 @@ class Conversation:
         if not turn.errors:
             turn.expect_answer()
             self._own_events.add(await self._session.respond())
-            await self._until(lambda: turn.over, self._late())
+            await self._until(lambda: turn.over or self._hearing(hear_s), self._late())
+            while self._listening(hear_s):
+                await self._clock.sleep_until(self._clock.now_s() + FRAME_S)
+                self._check_connection()
         return turn
+
+    def _hearing(self, hear_s: float | None) -> bool:
+        return hear_s is not None and self.turn.first_audio_s is not None
+
+    def _listening(self, hear_s: float | None) -> bool:
+        """The answer goes on, or with `hear_s` is played, and not that much of it was heard."""
+        turn, now_s = self.turn, self._clock.now_s()
+        if hear_s is None:
+            return not turn.over
+        return turn.playback.heard_s(now_s) < hear_s and not (turn.over and not turn.playback.left_s(now_s))
 
     def _refused(self, event_id: str) -> bool:
         return bool(self._refusals & {event_id, None})
@@ -197,10 +226,11 @@ class Conversation:
         self._changed.set()
 
     async def _interrupt(self, now_s: float) -> None:
-        """The user speaks: playback stops, and the server learns how much was heard."""
+        """The user speaks: playback stops, also of an answer that is spoken into, and the server learns how much was heard."""
         with suppress(Disconnected):  # the session itself says so next
-            for heard in self.turn.interrupt(now_s):
-                await self._session.truncate(heard.item_id, heard.ms)
+            for turn in filter(None, (self._spoken_into, self.turn)):
+                for heard in turn.interrupt(now_s):
+                    await self._session.truncate(heard.item_id, heard.ms)
 
 
 def summary_of(errors: list[TurnError]) -> str:

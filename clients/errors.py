@@ -73,6 +73,20 @@ class UnreadableRecording(ClientError):
     exit_code = 2
 
 
+class InvalidObjective(ClientError):
+    """An objective of a load test that cannot be read."""
+
+    code = "invalid_objective"
+    exit_code = 2
+
+
+class InvalidPlan(ClientError):
+    """Options of a load test that contradict each other or cannot be used."""
+
+    code = "invalid_plan"
+    exit_code = 2
+
+
 class SoundCardMissing(ClientError):
     """No microphone or loudspeaker, or no library to reach them."""
 

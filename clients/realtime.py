@@ -48,6 +48,7 @@ RATE_HZ = 24_000
 SAMPLE_BYTES = 2
 DEFAULT_URL = "ws://127.0.0.1:8080"
 MAX_MESSAGE_BYTES = 16 * 2**20
+CLOSE_TIMEOUT_S = 3.0
 
 _APPEND_BYTES = RATE_HZ * SAMPLE_BYTES
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -220,22 +221,30 @@ async def connect(
     *,
     api_key: str | None = None,
     model: str | None = None,
+    headers: Mapping[str, str] | None = None,
     open_timeout_s: float = 10.0,
 ) -> AsyncIterator[RealtimeSession]:
     """Open a session and close it at the end. `url`: the server (http, https, ws or wss), with or without the path.
 
+    `headers` are sent beside the key; an `Authorization` among them takes its place.
+
     Raises ServerUnreachable where nothing answers and ConnectionRejected where the server refuses.
     """
-    session = RealtimeSession(*await dial(realtime_url(url, model), api_key, open_timeout_s))
+    session = RealtimeSession(*await dial(realtime_url(url, model), api_key, open_timeout_s, headers))
     try:
         yield session
     finally:
         await session.close()
 
 
-async def dial(address: str, api_key: str | None, timeout_s: float) -> tuple[ClientConnection, SessionCreatedEvent]:
+async def dial(
+    address: str, api_key: str | None, timeout_s: float, headers: Mapping[str, str] | None = None
+) -> tuple[ClientConnection, SessionCreatedEvent]:
     """An open socket and its first event. Raises as `connect` does."""
-    socket = await _open(address, api_key, timeout_s)
+    sent = dict(headers or {})
+    if api_key and "authorization" not in map(str.lower, sent):
+        sent["Authorization"] = f"Bearer {api_key}"
+    socket = await _open(address, sent, timeout_s)
     try:
         return socket, await _first_event(socket, timeout_s)
     except BaseException:
@@ -256,14 +265,15 @@ def realtime_url(url: str, model: str | None = None) -> str:
     return urlunsplit(SplitResult(scheme, parts.netloc, path, query, ""))
 
 
-async def _open(address: str, api_key: str | None, open_timeout_s: float) -> ClientConnection:
+async def _open(address: str, headers: Mapping[str, str], open_timeout_s: float) -> ClientConnection:
     try:
         return await open_socket(
             address,
-            additional_headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+            additional_headers=headers,
             compression=None,
             proxy=None if urlsplit(address).hostname in _LOOPBACK else True,
             open_timeout=open_timeout_s,
+            close_timeout=CLOSE_TIMEOUT_S,
             max_size=MAX_MESSAGE_BYTES,
         )
     except InvalidStatus as refusal:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -24,15 +26,19 @@ FRAME_BYTES = int(RATE_HZ * FRAME_S) * SAMPLE_BYTES
 SILENCE_MESSAGE = json.dumps(append_event(bytes(FRAME_BYTES)))
 
 _SPEECH_BELOW_PEAK_DB = 35.0
+_WINDOW = RATE_HZ * 40 // 1000
+_PAUSES_MS = range(200, 1000, 100)
+_Sample = TypeVar("_Sample", bound=np.generic)
 _SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf"})
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One spoken question. `pcm`: PCM16 mono at 24 kHz."""
+    """One spoken question. `pcm`: PCM16 mono at 24 kHz. `said`: its words, where they are known."""
 
     name: str
     pcm: bytes
+    said: str | None = None
 
     @property
     def duration_s(self) -> float:
@@ -49,6 +55,15 @@ class Recording:
         """Frames up to and with the last that holds speech, so that silence at the end of a file counts as waiting."""
         return speech_end(np.frombuffer(self.pcm, np.int16), FRAME_BYTES // SAMPLE_BYTES)
 
+    @cached_property
+    def opened(self) -> Recording:
+        """The same with a pause of 200 to 900 ms at the quietest place of its middle, of a length that its name decides."""
+        samples = np.frombuffer(self.pcm, np.int16)
+        pause = random.Random(self.name).choice(_PAUSES_MS) * RATE_HZ // 1000
+        at = quiet_places(samples[: self.speech_frames * FRAME_BYTES // SAMPLE_BYTES], 1)
+        pieces = [samples[: at[0]], looped(background(samples), pause), samples[at[0] :]] if at else [samples]
+        return Recording(self.name, np.concatenate(pieces).tobytes(), self.said)
+
 
 def speech_end(samples: NDArray[np.int16], frame_samples: int) -> int:
     """Frames up to and with the last one less than 35 dB below the loudest; all frames where there is only silence."""
@@ -62,8 +77,41 @@ def speech_end(samples: NDArray[np.int16], frame_samples: int) -> int:
     return int(np.flatnonzero(loud)[-1]) + 1
 
 
+def quiet_places(samples: NDArray[Any], count: int) -> list[int]:
+    """The quietest places between a quarter and four fifths of the speech, a quarter of a second apart, quietest first."""
+    power = _power(samples)
+    first, last, found = power.size // 4, power.size * 4 // 5, list[int]()
+    frame = FRAME_BYTES // SAMPLE_BYTES
+    for at in first + np.argsort(power[first:last:frame]) * frame:
+        if all(abs(at - other) > RATE_HZ // 4 for other in found):
+            found.append(int(at))
+        if len(found) == count:
+            break
+    return found
+
+
+def background(samples: NDArray[_Sample]) -> NDArray[_Sample]:
+    """The quietest 40 ms: what a pause of this recording sounds like."""
+    inner = _power(samples)[_WINDOW // 2 : -_WINDOW // 2]
+    start = int(np.argmin(inner)) if inner.size else 0
+    return samples[start : start + _WINDOW]
+
+
+def looped(sound: NDArray[_Sample], samples: int) -> NDArray[_Sample]:
+    """`sound` forth and back, without a jump, for so long."""
+    return np.resize(np.concatenate([sound, sound[::-1]]), samples)
+
+
+def _power(samples: NDArray[Any]) -> NDArray[np.float64]:
+    """Of 40 ms around each sample."""
+    return np.convolve(samples.astype(np.float64) ** 2, np.ones(_WINDOW), "same")[: samples.size]
+
+
 def read_recording(path: Path) -> Recording:
-    """Read any file that FFmpeg reads, at any rate and with any channels. Raises UnreadableRecording."""
+    """Read any file that FFmpeg reads, at any rate and with any channels, and its words from a .txt of the same name.
+
+    Raises UnreadableRecording.
+    """
     if not path.is_file():
         raise UnreadableRecording(f"there is no file {path}")
     try:
@@ -74,7 +122,14 @@ def read_recording(path: Path) -> Recording:
         raise UnreadableRecording(f"{path} has no audio")
     if not np.isfinite(channels).all():
         raise UnreadableRecording(f"{path} has samples that are not numbers")
-    return Recording(path.name, float_to_pcm16(Downmix().push(channels)))
+    return Recording(path.name, float_to_pcm16(Downmix().push(channels)), _words(path.with_suffix(".txt")))
+
+
+def _words(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8").strip() or None if path.is_file() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreadableRecording(f"{path} cannot be read as text: {error}") from error
 
 
 def _channels(path: Path) -> NDArray[np.float32]:

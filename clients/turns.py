@@ -29,8 +29,8 @@ class TurnRecord:
     `asked_s`: end of the user's speech (last frame with speech sent, or the commit, or the typed text), set by whoever
     sends; `stopped_s`: the server noticed (`speech_stopped`; where the client ends turns itself, `committed` or the
     item that was added). When the server answers too early and is interrupted by the rest of the question, the record
-    is of its last answer, and `interrupted` counts the others. `item_id`: the answer in the conversation. `reason`: why
-    it ended early, or the code of its failure.
+    is of its last answer, and `interrupted` counts the others. An answer that began before this turn counts nowhere.
+    `item_id`: the answer in the conversation. `reason`: why it ended early, or the code of its failure.
     """
 
     buffer_s: float = 0.0
@@ -129,6 +129,8 @@ class TurnRecord:
         self.playback = Playback(self.buffer_s)
 
     def _on_text(self, event: Any, now_s: float) -> None:
+        if event.response_id != self._response_id:
+            return
         if self.first_text_s is None:
             self.first_text_s = now_s
         self.item_id = event.item_id
@@ -136,6 +138,8 @@ class TurnRecord:
 
     def _on_audio(self, event: Any, now_s: float) -> None:
         samples = len(audio_of(event)) // SAMPLE_BYTES
+        if event.response_id != self._response_id:
+            return
         if self.first_audio_s is None:
             self.first_audio_s = now_s
         self.item_id = event.item_id
@@ -148,6 +152,8 @@ class TurnRecord:
 
     def _on_response_done(self, event: Any, now_s: float) -> None:
         response = event.response
+        if response.id != self._response_id:
+            return
         self._answering = False
         self.done_s, self.status = now_s, response.status or "completed"
         details = response.status_details

@@ -158,7 +158,7 @@ def evaluate(
 ) -> None:
     """Measure a bundle: the tables of arXiv 2604.11096 and more. Resumes; writes eval.json and eval.md."""
     _process_setup()
-    from clients.load_report import checkout, machine
+    from clients.origin import checkout, machine
     from model.evaluation.sets import EvaluationError
     from server.evaluation import evaluate as measure
     from streaming.errors import SpeechServerError

@@ -32,10 +32,9 @@ from streaming.realtime.input_buffer import InputBuffer
 from streaming.realtime.limits import SessionLimits
 from streaming.stages import Stages
 from tests.bench.end_of_turn import NoUnits
-from tests.bench.latency import summary
 from tests.bench.questions import connect as connect_http
 from tests.bench.questions import manifest, served
-from tests.bench.results import arguments, ms, origin, table, write
+from tests.bench.results import arguments, ms, origin, summary, table, write
 
 SILENCE = bytes(FRAME_BYTES)
 QUESTIONS = (

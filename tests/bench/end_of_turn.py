@@ -27,9 +27,8 @@ from streaming.realtime.config import AudioInput, SemanticVad, ServerVad
 from streaming.realtime.input_buffer import InputBuffer
 from streaming.realtime.limits import SessionLimits
 from streaming.stages import Pcm, Stages
-from tests.bench.latency import summary
 from tests.bench.questions import manifest
-from tests.bench.results import arguments, ms, origin, table, write
+from tests.bench.results import arguments, ms, origin, summary, table, write
 
 PAUSES_MS = (400, 1000)
 DETECTIONS: dict[str, ServerVad | SemanticVad] = {

@@ -28,9 +28,8 @@ from model.lm.process import process_setup
 
 process_setup()
 
-from clients.samples import percentile
 from streaming.stages import Sampling
-from tests.bench.results import BUNDLE, arguments, ms, origin, table, write
+from tests.bench.results import BUNDLE, arguments, ms, origin, percentile, table, write
 
 PROMPT_TOKENS, ANSWER_TOKENS, AT_ONCE = 60, 40, 8
 WORKER, COMPILED, ASYNC_LLM = "worker", "worker, compiled (`CSLM_EAGER=false`)", "vLLM's AsyncLLM"

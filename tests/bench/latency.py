@@ -23,10 +23,9 @@ from clients.conversation import Conversation, summary_of
 from clients.realtime import SessionOptions
 from clients.realtime import connect as connect_socket
 from clients.recordings import read_recording
-from clients.samples import Samples
 from clients.turns import TurnRecord
 from tests.bench.questions import Asked, Reply, ask, connect, manifest, served
-from tests.bench.results import arguments, ms, origin, table, write
+from tests.bench.results import arguments, ms, origin, summary, table, write
 
 STAGES = ("hear", "first_token", "first_units", "first_audio")
 MEANING = {
@@ -135,14 +134,6 @@ def stage_means(
         count = turns - before[name][1]
         means[name] = round((seconds - before[name][0]) / count, 6) if count else None
     return means
-
-
-def summary(values: Sequence[float]) -> dict[str, float | int | None]:
-    """n, mean, min, percentiles, max."""
-    samples = Samples()
-    for value in values:
-        samples.add(value)
-    return samples.summary()
 
 
 def report(record: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
     python -m tests.bench.make_recordings --kokoro kokoro.onnx --voices voices/ --human pocketsphinx/test/data --aishell assets/
 
 Synthetic ones are spoken by Kokoro-82M in voices that no part of cslm-mini was trained on. Writes FLAC at 16 kHz and
-`manifest.json` into tests/data/recordings.
+`manifest.json` into tests/data/recordings, and the words of each into a .txt beside it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _synthetic(kokoro: Path, voices: Path) -> list[dict[str, Any]]:
         voice = (ENGLISH if case["question_lang"] == "en" else MANDARIN)[count % 2]
         pcm = teacher.speak(phonetic(case["question"]).teacher, voice)[0]
         name = f"{case['question_lang']}-{case['answer_lang']}-{case['world']}-{number}.flac"
-        _write(name, pcm.reshape(-1), 24_000)
+        _write(name, pcm.reshape(-1), 24_000, case["question"])
         entries.append(
             {
                 "file": name,
@@ -88,7 +88,7 @@ def _human(pocketsphinx: Path, aishell: Path) -> list[dict[str, Any]]:
         )
         pcm, rate = soundfile.read(path, dtype="float32", **raw)
         name = f"human-{language}-{path.stem.split('_')[-1]}.flac"
-        _write(name, pcm, rate)
+        _write(name, pcm, rate, said)
         entries.append(
             {
                 "file": name,
@@ -103,9 +103,10 @@ def _human(pocketsphinx: Path, aishell: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _write(name: str, pcm: Any, rate: int) -> None:
+def _write(name: str, pcm: Any, rate: int, said: str) -> None:
     pcm = soxr.resample(np.asarray(pcm, np.float32), rate, 16_000)
     soundfile.write(OUT / name, np.clip(pcm, -1, 1), 16_000, subtype="PCM_16")
+    (OUT / name).with_suffix(".txt").write_text(f"{said}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import soxr
 
+from clients.recordings import looped
 from model.evaluation.asking import ask
 from server.settings import Settings
 from server.state.loading import open_model
@@ -27,10 +28,9 @@ from streaming.realtime.continuation import REACTION_MS
 from streaming.realtime.input_buffer import InputBuffer
 from streaming.realtime.limits import SessionLimits
 from streaming.stages import Pcm, Stages, TurnOptions
-from tests.bench.latency import summary
 from tests.bench.questions import manifest
-from tests.bench.results import arguments, ms, origin, table, write
-from tests.bench.turn_taking import PAUSES_MS, Spoken, looped, opened, voice
+from tests.bench.results import arguments, ms, origin, summary, table, write
+from tests.bench.turn_taking import PAUSES_MS, Spoken, opened, voice
 
 UNDERSTOOD_MS = 150
 FIRST_AUDIO_MS = {False: 150, True: 30}

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from model.evaluation.report import heading, table, weights
 
-__all__ = ["BUNDLE", "arguments", "heading", "ms", "origin", "quote", "table", "weights", "write"]
+__all__ = [
+    "BUNDLE",
+    "arguments",
+    "heading",
+    "ms",
+    "origin",
+    "percentile",
+    "quote",
+    "summary",
+    "table",
+    "weights",
+    "write",
+]
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "benchmarks"
@@ -31,7 +45,7 @@ def arguments(doc: str | None, *, server: bool = False) -> argparse.ArgumentPars
 
 def origin(bundle: Path = BUNDLE) -> dict[str, Any]:
     """Date, commit, machine, its load before the run, weights and command."""
-    from clients.load_report import checkout, machine
+    from clients.origin import checkout, machine
 
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -51,6 +65,29 @@ def command() -> str:
 def ms(seconds: float | None) -> str:
     """Milliseconds without decimals, – for None."""
     return "–" if seconds is None else f"{1000 * seconds:.0f}"
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The smallest measured value that at least `share` (0 < share ≤ 1) of all values do not exceed (nearest rank).
+
+    Never a value that was not measured, and with few values rather too high than too low. Raises ValueError for none.
+    """
+    if not ordered:
+        raise ValueError("no values, no percentile")
+    rank = math.ceil(round(share * len(ordered), 9))
+    return ordered[max(rank, 1) - 1]
+
+
+def summary(values: Sequence[float]) -> dict[str, float | int | None]:
+    """n, mean, min, p50, p95, p99 and max; None for each where nothing was measured."""
+    names, shares = ("p50", "p95", "p99"), (0.50, 0.95, 0.99)
+    if not values:
+        return {"n": 0} | dict.fromkeys(("mean", "min", *names, "max"))
+    ordered = sorted(values)
+    found = {"mean": sum(ordered) / len(ordered), "min": ordered[0]}
+    found |= {name: percentile(ordered, share) for name, share in zip(names, shares, strict=True)}
+    found["max"] = ordered[-1]
+    return {"n": len(ordered)} | {name: round(value, 6) for name, value in found.items()}
 
 
 def write(out: Path, name: str, record: dict[str, Any], markdown: str) -> None:

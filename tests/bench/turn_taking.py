@@ -21,18 +21,15 @@ import numpy as np
 
 from clients.realtime import RealtimeSession, append_event
 from clients.realtime import connect as connect_socket
-from clients.recordings import FRAME_S, read_recording, speech_end
+from clients.recordings import FRAME_S, background, looped, quiet_places, read_recording, speech_end
 from streaming.audio import float_to_pcm16, pcm16_to_float
 from streaming.stages import Pcm
-from tests.bench.latency import summary
 from tests.bench.questions import Asked, connect, manifest, served
-from tests.bench.results import arguments, ms, origin, table, write
+from tests.bench.results import arguments, ms, origin, summary, table, write
 
 PAUSES_MS = tuple(range(200, 1000, 100))
 _HZ = 24_000
 _FRAME = round(_HZ * FRAME_S)
-_WINDOW = _HZ * 40 // 1000
-_APART = _HZ // 4
 _AFTER_S = 3.0
 _LATE_S = 20.0
 
@@ -103,31 +100,12 @@ def opened(recordings: Sequence[Asked]) -> Iterator[Spoken]:
     for asked in recordings:
         pcm = pcm16_to_float(read_recording(asked.path).pcm)
         pcm = pcm[: speech_end(np.frombuffer(float_to_pcm16(pcm), np.int16), _FRAME) * _FRAME]
-        power = np.convolve(pcm.astype(np.float64) ** 2, np.ones(_WINDOW), "same")
-        quietest = int(np.argmin(power[_WINDOW:-_WINDOW])) + _WINDOW // 2
-        background = pcm[quietest : quietest + _WINDOW]
-        for at in quiet_places(power, 2):
+        quiet = background(pcm)
+        for at in quiet_places(pcm, 2):
             pause_ms = next(lengths)
-            pause = looped(background, pause_ms * _HZ // 1000)
+            pause = looped(quiet, pause_ms * _HZ // 1000)
             resumes_s = (at + pause.size) / _HZ
-            yield Spoken(asked.file, pause_ms, resumes_s, np.concatenate([pcm[:at], pause, pcm[at:]]), background)
-
-
-def quiet_places(power: np.ndarray[Any, Any], count: int) -> list[int]:
-    """The quietest samples between a quarter and four fifths of the speech, a quarter of a second apart."""
-    first, last, found = power.size // 4, power.size * 4 // 5, list[int]()
-    for at in first + np.argsort(power[first:last:_FRAME]) * _FRAME:
-        if all(abs(at - other) > _APART for other in found):
-            found.append(int(at))
-        if len(found) == count:
-            break
-    return found
-
-
-def looped(background: Pcm, samples: int) -> Pcm:
-    """`background` forth and back, without a jump, for so long."""
-    both = np.concatenate([background, background[::-1]])
-    return np.resize(both, samples)
+            yield Spoken(asked.file, pause_ms, resumes_s, np.concatenate([pcm[:at], pause, pcm[at:]]), quiet)
 
 
 async def speak_all(url: str, sentences: Sequence[Spoken]) -> dict[str, dict[str, Any]]:

@@ -28,12 +28,15 @@ _CLIENT_MODELS = {
     get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(RealtimeClientEvent)[0])
 }
 
+Twist = Literal["no_audio", "no_audio_end", "late_audio", "half_text", "foreign", "same_id"]
+"""What is wrong with an answer that is said to be complete."""
+
 Ending = Literal["completed", "failed", "incomplete", "dropped", "silent", "refused"]
 
 
 @dataclass
 class Script:
-    """What the server does. `endings`: how its responses end, in turn, the last for all that follow."""
+    """What the server does. `endings`: how its responses end, in turn, the last for all that follow. `deaf`: it reads nothing."""
 
     transcript: str = "what is two plus three"
     answer: tuple[str, ...] = ("Two plus three", " is five.")
@@ -44,6 +47,8 @@ class Script:
     refuse_commit: bool = False
     refuse_connection: HTTPStatus | None = None
     first_message: str | None = None
+    deaf: bool = False
+    twist: Twist | None = None
     extra_messages: tuple[str, ...] = ()
 
 
@@ -111,6 +116,8 @@ class _Session:
         await self._send("session.created", session=_SESSION)
         for message in self._script.extra_messages:
             await self._socket.send(message)
+        if self._script.deaf:
+            await self._socket.wait_closed()
         async for sent in self._socket:
             event = json.loads(sent)
             _CLIENT_MODELS[event["type"]].model_validate(event)
@@ -195,13 +202,16 @@ class _Session:
         if ending == "refused":
             await self._error("engine_unavailable", {})
             return
-        response = f"resp_{next(self._ids)}"
+        response = "resp" if self._script.twist == "same_id" else f"resp_{next(self._ids)}"
         await self._send("response.created", response=_response(response, "in_progress"))
         await self._speak(response)
         if ending == "dropped":
             self._socket.transport.abort()
             return
         await self._send("response.done", response=_response(response, ending))
+        if self._script.twist == "late_audio":
+            place = {"response_id": response, "item_id": "item", "output_index": 0, "content_index": 0}
+            await self._send("response.output_audio.delta", **place, delta="AAA=")
 
     async def _speak(self, response: str) -> None:
         item = f"item_{next(self._ids)}"
@@ -212,12 +222,19 @@ class _Session:
         await self._send(f"{transcription}.delta", **heard, delta=self._script.transcript)
         usage = {"type": "duration", "seconds": 1.0}
         await self._send(f"{transcription}.completed", **heard, transcript=self._script.transcript, usage=usage)
+        twist = self._script.twist
         place = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
         audio = base64.b64encode(b"\x01\x02" * int(self._script.delta_s * RATE_HZ)).decode()
         for text in self._script.answer:
             await self._send("response.output_audio_transcript.delta", **place, delta=text)
-            await self._send("response.output_audio.delta", **place, delta=audio)
-        await self._send("response.output_audio.done", **place)
+            if twist != "no_audio":
+                await self._send("response.output_audio.delta", **place, delta=audio)
+            if twist == "half_text":
+                break
+        if twist == "foreign":
+            await self._send("response.output_audio.delta", **place | {"response_id": "resp_other"}, delta=audio)
+        if twist != "no_audio_end":
+            await self._send("response.output_audio.done", **place)
         await self._send("response.output_audio_transcript.done", **place, transcript="".join(self._script.answer))
 
 

@@ -11,13 +11,15 @@ import pytest
 
 from clients.conversation import Conversation
 from clients.errors import ConnectionRejected, TurnFailed
-from clients.load_run import Caller, LoadPlan, LoadStats
+from clients.load.callers import Caller
+from clients.load.plan import LoadPlan
+from clients.load.stats import LoadStats
 from clients.realtime import ServerVad, SessionOptions, UnknownEvent, connect
 from clients.recordings import Recording, read_recording
 from clients.talk import Screen, Talk, ask_all
 from clients.turns import TurnRecord
 from tests.clients.conftest import SILENT_FRAME, VirtualClock
-from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeLM
+from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeLM, answer_ids
 from tests.server.front import listening
 from tests.server.models import fake_model
 
@@ -131,7 +133,18 @@ async def test_load_measures_the_gateway(question: Recording, clock: VirtualCloc
     stats = LoadStats()
     async with listening() as front:
         plan = LoadPlan(rate_hz=1, duration_s=1, url=front.url, turns=2, commit=commit, timeout_s=VIRTUAL_S)
-        await Caller(plan, [question], stats, clock=clock).call(0)
-    assert (stats.completed, stats.answered, stats.errors) == (1, 2, {})
+        assert await Caller(plan, [question], stats, clock=clock).call(0)
+    assert (stats.answered, stats.errors) == (2, {})
     assert stats.audio_s == pytest.approx(2 * ANSWER_S)
-    assert stats.from_speech_stopped_s.count == 2
+    assert stats.from_speech_stopped.count == 2
+
+
+@pytest.mark.parametrize("commit", [False, True])
+async def test_load_speaks_into_answers_of_the_gateway(question: Recording, clock: VirtualClock, commit: bool) -> None:
+    stats = LoadStats()
+    model = fake_model(lm=FakeLM(answer_ids(TRANSCRIPT, (TEXT, UNITS * 5))))
+    async with listening(model) as front:
+        plan = LoadPlan(url=front.url, turns=4, barge_ins=1.0, pauses=0.5, commit=commit, timeout_s=VIRTUAL_S)
+        assert await Caller(plan, [question], stats, clock=clock).call(0)
+    assert stats.errors == {}
+    assert stats.answered + stats.barged_in == 4
