@@ -33,8 +33,8 @@ _OPENS = re.compile(
     r"(what|why|how|do|does|is|are|can|could|should|would|will|which|if)\b(?!.*\b(still|did|was|were|went|you guys|you from)\b)|[\u4e00-\u9fff](?!.*([^超]过[^程年节]|到底|还是|又))",
     re.IGNORECASE | re.DOTALL,
 )
-_ASKS_FIGURE = re.compile(
-    r"\b(second|third|(four|fif|six|seven|eigh|nin|ten)th)\b|\bhow (many|much|old|far|tall|long|big|often)\b|\b(who|when|where|which (year|country|city)|what (year|time|date|day)|name of|called)\b|"
+_ASKS_KNOWLEDGE = re.compile(
+    r"\bwhy\b|为什么|为何|\b(second|third|(four|fif|six|seven|eigh|nin|ten)th)\b|\bhow (many|much|old|far|tall|long|big|often)\b|\b(who|when|where|which (year|country|city)|what (year|time|date|day)|name of|called)\b|"
     r"多少|几|谁|多[远高大长久重]|什么时候|哪(一年|年|里|儿|个国家)|何时|叫什么",
     re.IGNORECASE,
 )
@@ -83,10 +83,10 @@ def content(text: str, language: Lang) -> list[str]:
 
 
 def stands_alone(question: str) -> bool:
-    """Whether a question is understood without what was said before, and does not ask for a name, a date or a figure: those are what so small
-    a model gets wrong."""
+    """Whether a question is understood without what was said before, and does not ask for a name, a date, a figure or a reason: those are what
+    so small a model gets wrong, and the reasons that it asks for are mostly of what is not so ("Why does tea make people ill?")."""
     asks = question[-1:] in {"?", "？"} and _OPENS.match(question) is not None
-    return asks and not _UNTOLD.search(question) and not _ASKS_FIGURE.search(question)
+    return asks and not _UNTOLD.search(question) and not _ASKS_KNOWLEDGE.search(question)
 
 
 def sensible(question: str, answer: str, language: Lang) -> bool:
