@@ -218,6 +218,7 @@ def test_a_run_on_a_borrowed_machine_is_rehearsed(
     (bundle / "profile.json").write_bytes((profile_directory / "profile.json").read_bytes())
     export.main(["--base", str(text_model), "--difference", str(tmp_path / "parts"), "--bundle", str(bundle)])
     assert (bundle / "lm" / "model.safetensors").is_file()
+    assert Difference.load(bundle / FILE).changes.keys() == Difference.load(tmp_path / "parts").changes.keys()
 
 
 @pytest.mark.parametrize("name", ["backbone-cpu", "backbone-gpu"])
