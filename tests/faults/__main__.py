@@ -33,6 +33,8 @@ from tests.faults.under_attack import Attacked, attacked
 from tests.live_server import free_port, running_server
 
 Record = dict[str, Any]
+BUSY, AT_EASE = 0.5, 4.0
+"""Rests of the sessions between two turns. On a machine that is full already, attackers are only told so."""
 
 
 def main() -> int:
@@ -58,12 +60,12 @@ def main() -> int:
 
 
 @asynccontextmanager
-async def _served(place: Path, sessions: int) -> AsyncGenerator[tuple[Processes, str, list[Talker]]]:
+async def _served(place: Path, sessions: int, rest: float) -> AsyncGenerator[tuple[Processes, str, list[Talker]]]:
     """One server for all rows, so that what one leaves behind meets the next."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with running_server(place / "server.log", port) as server:
-        async with talking(url, sessions) as talkers:
+        async with talking(url, sessions, rest) as talkers:
             yield Processes(psutil.Process(server.pid)), url, talkers
 
 
@@ -86,7 +88,7 @@ def _chosen(names: Iterable[str], only: str) -> list[str]:
 
 async def measure_faults(place: Path, rounds: int, sessions: int, only: str) -> Record:
     """Parts of the server die or hang."""
-    async with _served(place, sessions) as server:
+    async with _served(place, sessions, BUSY) as server:
         processes, url, talkers = server
 
         async def row(name: str) -> Record:
@@ -97,7 +99,7 @@ async def measure_faults(place: Path, rounds: int, sessions: int, only: str) -> 
 
 async def measure_attacks(place: Path, rounds: int, sessions: int, only: str) -> Record:
     """One caller misbehaves."""
-    async with _served(place, sessions) as server:
+    async with _served(place, sessions, AT_EASE) as server:
         processes, url, talkers = server
 
         async def row(name: str) -> Record:

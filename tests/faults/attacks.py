@@ -74,10 +74,12 @@ def _socket(url: str, **options: Any) -> connect:
     return connect(address, max_size=None, local_addr=ADDRESS, **options)
 
 
-async def _events(stream: ClientConnection, last: str, limit_s: float = 60) -> Answers:
-    """Errors until an event of the type `last`, or the end."""
+async def _said(stream: ClientConnection, messages: Sequence[str], last: str, limit_s: float = 60) -> Answers:
+    """Errors in answer to all messages, until an event of the type `last`, or the end."""
     answers = Answers()
     try:
+        for message in messages:
+            await stream.send(message)
         async with asyncio.timeout(limit_s):
             while (event := json.loads(await stream.recv()))["type"] != last:
                 if event["type"] == "error":
@@ -95,9 +97,7 @@ async def unknown_members(url: str) -> Answers:
     """Eight messages of 330,000 unknown members each on a socket."""
     message = '{"type":"session.update","session":{' + ",".join(f'"k{n}":0' for n in range(330_000)) + "}}"
     async with _socket(url) as stream:
-        for _ in range(8):
-            await stream.send(message)
-        return await _events(stream, "never", LASTS_S)
+        return await _said(stream, [message] * 8, "never", LASTS_S)
 
 
 async def typed_text(url: str) -> Answers:
@@ -107,10 +107,7 @@ async def typed_text(url: str) -> Answers:
         content = [{"type": "input_text", "text": "word " * 6_553}]
         item = {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}}
         async with _socket(url) as stream:
-            for _ in range(16):
-                await stream.send(json.dumps(item))
-            await stream.send('{"type":"response.create"}')
-            return await _events(stream, "response.done")
+            return await _said(stream, [json.dumps(item)] * 16 + ['{"type":"response.create"}'], "response.done")
 
     return functools.reduce(Counter.__add__, await asyncio.gather(*(session() for _ in range(4))))
 

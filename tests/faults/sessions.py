@@ -52,9 +52,13 @@ class Turn:
 
 @dataclass(slots=True)
 class Talker:
-    """One session. `first`: its undisturbed answer; `lost`: turns that were not like it; `gone`: why its socket closed."""
+    """One session. `first`: its undisturbed answer; `lost`: turns that were not like it; `gone`: why its socket closed.
+
+    `rest`: between two turns, as a share of the answer's length.
+    """
 
     question: str
+    rest: float = 0.5
     turns: list[Turn] = field(default_factory=list[Turn])
     first: Turn | None = None
     lost: list[str] = field(default_factory=list[str])
@@ -70,7 +74,7 @@ class Talker:
                     self.turns.append(turn)
                     self._judge(turn)
                     asked.set()
-                    await asyncio.sleep(0.3 + 0.5 * turn.pcm.size / RATE_HZ)
+                    await asyncio.sleep(0.3 + self.rest * turn.pcm.size / RATE_HZ)
         except (WebSocketException, OSError) as failure:
             self.gone = f"{type(failure).__name__}: {failure}"
         finally:
@@ -123,9 +127,9 @@ def _failure(response: dict[str, Any]) -> str | None:
 
 
 @asynccontextmanager
-async def talking(url: str, sessions: int) -> AsyncGenerator[list[Talker]]:
-    """So many sessions, each of which has heard its first answer."""
-    talkers = [Talker(QUESTIONS[number % len(QUESTIONS)]) for number in range(sessions)]
+async def talking(url: str, sessions: int, rest: float = 0.5) -> AsyncGenerator[list[Talker]]:
+    """So many sessions, each of which has heard its first answer. `rest`: see `Talker`."""
+    talkers = [Talker(QUESTIONS[number % len(QUESTIONS)], rest) for number in range(sessions)]
     heard = [asyncio.Event() for _ in talkers]
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(talker.talk(url, first)) for talker, first in zip(talkers, heard, strict=True)]
