@@ -20,21 +20,20 @@ from tests.faults.sessions import Talker
 from tests.live_server import ROOT
 
 PROBE_S = 0.02
-BEFORE_S = 4.0
+BEFORE_S = 10.0
 WRITABLE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Attacked:
-    """`answers`: of the server to the attacker, and how often. `before_s`, `stall_s`: longest `/healthz` of another caller before
-    and under the attack; `gap_s`: longest silence of a listener; `peak_mb`, `peak_descriptors`: the gateway's at most.
+    """`answers`: of the server to the attacker, and how often. `stall_s`: longest `/healthz` of another caller; `gap_s`: longest
+    silence of a listener; `peak_mb`, `peak_descriptors`: the gateway's at most.
     """
 
     answers: Counter[str]
     turns: int
     lost: tuple[str, ...]
     gone: tuple[str, ...]
-    before_s: float
     stall_s: float
     gap_s: float
     peak_mb: float
@@ -95,16 +94,21 @@ _AROUND: dict[str, Callable[[psutil.Process], AbstractContextManager[None]]] = {
 }
 
 
+async def undisturbed(processes: Processes, url: str) -> float:
+    """The longest `/healthz` of `BEFORE_S` seconds without an attack."""
+    async with _asking(processes.gateway, url) as seen:
+        await asyncio.sleep(BEFORE_S)
+    return seen.longest_s
+
+
 async def attacked(name: str, processes: Processes, url: str, talkers: Sequence[Talker]) -> Attacked:
-    """Attack, and wait until each session has had another turn."""
+    """Attack, and wait for the end of the turns that are under way then."""
     before = [len(talker.turns) for talker in talkers]
     lost, gone = [len(talker.lost) for talker in talkers], [talker.gone for talker in talkers]
-    async with _asking(processes.gateway, url) as quiet:
-        await asyncio.sleep(BEFORE_S)
     async with _asking(processes.gateway, url) as seen:
         with _AROUND.get(name, lambda _: nullcontext())(processes.gateway):
             answers = await _attack(name, url)
-        enough = [len(talker.turns) + 1 for talker in talkers]
+        enough = [len(talker.turns) + talker.speaking for talker in talkers]
         while not all(talker.gone or len(talker.turns) >= n for talker, n in zip(talkers, enough, strict=True)):
             await asyncio.sleep(PROBE_S)
     turns = [turn for talker, n in zip(talkers, before, strict=True) for turn in talker.turns[n:]]
@@ -113,7 +117,6 @@ async def attacked(name: str, processes: Processes, url: str, talkers: Sequence[
         len(turns),
         tuple(what for talker, n in zip(talkers, lost, strict=True) for what in talker.lost[n:]) + tuple(seen.refusals),
         tuple(talker.gone for talker, was in zip(talkers, gone, strict=True) if talker.gone and not was),
-        quiet.longest_s,
         seen.longest_s,
         max((turn.gap_s for turn in turns), default=0.0),
         seen.peak_bytes / 1e6,
