@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from model.encoders.whisper_ctc import FRAME_SAMPLES, EncoderConfig, UnitHead, WhisperCtc, WhisperTrunk
+from model.encoders.whisper_ctc import FRAME_SAMPLES, EncoderConfig, UnitHead, WhisperCtc, WhisperTrunk, _Attention
 
 CONFIG = EncoderConfig(
     n_units=20,
@@ -115,6 +116,22 @@ def test_a_short_final_beside_a_longer_one_is_no_syllable(frames: list[int], uni
     assert one_by_one + encoder._merge(state, [], final=True) == units
 
 
+@pytest.mark.parametrize("wanted", [slice(0, 1), slice(4, 9), slice(12, 20), slice(0, 20)])
+def test_frames_that_nobody_wants_are_left_out_and_change_nothing(wanted: slice) -> None:
+    torch.manual_seed(0)
+    trunk, pcm = WhisperTrunk(CONFIG), torch.randn(1, 20 * FRAME_SAMPLES)
+    with torch.inference_mode():
+        assert torch.allclose(trunk(pcm, wanted), trunk(pcm)[:, wanted], atol=1e-5)
+
+
+def test_attention_is_that_of_torch() -> None:
+    torch.manual_seed(0)
+    attention, x = _Attention(32, 4), torch.randn(2, 11, 32)
+    q, k, v = (t.unflatten(-1, (4, 8)).transpose(1, 2) for t in attention.qkv(x).chunk(3, dim=-1))
+    expected = attention.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+    assert torch.allclose(attention(x, slice(None)), expected, atol=1e-6)
+
+
 def test_products_in_bfloat16_change_features_little() -> None:
     torch.manual_seed(0)
     trunk, pcm = WhisperTrunk(CONFIG), torch.randn(1, 20 * FRAME_SAMPLES)
@@ -131,7 +148,7 @@ def test_silence_comes_before_the_first_sample_and_quiet_windows_are_amplified(
 ) -> None:
     windows: list[torch.Tensor] = []
     heard = encoder._trunk.forward
-    monkeypatch.setattr(encoder._trunk, "forward", lambda pcm: windows.append(pcm[0]) or heard(pcm))
+    monkeypatch.setattr(encoder._trunk, "forward", lambda pcm, wanted: windows.append(pcm[0]) or heard(pcm, wanted))
     blocks, lead = CONFIG.block_frames * FRAME_SAMPLES, CONFIG.lead_frames * FRAME_SAMPLES
     pcm = np.full(3 * blocks, 0.02, np.float32)
     pcm[2 * blocks :] = 0.001
