@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import queue
 import threading
@@ -23,6 +24,8 @@ _LOOK_S = 1.0
 _SILENT_SHARE = 0.2
 """Share of its limit that a call takes at most, unless something is wrong."""
 
+_URGENT, _USUAL, _LAST = range(3)
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -32,7 +35,7 @@ class ThreadHung(EngineUnavailable):
 
 
 class SingleThread:
-    """Calls of all sessions, one after the other, in order of arrival.
+    """Calls of all sessions, one after the other, in order of arrival, the urgent ones first.
 
     `what`: who works there, for logs and errors. `limit_s`: a call that takes longer fails with ThreadHung, and those behind it
     go to a new thread. It may be changed, for calls that come later.
@@ -58,15 +61,22 @@ class SingleThread:
 
     async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """`function(*args, **kwargs)` there. Cancelling the caller takes a call that waits out of the queue."""
-        return await self.run_within(self.limit_s, function, *args, **kwargs)
+        return await self._run(partial(function, *args, **kwargs), self.limit_s, _USUAL)
+
+    async def run_urgent(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """The same, before all calls that wait and are not urgent."""
+        return await self._run(partial(function, *args, **kwargs), self.limit_s, _URGENT)
 
     async def run_within(self, limit_s: float, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """The same for a call that has a limit of its own."""
+        return await self._run(partial(function, *args, **kwargs), limit_s, _USUAL)
+
+    async def _run(self, work: Callable[[], _T], limit_s: float, rank: int) -> _T:
         while True:
             if self._closed:
                 raise EngineUnavailable(f"the {self._what} was stopped")
-            lane, call = self._lane, _Call(partial(function, *args, **kwargs), limit_s)
-            lane.submit(call)
+            lane, call = self._lane, _Call(work, limit_s)
+            lane.submit(call, rank)
             try:
                 return await self._done(lane, call)
             except asyncio.CancelledError:
@@ -133,25 +143,26 @@ class _Lane:
     """
 
     def __init__(self, name: str) -> None:
-        self._waiting: queue.SimpleQueue[_Call[Any] | None] = queue.SimpleQueue()
+        self._waiting: queue.PriorityQueue[tuple[int, int, _Call[Any] | None]] = queue.PriorityQueue()
+        self._numbers = itertools.count()
         self._futures = set[Future[Any]]()
         self.call: _Call[Any] | None = None
         threading.Thread(target=self._work, name=name.replace(" ", "-"), daemon=True).start()
 
-    def submit(self, call: _Call[Any]) -> None:
-        """Put it behind those that wait."""
+    def submit(self, call: _Call[Any], rank: int) -> None:
+        """Put it behind those of its rank that wait, and before higher ranks."""
         self._futures.add(call.future)
         call.future.add_done_callback(self._futures.discard)
-        self._waiting.put(call)
+        self._waiting.put((rank, next(self._numbers), call))
 
     def close(self) -> None:
         """Cancel what waits, and end after the call under way."""
         for future in list(self._futures):
             future.cancel()
-        self._waiting.put(None)
+        self._waiting.put((_LAST, 0, None))
 
     def _work(self) -> None:
-        while (call := self._waiting.get()) is not None:
+        while (call := self._waiting.get()[-1]) is not None:
             if call.begin():
                 self.call = call
                 call.do()

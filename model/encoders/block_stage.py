@@ -42,6 +42,8 @@ _BLOCK_SHARE = 0.25
 class BlockStage(Generic[State]):
     """Runs the encoder of all sessions on one thread, off the event loop; torch leaves the interpreter lock while it computes.
 
+    The end of a speech goes first: an answer waits for it, and nothing yet for what is heard of a speech that goes on.
+
     A call that hangs costs no speech: another thread hears it again from its beginning, once.
     """
 
@@ -66,27 +68,30 @@ class BlockStage(Generic[State]):
         speech = _Speech(self._encoder.open())
         async for piece in audio:
             if isinstance(piece, Peek):
-                piece.tell(await self._run(speech, self._so_far))
+                piece.tell(await self._run(speech, self._so_far, urgent=True))
                 continue
             if units := await self._run(speech, self._encoder.push, piece):
                 yield units
             speech.heard.append(piece)
-        if units := await self._run(speech, self._encoder.finish):
+        if units := await self._run(speech, self._encoder.finish, urgent=True):
             yield units
 
     def _so_far(self, state: State) -> list[int]:
         return self._encoder.finish(self._encoder.copied(state))
 
-    async def _run(self, speech: _Speech[State], function: Callable[..., list[int]], *piece: Pcm) -> list[int]:
+    async def _run(
+        self, speech: _Speech[State], function: Callable[..., list[int]], *piece: Pcm, urgent: bool = False
+    ) -> list[int]:
+        run = self._thread.run_urgent if urgent else self._thread.run
         try:
-            return await self._thread.run(function, speech.state, *piece)
+            return await run(function, speech.state, *piece)
         except ThreadHung:
             if speech.hung:
                 raise
             speech.hung, speech.state = True, self._encoder.open()  # what hangs may yet write to the old one
             for heard in speech.heard:
                 await self._thread.run(self._encoder.push, speech.state, heard)
-            return await self._thread.run(function, speech.state, *piece)
+            return await run(function, speech.state, *piece)
 
 
 @dataclass(slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncGenerator
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from model.encoders.block_stage import BlockStage
 from model.thread import SingleThread, ThreadHung
 from streaming.errors import EngineUnavailable
-from streaming.stages import Pcm
+from streaming.stages import Pcm, Peek
 
 
 async def test_calls_that_wait_fail_when_it_is_closed_and_the_one_under_way_ends() -> None:
@@ -53,6 +55,71 @@ async def test_a_caller_that_leaves_takes_its_call_along() -> None:
     await thread.run(ran.append, "third")
     assert ran == ["first", "third"]
     thread.close()
+
+
+async def test_urgent_calls_come_before_those_that_wait_and_in_order() -> None:
+    thread, begun, go, ran = SingleThread("encoder", 60), threading.Event(), threading.Event(), list[str]()
+
+    def first() -> None:
+        begun.set()
+        go.wait(10)
+
+    calls = [asyncio.create_task(thread.run(first))]
+    await asyncio.to_thread(begun.wait, 10)
+    for run, name in (
+        (thread.run, "a"), (thread.run_urgent, "end of a"), (thread.run, "b"), (thread.run_urgent, "end of b"),
+    ):  # fmt: skip
+        calls.append(asyncio.create_task(run(ran.append, name)))
+        await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(*calls)
+    assert ran == ["end of a", "end of b", "a", "b"]
+    thread.close()
+
+
+async def test_the_end_of_a_speech_goes_before_what_others_go_on_to_say() -> None:
+    """Both ends: that of the speech, and the one that is only looked at."""
+    begun, go = threading.Event(), threading.Event()
+
+    class Noting(Deaf):
+        """Notes the order; the first piece takes until `go`."""
+
+        order: ClassVar[list[str]] = []
+
+        def push(self, state: None, pcm: Pcm) -> list[int]:
+            self.order.append(f"push {pcm.size}")
+            if pcm.size == 1:
+                begun.set()
+                go.wait(10)
+            return []
+
+        def finish(self, state: None) -> list[int]:
+            self.order.append("finish")
+            return []
+
+        def copied(self, state: None) -> None:
+            return None
+
+    async def said(*pieces: Pcm | Peek) -> AsyncGenerator[Pcm | Peek]:
+        for piece in pieces:
+            yield piece
+
+    async def hear(*pieces: Pcm | Peek) -> None:
+        async for _ in stage.encode(said(*pieces)):
+            pass
+
+    stage = BlockStage(Noting())
+    speaks = [asyncio.create_task(hear(np.zeros(1, np.float32)))]
+    await asyncio.to_thread(begun.wait, 10)
+    for pieces in ((np.zeros(2, np.float32),), (), (Peek(lambda units: None),)):
+        speaks.append(asyncio.create_task(hear(*pieces)))
+        for _ in range(5):  # until it waits for the thread
+            await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(*speaks)
+    stage.close()
+    assert Noting.order[:3] == ["push 1", "finish", "finish"]
+    assert Noting.order.count("finish") == 5 and "push 2" in Noting.order
 
 
 class Deaf:
