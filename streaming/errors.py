@@ -107,6 +107,18 @@ class CapacityError(SpeechServerError):
         self.retry_s = retry_s
 
 
+class RateLimited(SpeechServerError):
+    """The caller has used what it may use for now. `retry_after_s`: until it may use more."""
+
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_s = retry_after_s
+
+
 class EngineUnavailable(SpeechServerError):
     """A stage died under the turn and is being restarted; the turn failed, the session did not."""
 

@@ -62,7 +62,8 @@ class TurnReport:
     `first_chunk_s`: transcript, first text and first speech chunk are complete: the latency of arXiv 2604.11096.
     `decode_busy_s`: sum over the cuts of the time from handing one to the decoder until its audio came. `marks`: ends of the
     speech chunks spoken so far. `cut_off`: the answer met the limit of its tokens. `shortfall`: why else it is not a whole answer.
-    `notices`: what was not said. `lead_s`: how long it ran before it was shown (`Turn.show`); its listener waits from then on.
+    `question_s`: length of the spoken question. `notices`: what was not said. `lead_s`: how long it ran before it was shown
+    (`Turn.show`); its listener waits from then on.
     """
 
     transcript: str = ""
@@ -80,6 +81,7 @@ class TurnReport:
     output_units: int = 0
     dropped_ids: int = 0
     lead_s: float = 0.0
+    question_s: float = 0.0
     audio_s: float = 0.0
     decode_busy_s: float = 0.0
     cut_off: bool = False

@@ -42,11 +42,15 @@ from streaming.watch import AnswerWatch
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A spoken question as its units, live or complete, a typed one, or both: speech with text beside it."""
+    """A spoken question as its units, live or complete, a typed one, or both: speech with text beside it.
+
+    `audio_s`: how long was spoken.
+    """
 
     units: AsyncIterator[list[int]] | None = None
     text: str | None = None
     history: Sequence[Exchange] = ()
+    audio_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Turn:
         self._shown = asyncio.Event()
         if not hidden:
             self._shown.set()
-        self.report = TurnReport()
+        self.report = TurnReport(question_s=question.audio_s)
 
     async def run(self, limit_s: float | None = None) -> TurnReport:
         """Run to the end. Raises SpeechServerError from the stage that failed, TurnTimeout after `limit_s`.

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from streaming.audio import MODEL_RATE_HZ
 from streaming.errors import SpeechServerError
 from streaming.realtime.config import Transcription
 from streaming.realtime.effects import Captioned, Follow
@@ -59,7 +60,7 @@ class Captioner:
         if step:
             await self._live(item_id, utterance, step, tell)
         await utterance.complete()
-        return await self._pass(utterance.units(), final=True)
+        return await self._pass(utterance.units(), final=True, audio_s=utterance.samples / MODEL_RATE_HZ)
 
     async def _live(self, item_id: str, utterance: UtteranceEncoding, step: int, tell: Tell) -> None:
         before, seen = "", 0
@@ -72,10 +73,10 @@ class Captioner:
             tell(Captioned(item_id, agreed(before, now)))
             before = now
 
-    async def _pass(self, units: AsyncIterator[list[int]], *, final: bool = False) -> str:
+    async def _pass(self, units: AsyncIterator[list[int]], *, final: bool = False, audio_s: float = 0.0) -> str:
         options = TurnOptions(task="transcribe", speak=False, temperature=0.0)
         async with self._passes:
-            turn = Turn(self._stages, Question(units=units), options, _ignore)
+            turn = Turn(self._stages, Question(units, audio_s=audio_s), options, _ignore)
             outcome: Outcome = "failed"
             try:
                 report = await turn.run(self._max_turn_s)

@@ -171,6 +171,14 @@ class StartTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class RefuseTurn:
+    """A turn that may not begin. Answered by `TurnClosed` with `why` as its failure."""
+
+    turn_id: str
+    why: SpeechServerError
+
+
+@dataclass(frozen=True, slots=True)
 class ShowTurn:
     """A hidden turn is one like any other from now on."""
 
@@ -230,6 +238,7 @@ Effect = (
     | Peek
     | JudgePause
     | StartTurn
+    | RefuseTurn
     | ShowTurn
     | CancelTurn
     | Follow

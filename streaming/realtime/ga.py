@@ -135,7 +135,7 @@ def _data(event: out.ServerEvent) -> dict[str, Any]:
         case out.Failed(error, event_id):
             return {**_head(event), "error": {**error.body(), "event_id": event_id}}
         case out.RateLimitsUpdated(requests):
-            return {**_head(event), "rate_limits": [{"name": "requests", **_fields(requests), "reset_seconds": 0.0}]}
+            return {**_head(event), "rate_limits": [{"name": "requests", **_fields(requests)}]}
         case out.InputTranscriptCompleted(seconds=seconds):
             said = {name: getattr(event, name) for name in ("item_id", "content_index", "transcript")}
             return {**_head(event), **said, "usage": {"type": "duration", "seconds": seconds}}

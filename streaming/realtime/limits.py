@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from streaming.errors import InvalidRequest, SpeechServerError
 from streaming.names import OPENAI_NAMES, Aliases
+from streaming.realtime.server_shapes import RateLimit
 from streaming.report import TurnReport
 from streaming.stages import Stages
 
@@ -28,6 +29,36 @@ class SessionExpired(SpeechServerError):
         return cls(f"the session has lasted {seconds:g} s, the most it may; open another")
 
 
+class Allowance(Protocol):
+    """What the caller may use in all of its sessions together."""
+
+    def refusal(self) -> SpeechServerError | None:
+        """Why no turn may begin now; None where one may."""
+        ...
+
+    def take_turn(self) -> None:
+        """Begin a turn. Raises what `refusal` says."""
+        ...
+
+    @property
+    def turns(self) -> RateLimit | None:
+        """How many more turns may begin; None: any number."""
+        ...
+
+
+class Unlimited:
+    """Any number of turns."""
+
+    turns: RateLimit | None = None
+
+    def refusal(self) -> SpeechServerError | None:
+        """Never."""
+        return None
+
+    def take_turn(self) -> None:
+        """Any."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
     """`max_question_s`: a longer spoken question is ended there; `min_question_s`: a shorter one is refused.
@@ -35,7 +66,7 @@ class SessionLimits:
     `max_items`, `max_characters`: of a longer conversation the oldest items are forgotten. `max_responses`: responses at once,
     the one of the conversation and those apart from it. `max_session_s`: a longer session is ended. `max_turn_s`: an answer that
     takes longer is broken off. `echo_guard`: see `streaming.echo`. `speculate`: a turn may be answered before it is certain that
-    it is over, where the session wants that, too.
+    it is over, where the session wants that, too. `allowance`: what the caller has left.
     """
 
     max_question_s: float = 30.0
@@ -47,6 +78,7 @@ class SessionLimits:
     max_turn_s: float = 120.0
     echo_guard: bool = True
     speculate: bool = True
+    allowance: Allowance = field(default_factory=Unlimited)
 
 
 @dataclass(frozen=True, slots=True)

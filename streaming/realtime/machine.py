@@ -75,7 +75,7 @@ class RealtimeMachine:
             stages, limits, self._config.audio.input, self._emit, speculate=speculates(self._config, limits)
         )
         self._responses = Responses(model.stages.decoder.sample_rate, limits, self._emit)
-        self._captions = Captions(self._emit)
+        self._captions = Captions(limits.allowance, self._emit)
         self._items = Items(self.conversation, self._responses, limits, self._emit)
         self._judging = self._idle = False
         self._speculation = Speculation(self._emit)
@@ -302,7 +302,7 @@ class RealtimeMachine:
         """Answer the user, unless another answer is under way. What was said in the dark is told now."""
         if isinstance(self._config, TranscriptionConfig) or self._responses.of_conversation is not None:
             self._speculation.discard()
-        elif (held := self._speculation.confirm()) is not None:
+        elif (held := self._speculation.confirm(self._limits.allowance)) is not None:
             self._show(held)
         else:
             self._continuation.answered(question, self._respond(msg.ResponseParams()))

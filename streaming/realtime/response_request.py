@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from streaming.audio import MODEL_RATE_HZ
 from streaming.errors import InvalidRequest
 from streaming.realtime import messages as msg
 from streaming.realtime.config import SessionConfig
@@ -64,8 +65,9 @@ def _question(asked: Item | None, context: Conversation, instructions: str | Non
         return Question(text=instructions)
     history = context.history(until=asked)
     typed = context.typed_with(asked)
-    units = asked.encoding.units() if asked.encoding else None
-    return Question(units=units, text=typed, history=history)
+    if asked.encoding is None:
+        return Question(text=typed, history=history)
+    return Question(asked.encoding.units(), typed, history, asked.encoding.samples / MODEL_RATE_HZ)
 
 
 def _options(

@@ -9,7 +9,15 @@ from streaming.errors import InvalidRequest, NothingCame, SpeechServerError
 from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
 from streaming.realtime.config import AudioOutput, MaxTokens, wire_of
 from streaming.realtime.conversation import Item, new_id
-from streaming.realtime.effects import CancelTurn, Output, ShowTurn, StartTurn, TurnClosed, TurnProgress
+from streaming.realtime.effects import (
+    CancelTurn,
+    Output,
+    RefuseTurn,
+    ShowTurn,
+    StartTurn,
+    TurnClosed,
+    TurnProgress,
+)
 from streaming.realtime.events import ServerEvent
 from streaming.realtime.limits import SessionLimits
 from streaming.realtime.response_events import Reason, ResponseEvents
@@ -93,7 +101,16 @@ class Responses:
             )
 
     def start(self, request: ResponseRequest, *, turn: ShowTurn | None = None) -> None:
-        """Begin `request`. `turn`: of one whose turn is under way, what shows it."""
+        """Begin `request`. `turn`: of one whose turn is under way, what shows it.
+
+        One that the caller's allowance does not cover fails as soon as it was told.
+        """
+        begin: ShowTurn | StartTurn | RefuseTurn = turn or request.turn
+        allowance = self._limits.allowance
+        try:
+            allowance.take_turn()
+        except SpeechServerError as error:
+            begin = RefuseTurn(request.id, error)
         events = ResponseEvents(
             id_=request.id,
             item=request.answer,
@@ -106,9 +123,9 @@ class Responses:
             metadata=request.metadata,
         )
         self._active[events.id] = _Active(request, events)
-        limit = RateLimit(self._limits.max_responses, self._limits.max_responses - len(self._active))
-        self._tell(events.start(limit))
-        self._emit(turn or request.turn)
+        at_once = self._limits.max_responses
+        self._tell(events.start(allowance.turns or RateLimit(at_once, at_once - len(self._active))))
+        self._emit(begin)
 
     def cancel(self, response_id: str | None) -> Handler:
         """Stop the response named, or the conversation's. Raises InvalidRequest if there is none."""

@@ -86,7 +86,11 @@ class SessionShape:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """How many responses at once there may be, and how many more."""
+    """How many responses there may be, how many more, and in how many seconds all of them again.
+
+    0 seconds: as soon as those under way are over.
+    """
 
     limit: int
     remaining: int
+    reset_seconds: float = 0.0

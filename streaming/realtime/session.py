@@ -205,6 +205,9 @@ class _Running:
                     utterance.peek(seen)
             case do.StartTurn():
                 self._start_turn(effect)
+            case do.RefuseTurn(turn_id, why):
+                closed = do.TurnClosed(turn_id, TurnReport(), why)
+                asyncio.get_running_loop().call_soon(self._receive, closed)
             case do.ShowTurn(turn_id):
                 self._show_turn(turn_id)
             case do.CancelTurn(turn_id):

@@ -14,7 +14,7 @@ from streaming.realtime.conversation import Conversation, Item
 from streaming.realtime.effects import CancelTurn, Output, TurnClosed, TurnProgress
 from streaming.realtime.input_buffer import Utterance
 from streaming.realtime.items import item_of
-from streaming.realtime.limits import SessionLimits, SessionModel
+from streaming.realtime.limits import Allowance, SessionLimits, SessionModel
 from streaming.realtime.messages import ResponseParams
 from streaming.realtime.response_request import response_request
 from streaming.realtime.responses import ResponseRequest
@@ -74,8 +74,13 @@ class Speculation:
         limits: SessionLimits,
         begun: Item | None = None,
     ) -> None:
-        """Answer what was `heard` in the dark, as if it stood in the conversation, in place of `begun`, its beginning."""
+        """Answer what was `heard` in the dark, as if it stood in the conversation, in place of `begun`, its beginning.
+
+        Nothing where the caller's allowance would not cover it.
+        """
         self.discard()
+        if limits.allowance.refusal() is not None:
+            return
         item = recorded(heard.item_id, heard.encoding)
         context, new_item = (
             conversation.followed_by(item, without=begun),
@@ -113,7 +118,9 @@ class Speculation:
             self._discarded.add(held.request.id)
         self._emit(CancelTurn(held.request.id))
 
-    def confirm(self) -> Held | None:
-        """The turn is over: what was said of it in the dark, which is told from now on."""
+    def confirm(self, allowance: Allowance) -> Held | None:
+        """The turn is over: what was said of it in the dark, which is told from now on. Discarded where `allowance` is used up."""
+        if allowance.refusal() is not None:
+            self.discard()
         held, self._held = self._held, None
         return held

@@ -11,6 +11,7 @@ from streaming.realtime.config import Transcription
 from streaming.realtime.conversation import Item
 from streaming.realtime.effects import Captioned, Follow, Output, Unfollow
 from streaming.realtime.events import InputTranscriptCompleted, InputTranscriptDelta, InputTranscriptFailed, ServerEvent
+from streaming.realtime.limits import Allowance
 from streaming.realtime.steps import Handler
 from streaming.realtime.utterance import UtteranceEncoding
 
@@ -52,10 +53,11 @@ class _Caption:
 
 class Captions:
     """Recordings that are written down while they are spoken: what was understood is told as it comes, the end once the client
-    knows the item. `emit` takes what is to be told and done.
+    knows the item. `emit` takes what is to be told and done. Each is a turn of `allowance`, or fails.
     """
 
-    def __init__(self, emit: Callable[[Output], None]) -> None:
+    def __init__(self, allowance: Allowance, emit: Callable[[Output], None]) -> None:
+        self._allowance = allowance
         self._emit = emit
         self._followed: dict[str, _Caption] = {}
         self._live: _Caption | None = None
@@ -64,7 +66,12 @@ class Captions:
         """Write down what is being said, unless that is done already."""
         if self._live is None or self._live.item.encoding is not encoding:
             self._live = self._followed[item_id] = _Caption(recorded(item_id, encoding), shown=config is not None)
-            self._emit(Follow(item_id, encoding, config))
+            try:
+                self._allowance.take_turn()
+            except SpeechServerError as error:
+                self._live.outcome = Captioned(item_id, "", complete=True, failure=error)
+            else:
+                self._emit(Follow(item_id, encoding, config))
 
     def forget(self) -> None:
         """What is being said is of no interest any more."""

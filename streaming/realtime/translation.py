@@ -240,7 +240,14 @@ class TranslationMachine:
         encoding, elapsed_ms = self._phrases.popleft()
         self._speaking = _Speaking(elapsed_ms, self._audio.input.transcription is not None)
         options = TurnOptions(task="translate", reply_language=self._language)
-        self._emit(do.StartTurn(new_id("turn"), Question(units=encoding.units()), options))
+        question = Question(encoding.units(), audio_s=encoding.samples / MODEL_RATE_HZ)
+        turn = do.StartTurn(new_id("turn"), question, options)
+        try:
+            self._limits.allowance.take_turn()
+        except SpeechServerError as error:
+            self._emit(do.RefuseTurn(turn.turn_id, error))
+        else:
+            self._emit(turn)
 
     def _progress(self, progress: do.TurnProgress) -> None:
         assert self._speaking is not None
