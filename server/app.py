@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
+from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
 from server.http import docs_page, error_responses, openapi
@@ -27,10 +29,14 @@ from server.settings import Settings
 from server.state import loading
 from server.state.admission import Admission
 from server.state.gate import GateRules
+from server.state.key_metrics import KeyMetrics
+from server.state.keyring import Keyring, keys_of_settings
 from server.state.metrics import Metrics
+from server.state.reloading import Reloading
 from server.state.secret_signing import SecretSigner
 from server.state.serving import OpenModel, Serving
 from server.state.spoken_answers import SpokenAnswers
+from server.state.usage_log import UsageLog
 from server.version import package_version
 from server.webrtc.registry import CallRegistry
 from streaming.load import Load
@@ -47,21 +53,44 @@ _ROUTES = (
 def create_app(
     settings: Settings, open_model: OpenModel = loading.open_model, new_decoder: Callable[[], Decode] = DecoderProcess
 ) -> FastAPI:
-    """The server as an ASGI application. `open_model` loads the model, in the background; `new_decoder`: see `Decoding`."""
+    """The server as an ASGI application. `open_model` loads the model, in the background; `new_decoder`: see `Decoding`.
+
+    Raises StartError for files that the settings name and that cannot be used.
+    """
+    document = keys_of_settings(settings)
+    usage = None if settings.usage_dir is None else UsageLog(settings.usage_dir, keep_days=settings.usage_days)
+    keys = Keyring(document, _secret(settings.api_key), usage)
+    reloading = Reloading()
+    if settings.keys_file is not None:
+        reloading.add("keys", [settings.keys_file], partial(keys_of_settings, settings), keys.replace)
     metrics = Metrics()
     metrics.build(version=package_version(), model=settings.bundle, backend=settings.backend)
     metrics.slots(settings.max_sessions)
-    key = None if settings.api_key is None else settings.api_key.get_secret_value()
+    metrics.registry.register(KeyMetrics(keys, usage, reloading))
     load = Load()
     rules = GateRules(settings.max_sessions, settings.max_waiting, settings.max_waiting_per_peer)
     admission = Admission(rules, metrics.session, load=load.value, patience_s=settings.max_wait_s)
-    decoding = Decoding(settings.max_turn_s, new_decoder)
-    signer, calling = SecretSigner(key), CallRegistry(settings, admission, metrics)
-    state = AppState(settings, metrics, load, admission, Serving(load), signer, SpokenAnswers(), calling, decoding)
+    state = AppState(
+        settings,
+        metrics,
+        load,
+        admission,
+        Serving(load),
+        keys,
+        keys.anonymous,
+        SecretSigner(_secret(settings.signing_key or settings.api_key), settings.client_secret_uses),
+        SpokenAnswers(),
+        CallRegistry(settings, admission, metrics),
+        Decoding(settings.max_turn_s, new_decoder),
+        reloading,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         async with (
+            usage.kept() if usage is not None else nullcontext(),
+            reloading.running(),
+            keys.watched(),
             metrics.vitals.watched(),
             state.decoding.opened(),
             state.serving.opened(open_model, settings),
@@ -91,6 +120,10 @@ def create_app(
     if web is not None:
         _serve_page(app, web)
     return app
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
 
 
 def _answer_head(app: FastAPI) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from server import keys
+
 if TYPE_CHECKING:
     from server.settings import Settings
 
@@ -130,6 +132,9 @@ def talk(context: typer.Context) -> None:
 def load(context: typer.Context) -> None:
     """Speak recordings to a server in real time, many at once, and report its latencies."""
     _delegate("clients.load", "load", context)
+
+
+app.add_typer(keys.app, name="keys")
 
 
 @app.command(**_ELSEWHERE)

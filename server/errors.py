@@ -12,6 +12,12 @@ class Unauthorised(SpeechServerError):
     code = "invalid_api_key"
 
 
+class StartError(SpeechServerError):
+    """Something that the operator gave cannot be used: the server does not start, or goes on with what it had."""
+
+    code = "invalid_setting"
+
+
 class Forbidden(InvalidRequest):
     """A request from a page, or under a name, that the server does not know."""
 

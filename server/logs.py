@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 _SECRETS = re.compile(
-    r"(?i)(?P<before>\bbearer\s+|authorization['\"]?\s*[:=,]\s*b?['\"]?(?:\w+\s+)?|openai-insecure-api-key\.|\bek_)[^\s'\",)]+"
+    r"(?i)(?P<before>\bsk-cslm-|\bbearer\s+|authorization['\"]?\s*[:=,]\s*b?['\"]?(?:\w+\s+)?|openai-insecure-api-key\.|\bek_)[^\s'\",)]+"
 )
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ADDRESSES = ("aioice", "aiortc")
@@ -33,7 +33,9 @@ _MOST_ALIKE, _PERIOD_S = 20, 10.0
 
 
 class Sparing(logging.Filter):
-    """Lets few warnings of one kind through in a period, and says how many it left out: a peer may cause as many as it likes."""
+    """Lets few warnings of one kind through in a period, and refusals of keys, and says how many it left out: a peer may cause as
+    many as it likes.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -43,7 +45,8 @@ class Sparing(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to write `record`."""
-        if record.levelno < logging.WARNING or not record.name.startswith(("uvicorn", "asyncio", "cslm.http")):
+        least = logging.INFO if record.name == "cslm.keys" else logging.WARNING
+        if record.levelno < least or not record.name.startswith(("uvicorn", "asyncio", "cslm.http", "cslm.keys")):
             return True
         now_s, kind = self._clock(), (record.name, record.msg)
         if now_s >= self._until_s:

@@ -19,7 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from model.workers.leftovers import sweep_leftovers
 from server.app import create_app
 from server.cluster import open_cluster
-from server.errors import ServerStopping
+from server.errors import ServerStopping, StartError
+from server.http import tls
 from server.http.connections import Connection, ConnectionLimits
 from server.http.error_responses import error_response
 from server.listening import Predecessor, activated_socket, handed_over, listening_socket, predecessor
@@ -58,10 +59,16 @@ async def serve(settings: Settings) -> int:
         place = f"{settings.host} port {settings.port}"
         typer.echo(f"cslm: cannot listen on {place}: {error.strerror or error}", err=True)
         return 1
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes takes no conversation along
-    application = create_app(settings, open_cluster if settings.backend == "ray" else open_model)
-    server = Server(transport_config(application, settings), application.state.shared)
+    try:
+        application = create_app(settings, open_cluster if settings.backend == "ray" else open_model)
+        server = Server(transport_config(application, settings), application.state.shared)
+    except StartError as error:
+        typer.echo(f"cslm: {error.message} ({error.code})", err=True)
+        return 1
+    if hasattr(
+        signal, "SIGHUP"
+    ):  # a terminal that closes ends no conversation and no process that is started from here
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     typer.echo(f"cslm: loading {settings.bundle} …")
     attending = asyncio.create_task(_attend(server, settings, listener, before), name="attend")
     try:
@@ -97,7 +104,9 @@ class Server(uvicorn.Server):
             app_state=self.lifespan.state,
         )
         loop = asyncio.get_running_loop()
-        self.servers.append(await loop.create_server(new_connection, sock=listener, backlog=self.config.backlog))
+        self.servers.append(
+            await loop.create_server(new_connection, sock=listener, ssl=self.config.ssl, backlog=self.config.backlog)
+        )
 
     def move(self) -> None:
         """Stop, because another server accepts the connections of this address now."""
@@ -168,9 +177,9 @@ def _take_descriptors() -> None:
 
 
 def transport_config(application: FastAPI, settings: Settings) -> uvicorn.Config:
-    """How uvicorn carries the application."""
+    """How uvicorn carries the application. Raises StartError."""
     limits = ConnectionLimits(settings.max_connections, settings.max_connections_per_address, settings.header_timeout_s)
-    return uvicorn.Config(
+    config = uvicorn.Config(
         last_words(application, application.state.shared.admission),
         http=cast(Any, partial(Connection, limits=limits)),
         log_config=None,
@@ -181,7 +190,12 @@ def transport_config(application: FastAPI, settings: Settings) -> uvicorn.Config
         ws_per_message_deflate=False,  # audio hardly shrinks, and a small message may grow a thousandfold
         ws_max_size=_REFUSED_UNREAD * settings.max_message_bytes,
         ws_ping_timeout=max(20.0, settings.max_turn_s),  # a pong may wait behind speech that waits for a turn to end
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
     )
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        tls.keep(config, application.state.shared.reloading, settings.tls_certificate, settings.tls_key)
+    return config
 
 
 async def _attend(server: Server, settings: Settings, listener: socket.socket, before: Predecessor | None) -> bool:
@@ -197,10 +211,12 @@ async def _attend(server: Server, settings: Settings, listener: socket.socket, b
         server.should_exit = True
         return False
     _spare_what_stays()
+    if hasattr(signal, "SIGHUP"):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.state.reloading.soon)
     if before is not None:
         await server.accept(listener)
         before.dismiss()
-    typer.echo(f"cslm: {model.name} ({model.backend}) is ready at {_address(settings.host, listener)}")
+    typer.echo(f"cslm: {model.name} ({model.backend}) is ready at {_address(settings, listener)}")
     if settings.handover is not None:
         try:
             await handed_over(listener, settings.handover)
@@ -218,6 +234,7 @@ def _spare_what_stays() -> None:
     gc.freeze()
 
 
-def _address(host: str, listener: socket.socket) -> str:
+def _address(settings: Settings, listener: socket.socket) -> str:
+    host, scheme = settings.host, "http" if settings.tls_certificate is None else "https"
     shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{listener.getsockname()[1]}/"
+    return f"{scheme}://{shown}:{listener.getsockname()[1]}/"

@@ -65,6 +65,19 @@ class Settings(BaseSettings):
     ray_start_s: float = Field(900.0, gt=0, description="longest wait for the cluster's stages when the server starts")
     api_key: SecretStr | None = Field(None, description="key for /v1/*; unset: open to everyone")
     api_key_file: Path | None = Field(None, description="file with api_key, such as a container secret")
+    keys_file: Path | None = Field(None, description="file with the hashes of keys and their limits; see `cslm keys`")
+    keys: SecretStr | None = Field(None, description="what would be in keys_file")
+    signing_key: SecretStr | None = Field(
+        None, description="signs client secrets; unset: api_key, and without that one that this process makes up"
+    )
+    signing_key_file: Path | None = Field(None, description="file with signing_key")
+    client_secret_uses: int = Field(16, ge=0, description="sessions that one client secret may open; 0: any number")
+    usage_dir: Path | None = Field(None, description="where the use of each key is recorded; unset: nowhere")
+    usage_days: int = Field(0, ge=0, description="records of more days ago are removed; 0: none")
+    tls_certificate: Path | None = Field(
+        None, description="PEM file with the certificate and those above it: serve https"
+    )
+    tls_key: Path | None = Field(None, description="PEM file with its key, without a password")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="other origins whose pages may use the server, separated by commas; * for any"
     )
@@ -136,23 +149,33 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_key(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _read_secrets(cls, values: dict[str, Any]) -> dict[str, Any]:
         """An empty or unreadable file is refused: it must not open the server to all."""
-        path = values.get("api_key_file")
-        if not path:
-            return values
-        if values.get("api_key"):
-            raise ValueError("api_key and api_key_file (CSLM_API_KEY, CSLM_API_KEY_FILE) cannot both be given")
-        try:
-            key = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"api_key_file {path} cannot be read: {error}") from None
-        if not key or key.split() != [key]:
-            raise ValueError(f"api_key_file {path} must hold one key without spaces, on one line")
-        return {**values, "api_key": key}
+        return {**values, **_from_file("api_key", values), **_from_file("signing_key", values)}
 
     @model_validator(mode="after")
-    def _remote_has_url(self) -> Settings:
+    def _what_belongs_together(self) -> Settings:
         if self.backend == "vllm_http" and not self.lm_url:
             raise ValueError("backend vllm_http needs lm_url (CSLM_LM_URL)")
+        if self.keys and self.keys_file:
+            raise ValueError("keys and keys_file (CSLM_KEYS, CSLM_KEYS_FILE) cannot both be given")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key (CSLM_TLS_CERTIFICATE, CSLM_TLS_KEY) belong together")
         return self
+
+
+def _from_file(name: str, values: dict[str, Any]) -> dict[str, str]:
+    """The secret `name` from the file that `values` name for it. Raises ValueError."""
+    file, variable = f"{name}_file", f"CSLM_{name.upper()}"
+    path = values.get(file)
+    if not path:
+        return {}
+    if values.get(name):
+        raise ValueError(f"{name} and {file} ({variable}, {variable}_FILE) cannot both be given")
+    try:
+        secret = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} {path} cannot be read: {error}") from None
+    if not secret or secret.split() != [secret]:
+        raise ValueError(f"{file} {path} must hold one key without spaces, on one line")
+    return {name: secret}

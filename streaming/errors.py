@@ -108,15 +108,15 @@ class CapacityError(SpeechServerError):
 
 
 class RateLimited(SpeechServerError):
-    """The caller has used what it may use for now. `retry_after_s`: until it may use more."""
+    """The caller has used what it may use for now. `retry_s`: until it may use more."""
 
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
     retryable = True
 
-    def __init__(self, message: str, *, retry_after_s: float, code: str | None = None) -> None:
+    def __init__(self, message: str, *, retry_s: float, code: str | None = None) -> None:
         super().__init__(message, code=code)
-        self.retry_after_s = retry_after_s
+        self.retry_s = retry_s
 
 
 class EngineUnavailable(SpeechServerError):

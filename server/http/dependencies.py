@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Annotated, Any
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
+from structlog.contextvars import bind_contextvars
 
+from server.errors import Unauthorised
 from server.media.decoding import Decoding
 from server.settings import Settings
+from server.state.accounts import Account
 from server.state.admission import Admission
-from server.state.auth import authorise, is_key, keys_of
+from server.state.auth import keys_of
+from server.state.keyring import Keyring, valid
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics
-from server.state.secret_signing import PREFIX, SecretSigner
+from server.state.reloading import Reloading
+from server.state.secret_signing import PREFIX, Secret, SecretSigner
 from server.state.serving import Serving
 from server.state.sessions import session_model
 from server.state.spoken_answers import SpokenAnswers
@@ -26,21 +32,33 @@ from streaming.load import Load
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """One server's parts; lives in `app.state.shared`."""
+    """One server's parts; lives in `app.state.shared`. `account`: of who asks, where a request has been let in."""
 
     settings: Settings
     metrics: Metrics
     load: Load
     admission: Admission
     serving: Serving
+    keys: Keyring
+    account: Account
     secrets: SecretSigner
     spoken: SpokenAnswers
     calls: CallRegistry
     decoding: Decoding
+    reloading: Reloading
 
 
-SecretSession: TypeAlias = dict[str, Any]
-"""Settings that a client secret carries: what its session begins with."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who opens a session. `secret`: the client secret that it has in place of a key."""
+
+    account: Account
+    secret: Secret | None = None
+
+    @property
+    def session(self) -> dict[str, Any] | None:
+        """Settings that the client secret carries: what the session begins with."""
+        return None if self.secret is None else self.secret.session
 
 
 def app_state(connection: HTTPConnection) -> AppState:
@@ -49,21 +67,25 @@ def app_state(connection: HTTPConnection) -> AppState:
     return state
 
 
-def authorised(connection: HTTPConnection) -> AppState:
-    """The server's parts, for those who know the key. Raises Unauthorised."""
+async def authorised(connection: HTTPConnection) -> AppState:
+    """The server's parts, for those who have a key. Raises Unauthorised."""
     state = app_state(connection)
-    authorise(state.settings, connection.headers)
-    return state
+    account = state.keys.authorise(connection.headers)
+    bind_contextvars(key=account.name)
+    return replace(state, account=account)
 
 
-def secret_session(connection: HTTPConnection) -> SecretSession | None:
-    """Let in who has a client secret, and return its settings, or who knows the key. Raises Unauthorised."""
+def caller_of(connection: HTTPConnection) -> Caller:
+    """Who has a key, or a client secret of a key that is still good. Raises Unauthorised."""
     state = app_state(connection)
-    for key in keys_of(connection.headers):
-        if key.startswith(PREFIX) and not is_key(state.settings, key):
-            return state.secrets.read(key)
-    authorise(state.settings, connection.headers)
-    return None
+    caller = _caller(state, connection.headers)
+    bind_contextvars(key=caller.account.name)
+    return caller
+
+
+async def caller(connection: HTTPConnection) -> Caller:
+    """The same, as a dependency."""
+    return caller_of(connection)
 
 
 def peer_of(connection: HTTPConnection) -> str:
@@ -74,15 +96,39 @@ def peer_of(connection: HTTPConnection) -> str:
 async def admitted(
     connection: HTTPConnection, state: Annotated[AppState, Depends(authorised)]
 ) -> AsyncGenerator[AppState]:
-    """The server's parts, with a place until the answer is sent. Waits for it. Raises CapacityError, TooManyWaiting."""
-    async with state.admission.slot("rest", peer_of(connection)):
-        yield state
+    """The server's parts, with a place until the answer is sent. Waits for it. The request is one turn of its key.
+
+    Raises RateLimited, CapacityError, TooManyWaiting.
+    """
+    with state.account.session():
+        state.account.check_turn()  # who may not is told so without waiting
+        async with state.admission.slot("rest", peer_of(connection)):
+            state.account.take_turn()
+            yield state
+
+
+def _caller(state: AppState, headers: Mapping[str, str]) -> Caller:
+    held = state.keys.holder(headers)
+    if held is None:
+        for value in islice((key for key in keys_of(headers) if key.startswith(PREFIX)), 1):
+            return _holder_of(state, state.secrets.read(value))
+    return Caller(state.keys.authorise(headers))
+
+
+def _holder_of(state: AppState, secret: Secret) -> Caller:
+    """Who made the secret. Raises Unauthorised where that key, or the secret, was revoked."""
+    maker = state.keys.named(secret.key)
+    if maker is None or secret.bound != state.secrets.mark(maker.hash):
+        raise Unauthorised("the API key that made the client secret is gone", code="api_key_revoked")
+    if state.keys.is_revoked(secret.id):
+        raise Unauthorised("the client secret has been revoked", code="client_secret_revoked")
+    return Caller(valid(maker.account), secret)
 
 
 AppStateDep = Annotated[AppState, Depends(app_state)]
 AuthorisedDep = Annotated[AppState, Depends(authorised)]
 AdmittedDep = Annotated[AppState, Depends(admitted)]
-SecretSessionDep = Annotated[SecretSession | None, Depends(secret_session)]
+CallerDep = Annotated[Caller, Depends(caller)]
 
 
 def resolve_model(state: AppState, name: str | None) -> ServedModel:

@@ -32,13 +32,14 @@ from streaming.errors import (
     EngineUnavailable,
     InvalidRequest,
     NotFound,
+    RateLimited,
     SpeechServerError,
     TooLarge,
     TurnTimeout,
     UnsupportedMedia,
 )
 
-log = logging.getLogger("cslm.http")
+log, log_keys = logging.getLogger("cslm.http"), logging.getLogger("cslm.keys")
 
 CLIENT_GONE = 499
 
@@ -57,6 +58,7 @@ _STATUS: dict[type[SpeechServerError], HTTPStatus] = {
     CapacityError: HTTPStatus.SERVICE_UNAVAILABLE,
     TooManyCalls: HTTPStatus.TOO_MANY_REQUESTS,
     TooManyWaiting: HTTPStatus.TOO_MANY_REQUESTS,
+    RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     EngineUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     TurnTimeout: HTTPStatus.GATEWAY_TIMEOUT,
 }
@@ -82,9 +84,17 @@ def error_response(error: SpeechServerError, *, headers: Mapping[str, str] | Non
 
 def _retry_s(error: SpeechServerError) -> int:
     """Whole seconds after which to try again."""
+    if isinstance(error, RateLimited):  # may be tomorrow
+        return max(_RETRY_S, math.ceil(error.retry_s))
     if isinstance(error, CapacityError) and error.retry_s is not None:
         return math.ceil(min(max(error.retry_s, _RETRY_S), _RETRY_MOST_S))
     return _RETRY_LOADING_S if isinstance(error, ModelLoading) else _RETRY_S
+
+
+def log_refusal(error: SpeechServerError) -> None:
+    """Log who was refused for its key; the line has the key's name where that is known."""
+    if isinstance(error, Unauthorised | RateLimited):
+        log_keys.info("a key was refused", extra={"code": error.code})
 
 
 def install(app: FastAPI, count: Callable[[str], None]) -> None:
@@ -94,6 +104,7 @@ def install(app: FastAPI, count: Callable[[str], None]) -> None:
         assert isinstance(failure, SpeechServerError)
         if status_of(failure) >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("%s %s failed: %s", request.method, request.url.path, failure.code)
+        log_refusal(failure)
         count(failure.code)
         return error_response(failure)
 

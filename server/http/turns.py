@@ -60,7 +60,8 @@ class TurnRunner:
                     aclosing(self.model.stages.encoder.encode(_pieces(request.pcm)))
                 )
             began_s = time.monotonic()
-            question = Question(units, request.text, request.history)
+            audio_s = 0.0 if request.pcm is None else request.pcm.size / MODEL_RATE_HZ
+            question = Question(units, request.text, request.history, audio_s)
             turn = Turn(self.model.stages, question, request.options, emit)
             outcome: Outcome = "failed"
             try:
@@ -97,6 +98,7 @@ class TurnRunner:
     def _account(self, report: TurnReport, outcome: Outcome, began_s: float) -> None:
         heard_s = min(0.0, self.received_s - began_s)
         self.state.metrics.observe_turn(report, "rest", outcome, heard_s=heard_s)
+        self.state.account.spend(report, "rest", outcome)
         self.received_s = time.monotonic()
         log.info("turn %s", outcome, extra={"transport": "rest", **report.figures()})
 

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import resource
+import signal
 import struct
 import sys
 from contextlib import suppress
@@ -31,6 +32,7 @@ _FILES = 16
 
 def main() -> None:
     """Answer questions until there are no more."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the gateway
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints does not speak in our place
     _confine()

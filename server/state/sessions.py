@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from server.settings import Settings
+from server.state.accounts import Account
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics, Transport
 from streaming.audio import WireFormat
@@ -21,6 +25,8 @@ from streaming.realtime.settings import initial_settings, settings_shape
 from streaming.realtime.translation import TranslationConfig, translated_into, translation_shape
 from streaming.report import TurnReport
 
+log = logging.getLogger("cslm.realtime")
+
 _LARGE = 64 * 1024
 
 
@@ -29,22 +35,24 @@ def session_model(model: ServedModel) -> SessionModel:
     return SessionModel(model.name, model.voices, model.stages, model.languages, model.reply_languages, model.aliases)
 
 
-def session_limits(settings: Settings, model: ServedModel) -> SessionLimits:
-    """What a session may use, by the settings and the model."""
+def session_limits(settings: Settings, model: ServedModel, account: Account) -> SessionLimits:
+    """What a session may use, by the settings, the model and what its key has left."""
     return SessionLimits(
         max_question_s=model.max_question_s,
         max_session_s=settings.max_session_s,
         max_turn_s=settings.max_turn_s,
         echo_guard=settings.echo_guard,
         speculate=settings.speculative_turns > 0,
+        allowance=account,
     )
 
 
-def session_observer(metrics: Metrics, transport: Transport = "realtime") -> Observer:
-    """Where a session reports to: the metrics."""
+def session_observer(metrics: Metrics, account: Account, transport: Transport = "realtime") -> Observer:
+    """Where a session reports to: the metrics, and the account of its key."""
 
     def turn(report: TurnReport, outcome: Outcome) -> None:
         metrics.observe_turn(report, transport, outcome, heard_s=report.lead_s)
+        account.spend(report, transport, outcome)
 
     return Observer(turn=turn, speculation=metrics.speculation, error=lambda error: metrics.error(error.code))
 
@@ -54,12 +62,25 @@ def realtime_session(
     metrics: Metrics,
     model: ServedModel,
     machine: Machine,
+    account: Account,
     stop: Stop,
     transport: Transport = "realtime",
 ) -> Session:
     """The session of `machine`, on the served model, until `stop`."""
-    limits, observer = session_limits(settings, model), session_observer(metrics, transport)
+    limits, observer = session_limits(settings, model, account), session_observer(metrics, account, transport)
     return Session(machine, model.stages, limits, observer, model.headroom, stop)
+
+
+@contextmanager
+def told(transport: Transport, session_id: str) -> Iterator[None]:
+    """Log the beginning and the end of a session."""
+    began_s = time.monotonic()
+    log.info("session opened", extra={"transport": transport, "session_id": session_id})
+    try:
+        yield
+    finally:
+        lasted_s = round(time.monotonic() - began_s, 1)
+        log.info("session closed", extra={"transport": transport, "session_id": session_id, "lasted_s": lasted_s})
 
 
 def described_session(settings: Settings, model: ServedModel, config: AnyConfig) -> dict[str, Any]:

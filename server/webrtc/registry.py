@@ -14,11 +14,12 @@ from structlog.contextvars import bind_contextvars
 
 from server.errors import TooManyCalls
 from server.settings import Settings
+from server.state.accounts import Account
 from server.state.admission import Admission
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics
 from server.state.peers import counted_as
-from server.state.sessions import realtime_session, session_limits, session_model
+from server.state.sessions import realtime_session, session_limits, session_model, told
 from server.webrtc.call import CONNECT_S, Call
 from server.webrtc.offers import bounded
 from server.webrtc.own_addresses import shown
@@ -67,11 +68,17 @@ class CallRegistry:
                 await asyncio.wait(tasks)
 
     async def begin(
-        self, model: ServedModel, offer: str, config: AnyConfig | None, dialect: Dialect, peer: str = ""
+        self,
+        model: ServedModel,
+        account: Account,
+        offer: str,
+        config: AnyConfig | None,
+        dialect: Dialect,
+        peer: str = "",
     ) -> tuple[str, str]:
-        """Answer `offer` of `peer` and hold the call, its events in `dialect`. Returns its id and the answer.
+        """Answer `offer` of `peer` and hold the call of `account`, its events in `dialect`. Returns its id and the answer.
 
-        Waits for a place. Raises InvalidRequest, CapacityError, TooManyCalls, TooManyWaiting.
+        Waits for a place. Raises InvalidRequest, RateLimited, CapacityError, TooManyCalls, TooManyWaiting.
         """
         offer = bounded(offer, self._settings.ice_peers)
         counted = counted_as(peer)
@@ -79,7 +86,7 @@ class CallRegistry:
         self._rate.begin(counted, asyncio.get_running_loop().time())
         answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         call = Call(_ice_servers(self._settings.ice_servers), dialect)
-        task = asyncio.create_task(self._hold(model, call, offer, config, peer, answered), name=call.id)
+        task = asyncio.create_task(self._hold(model, account, call, offer, config, peer, answered), name=call.id)
         self._held[call.id] = _Held(call, task, counted)
         task.add_done_callback(lambda _: self._held.pop(call.id, None))
         return call.id, shown(await answered, peer, self._settings.ice_addresses)
@@ -104,6 +111,7 @@ class CallRegistry:
     async def _hold(
         self,
         model: ServedModel,
+        account: Account,
         call: Call,
         offer: str,
         config: AnyConfig | None,
@@ -112,12 +120,15 @@ class CallRegistry:
     ) -> None:
         bind_contextvars(call_id=call.id)
         try:
-            async with self._admission.slot("webrtc", peer):
-                machine = RealtimeMachine(session_model(model), session_limits(self._settings, model), config)
-                stop = self._admission.stop
-                session = realtime_session(self._settings, self._metrics, model, machine, stop, "webrtc")
-                answered.set_result(await call.answer(offer))
-                await call.run(session)
+            with account.session():
+                async with self._admission.slot("webrtc", peer):
+                    limits = session_limits(self._settings, model, account)
+                    machine = RealtimeMachine(session_model(model), limits, config)
+                    stop = self._admission.stop
+                    session = realtime_session(self._settings, self._metrics, model, machine, account, stop, "webrtc")
+                    answered.set_result(await call.answer(offer))
+                    with told("webrtc", machine.id):
+                        await call.run(session)
         except Exception as failure:
             if answered.cancelled():
                 log.info("the caller left before the answer")

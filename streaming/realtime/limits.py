@@ -32,6 +32,9 @@ class SessionExpired(SpeechServerError):
 class Allowance(Protocol):
     """What the caller may use in all of its sessions together."""
 
+    ended: asyncio.Event
+    """The caller may not be here any more; `refusal` says why."""
+
     def refusal(self) -> SpeechServerError | None:
         """Why no turn may begin now; None where one may."""
         ...
@@ -50,6 +53,9 @@ class Unlimited:
     """Any number of turns."""
 
     turns: RateLimit | None = None
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
 
     def refusal(self) -> SpeechServerError | None:
         """Never."""

@@ -22,7 +22,7 @@ from streaming.headroom import Headroom
 from streaming.realtime import effects as do
 from streaming.realtime.captioner import Captioner
 from streaming.realtime.events import Ending, Failed, InputTranscriptFailed, ResponseDone, ServerEvent
-from streaming.realtime.limits import Observer, Outcome, SessionLimits, Stop
+from streaming.realtime.limits import Allowance, Observer, Outcome, SessionLimits, Stop
 from streaming.realtime.machine import FAREWELL_S
 from streaming.realtime.messages import ClientMessage
 from streaming.realtime.utterance import UtteranceEncoding
@@ -80,6 +80,7 @@ class Session:
                 tasks.create_task(running.write(send), name="writer")
                 tasks.create_task(running.watch(), name="stalled-microphone")
                 tasks.create_task(running.leave(self.stop), name="leaving")
+                tasks.create_task(running.obey(self.limits.allowance), name="allowance")
                 try:
                     await running.take(do.Opened())
                     async with aclosing(received):
@@ -166,6 +167,14 @@ class _Running:
         await stop.over.wait()
         self.over = True
         raise _HangUp
+
+    async def obey(self, allowance: Allowance) -> None:
+        """Say why and leave once the caller may not be here any more."""
+        await allowance.ended.wait()
+        if (why := allowance.refusal()) is not None:
+            self._observer.error(why)
+            self._outbox.put_nowait(Failed(why))
+        await self._hang_up()
 
     def _leave_if_idle(self) -> None:
         machine, answering = self._machine, self._turns.keys() - self._hidden.keys()

@@ -273,8 +273,11 @@ def begun(app: Any) -> tuple[Any, Any]:
 
         state, call = app.state.shared, Call([], Ga())
         model = state.serving.model()
-        machine = RealtimeMachine(session_model(model), session_limits(state.settings, model))
-        return call, call.run(realtime_session(state.settings, state.metrics, model, machine, "webrtc"))
+        machine = RealtimeMachine(session_model(model), session_limits(state.settings, model, state.account))
+        session = realtime_session(
+            state.settings, state.metrics, model, machine, state.account, state.admission.stop, "webrtc"
+        )
+        return call, call.run(session)
     except ImportError:
         from server.call import Call  # type: ignore[import-not-found, no-redef]
         from server.realtime_sessions import (  # type: ignore[import-not-found]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from starlette.responses import Response
 
 from server.http import openapi
-from server.http.dependencies import AppState, AppStateDep, SecretSession, SecretSessionDep, peer_of, resolve_model
+from server.http.dependencies import AppState, AppStateDep, Caller, CallerDep, peer_of, resolve_model
 from server.http.uploads import read_form, read_whole
 from server.http.validation import validated
 from server.routes.realtime.dialects import dialect_of
@@ -50,8 +52,8 @@ _HANG_UP = openapi.route(answers={})
 
 
 @router.post("/calls", summary="Begin a WebRTC call", openapi_extra=_CREATE, response_class=Response, status_code=201)
-async def create(request: Request, state: AppStateDep, secret: SecretSessionDep) -> Response:
-    return await _begun(request, state, secret, dialect_of(request))
+async def create(request: Request, state: AppStateDep, caller: CallerDep) -> Response:
+    return await _begun(request, state, caller, dialect_of(request))
 
 
 @router.post(
@@ -62,24 +64,25 @@ async def create(request: Request, state: AppStateDep, secret: SecretSessionDep)
     status_code=201,
     deprecated=True,
 )
-async def create_beta(request: Request, state: AppStateDep, secret: SecretSessionDep) -> Response:
-    return await _begun(request, state, secret, Beta())
+async def create_beta(request: Request, state: AppStateDep, caller: CallerDep) -> Response:
+    return await _begun(request, state, caller, Beta())
 
 
-async def _begun(request: Request, state: AppState, secret: SecretSession | None, dialect: Dialect) -> Response:
+async def _begun(request: Request, state: AppState, caller: Caller, dialect: Dialect) -> Response:
     offer, config = await _offered(request, state)
-    if secret is not None:
-        of_secret = _config_of(secret)
+    if caller.session is not None:
+        of_secret = _config_of(caller.session)
         config = config or of_secret
     name = config.model if isinstance(config, SessionConfig) else None
     model = resolve_model(state, name or request.query_params.get("model"))
-    call_id, answer = await state.calls.begin(model, offer, config, dialect, peer_of(request))
+    with state.secrets.used(caller.secret):
+        call_id, answer = await state.calls.begin(model, caller.account, offer, config, dialect, peer_of(request))
     headers = {"Location": f"/v1/realtime/calls/{call_id}"}
     return Response(answer, 201, headers=headers, media_type="application/sdp")
 
 
 @router.post("/calls/{call_id}/hangup", summary="End a WebRTC call", openapi_extra=_HANG_UP, response_class=Response)
-async def hangup(call_id: str, state: AppStateDep, secret: SecretSessionDep) -> Response:
+async def hangup(call_id: str, state: AppStateDep, caller: CallerDep) -> Response:
     state.calls.hang_up(call_id)
     return Response(status_code=200)
 
@@ -98,7 +101,7 @@ async def _offered(request: Request, state: AppState) -> tuple[str, AnyConfig | 
     return body.decode("utf-8", "replace"), None
 
 
-def _config_of(secret: SecretSession) -> AnyConfig:
+def _config_of(secret: dict[str, Any]) -> AnyConfig:
     if secret["type"] == "translation":
         raise InvalidRequest("this client secret is for translation sessions, not for calls", code="wrong_session_type")
     return validated(_Config, secret).root

@@ -105,4 +105,6 @@ async def read_settings(request: Request, state: AppState) -> dict[str, Any]:
 
 def _made(state: AppState, after: ExpiresAfter, session: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
     expires_at = int(time.time()) + after.seconds
-    return {"value": state.secrets.make(session, expires_at), "expires_at": expires_at, "session": shown}
+    maker = state.keys.held_by(state.account)
+    value = state.secrets.make(session, expires_at, key=maker.account.name, key_hash=maker.hash)
+    return {"value": value, "expires_at": expires_at, "session": shown}

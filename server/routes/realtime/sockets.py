@@ -9,6 +9,8 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from typing import Any
 
 from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter
@@ -19,25 +21,25 @@ from server.http import openapi
 from server.http.dependencies import (
     AppState,
     AppStateDep,
-    SecretSession,
-    SecretSessionDep,
+    CallerDep,
     app_state,
+    caller_of,
     peer_of,
     resolve_model,
-    secret_session,
 )
-from server.http.error_responses import error_response
+from server.http.error_responses import error_response, log_refusal
 from server.routes.realtime.dialects import BETA_SUBPROTOCOL, OUR_SUBPROTOCOL, dialect_of
 from server.routes.realtime.waiting import WaitingClient
+from server.state.accounts import Account
 from server.state.auth import SUBPROTOCOL_PREFIX
 from server.state.loading import ServedModel
-from server.state.sessions import decoded, realtime_session, session_limits, session_model
+from server.state.sessions import decoded, realtime_session, session_limits, session_model, told
 from streaming.errors import InvalidRequest, NotFound, SpeechServerError, TooLarge
 from streaming.realtime.config import AnyConfig, TranscriptionConfig
 from streaming.realtime.effects import Machine, Unreadable
 from streaming.realtime.events import Ending, Failed, ServerEvent
 from streaming.realtime.ga import Dialect, Ga
-from streaming.realtime.limits import SessionLimits, SessionModel
+from streaming.realtime.limits import SessionLimits, SessionModel, Stop
 from streaming.realtime.machine import RealtimeMachine
 from streaming.realtime.messages import ClientMessage
 from streaming.realtime.session import Session
@@ -51,6 +53,8 @@ router = APIRouter()
 
 _ANY_CONFIG: TypeAdapter[AnyConfig] = TypeAdapter(AnyConfig)
 _PATHS = ("/v1/realtime", "/v1/realtime/translations")
+SessionSettings = dict[str, Any]
+"""Settings that a client secret carries."""
 _SUBPROTOCOLS = ("realtime", BETA_SUBPROTOCOL)
 
 
@@ -58,7 +62,7 @@ _SUBPROTOCOLS = ("realtime", BETA_SUBPROTOCOL)
 async def realtime(socket: WebSocket) -> None:
     """The OpenAI Realtime protocol (GA event names; those of the beta for clients that ask for it)."""
 
-    def opened(model: SessionModel, limits: SessionLimits, settings: SecretSession | None) -> Machine:
+    def opened(model: SessionModel, limits: SessionLimits, settings: SessionSettings | None) -> Machine:
         return RealtimeMachine(model, limits, _first_settings(settings, socket.query_params.get("intent")))
 
     await _admit(socket, opened, dialect_of(socket))
@@ -68,7 +72,7 @@ async def realtime(socket: WebSocket) -> None:
 async def translations(socket: WebSocket) -> None:
     """Translation sessions of the OpenAI Realtime protocol; the beta had none, so its dialect is not spoken here."""
 
-    def opened(model: SessionModel, limits: SessionLimits, settings: SecretSession | None) -> Machine:
+    def opened(model: SessionModel, limits: SessionLimits, settings: SessionSettings | None) -> Machine:
         if settings is not None and settings["type"] != "translation":
             raise _wrong_secret(settings["type"], "translation")
         return TranslationMachine(
@@ -78,7 +82,7 @@ async def translations(socket: WebSocket) -> None:
     await _admit(socket, opened, Ga(CLIENT_EVENTS))
 
 
-def _first_settings(settings: SecretSession | None, intent: str | None) -> AnyConfig | None:
+def _first_settings(settings: SessionSettings | None, intent: str | None) -> AnyConfig | None:
     """What a client secret says, or the address."""
     if settings is not None:
         if settings["type"] == "translation":
@@ -99,23 +103,30 @@ async def elsewhere(socket: WebSocket, path: str) -> None:
     await socket.send_denial_response(error_response(error))
 
 
-Open = Callable[[SessionModel, SessionLimits, SecretSession | None], Machine]
+Open = Callable[[SessionModel, SessionLimits, SessionSettings | None], Machine]
 
 
 async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
     state = app_state(socket)
     client = WaitingClient(socket, dialect, _selected_subprotocol(socket))
     try:
-        settings = secret_session(socket)
+        caller = caller_of(socket)
         model = _session_model(state, socket.query_params.get("model"), socket.query_params.get("call_id"))
-        slot = state.admission.slot("realtime", peer_of(socket), client.told)
         async with AsyncExitStack() as place:
+            place.enter_context(state.secrets.used(caller.secret))
+            place.enter_context(caller.account.session())
+            slot = state.admission.slot("realtime", peer_of(socket), client.told)
             if not await client.until(place.enter_async_context(slot)):
                 return
-            machine = opened(session_model(model), session_limits(state.settings, model), settings)
-            session = realtime_session(state.settings, state.metrics, model, machine, state.admission.stop)
-            await _serve(client, session, dialect, state)
+            limits = session_limits(state.settings, model, caller.account)
+            machine = opened(session_model(model), limits, caller.session)
+            session = realtime_session(
+                state.settings, state.metrics, model, machine, caller.account, state.admission.stop
+            )
+            place.enter_context(told("realtime", machine.id))
+            await _serve(client, session, dialect, replace(state, account=caller.account))
     except SpeechServerError as error:
+        log_refusal(error)
         state.metrics.error(error.code)
         if not client.accepted:
             await socket.send_denial_response(error_response(error))
@@ -133,12 +144,15 @@ async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
 async def without_upgrade(
     request: Request,
     state: AppStateDep,
-    _: SecretSessionDep,
+    caller: CallerDep,
     model: str | None = None,
     call_id: str | None = None,
 ) -> None:
     """What a socket would be told, for browsers: they do not learn why a handshake was refused. 426: it would be let in."""
     _session_model(state, model, call_id)
+    state.secrets.check_use(caller.secret)
+    if (why := caller.account.session_refusal()) is not None:
+        raise why
     state.admission.check(peer_of(request))
     raise UpgradeRequired("this is a WebSocket: connect with ws:// or wss://")
 
@@ -161,7 +175,7 @@ def _selected_subprotocol(socket: WebSocket) -> str | None:
 
 
 async def _serve(client: WaitingClient, session: Session, dialect: Dialect, state: AppState) -> None:
-    """Run the session until it or its peer ends, the peer does not read, or the server stops and nobody speaks."""
+    """Run the session until it or its peer ends, the peer does not read, its key does, or the server stops and nobody speaks."""
     await client.accept()
     socket = client.socket
     life, stop = asyncio.timeout(None), state.admission.stop
@@ -185,7 +199,13 @@ async def _serve(client: WaitingClient, session: Session, dialect: Dialect, stat
         log.exception("session %s failed", session.machine.id)
         await _close(socket, 1011, "internal error")
     else:
-        await _close(socket, *((1012, "the server is stopping; connect again") if stop.asked.is_set() else (1000, "")))
+        await _close(socket, *_farewell(state.account, stop))
+
+
+def _farewell(account: Account, stop: Stop) -> tuple[int, str]:
+    if (why := account.void()) is not None:
+        return 1008, why.code
+    return (1012, "the server is stopping; connect again") if stop.asked.is_set() else (1000, "")
 
 
 async def _events(

@@ -21,6 +21,7 @@ from tests.server.front import Front, listening, serving
 
 KEY = "the-servers-key"
 AUTH = {"Authorization": f"Bearer {KEY}"}
+MAKER = {"key": "anna", "key_hash": "sha256:00"}
 ROUTE = "/v1/realtime/client_secrets"
 
 
@@ -109,16 +110,16 @@ async def test_a_body_over_the_limit_is_refused() -> None:
 def test_forged_damaged_and_late() -> None:
     ours, theirs = SecretSigner(KEY), SecretSigner("another")
     late = int(time.time()) + 60
-    value = ours.make({"type": "realtime"}, late)
-    assert SecretSigner(KEY).read(value) == {"type": "realtime"}, "every gateway with the key knows it"
-    for bad in (theirs.make({}, late), "ek_", "ek_x.y", "ek_é.y", value[:-4], value.replace(".", "..")):
+    value = ours.make({"type": "realtime"}, late, **MAKER)
+    assert SecretSigner(KEY).read(value).session == {"type": "realtime"}, "every gateway with the key knows it"
+    for bad in (theirs.make({}, late, **MAKER), "ek_", "ek_x.y", "ek_é.y", value[:-4], value.replace(".", "..")):
         with pytest.raises(Unauthorised):
             ours.read(bad)
     with pytest.raises(Unauthorised) as expired:
-        ours.read(ours.make({}, int(time.time()) - 1))
+        ours.read(ours.make({}, int(time.time()) - 1, **MAKER))
     assert expired.value.code == "client_secret_expired"
     with pytest.raises(Unauthorised):
-        SecretSigner(None).read(SecretSigner(None).make({}, late))
+        SecretSigner(None).read(SecretSigner(None).make({}, late, **MAKER))
 
 
 def test_too_much_to_carry() -> None:
@@ -127,7 +128,7 @@ def test_too_much_to_carry() -> None:
     letters = random.Random(1)
     long = "".join(chr(letters.randrange(32, 127)) for _ in range(9000))
     with pytest.raises(TooLarge, match=r"session\.update"):
-        SecretSigner(KEY).make({"instructions": long}, 0)
+        SecretSigner(KEY).make({"instructions": long}, 0, **MAKER)
 
 
 async def test_the_beta_dialect_on_request() -> None:

@@ -6,7 +6,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from server.errors import Unauthorised
-from server.state.auth import authorise
+from server.state.keyring import Keyring
 from tests.server.front import make_settings, recording, serving
 
 KEY = "sk-ключ-1"
@@ -21,7 +21,7 @@ KEY = "sk-ключ-1"
     ],
 )
 def test_the_key_is_taken(headers: dict[str, str]) -> None:
-    authorise(make_settings(api_key=KEY), _Plain(headers))
+    Keyring(None, KEY).authorise(_Plain(headers))
 
 
 class _Plain(dict[str, str]):
@@ -45,7 +45,7 @@ class _Plain(dict[str, str]):
 )
 def test_anything_else_is_refused(headers: dict[str, str], code: str) -> None:
     with pytest.raises(Unauthorised) as failure:
-        authorise(make_settings(api_key=KEY), _Plain(headers))
+        Keyring(None, KEY).authorise(_Plain(headers))
     assert failure.value.code == code
     assert KEY not in failure.value.message
 
@@ -71,6 +71,6 @@ def test_the_key_is_not_shown() -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_a_key_beyond_ascii(encoding: str) -> None:
     headers = Headers(raw=[(b"authorization", "Bearer schlüssel".encode(encoding))])
-    authorise(make_settings(api_key="schlüssel"), headers)
+    Keyring(None, "schlüssel").authorise(headers)
     with pytest.raises(Unauthorised):
-        authorise(make_settings(api_key="schlüssel2"), headers)
+        Keyring(None, "schlüssel2").authorise(headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server.settings import Settings
+from server.state.accounts import Account
 from server.state.metrics import Metrics
 from server.state.sessions import session_limits, session_observer
 from streaming.report import TurnReport
@@ -13,7 +14,7 @@ from tests.server.models import fake_model
 
 def test_what_became_of_them_is_counted() -> None:
     metrics = Metrics()
-    observer = session_observer(metrics)
+    observer = session_observer(metrics, Account("anna"))
     observer.speculation("started")
     observer.speculation("confirmed")
     text = metrics.exposition().decode()
@@ -28,7 +29,7 @@ def test_a_listener_waits_from_the_end_of_the_turn(
     first_audio_s: float | None, waited_s: float | None, gained_s: float
 ) -> None:
     metrics = Metrics()
-    session_observer(metrics).turn(TurnReport(lead_s=0.4, first_audio_s=first_audio_s), "completed")
+    session_observer(metrics, Account("anna")).turn(TurnReport(lead_s=0.4, first_audio_s=first_audio_s), "completed")
     lines = metrics.exposition().decode().splitlines()
     (waited,) = (line for line in lines if line.startswith('cslm_time_to_first_audio_seconds_sum{transport="realtime"'))
     assert float(waited.split()[-1]) == pytest.approx(waited_s or 0.0)
@@ -38,4 +39,4 @@ def test_a_listener_waits_from_the_end_of_the_turn(
 
 @pytest.mark.parametrize("most", [0, 4])
 def test_a_server_may_have_none(most: int) -> None:
-    assert session_limits(Settings(speculative_turns=most), fake_model()).speculate == bool(most)
+    assert session_limits(Settings(speculative_turns=most), fake_model(), Account("anna")).speculate == bool(most)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from structlog.contextvars import get_contextvars
 
+from server.state.accounts import Account
 from server.state.admission import Admission
 from server.state.gate import GateRules
 from server.state.metrics import Metrics
@@ -59,7 +60,7 @@ async def test_a_call_that_fails_is_logged_by_its_id_and_leaves_its_slot(
     caplog.handler.addFilter(lambda record: bound.append(get_contextvars()) or True)
     admission = Admission(GateRules(1))
     calls = CallRegistry(make_settings(), admission, Metrics())
-    assert await calls.begin(fake_model(), "offer", None, Ga()) == ("rtc_1", "answer to offer")
+    assert await calls.begin(fake_model(), Account("anna"), "offer", None, Ga()) == ("rtc_1", "answer to offer")
     await eventually(lambda: any("the call failed" in record.message for record in caplog.records))
     assert bound[-1]["call_id"] == "rtc_1"
     assert "call_id" not in get_contextvars(), "it is bound in the call's task alone"
@@ -71,5 +72,5 @@ async def test_a_full_server_takes_no_call(caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.INFO)
     calls = CallRegistry(make_settings(), Admission(GateRules(0)), Metrics())
     with pytest.raises(CapacityError):
-        await calls.begin(fake_model(), "offer", None, Ga())
+        await calls.begin(fake_model(), Account("anna"), "offer", None, Ga())
     assert not caplog.records

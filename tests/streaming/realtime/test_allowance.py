@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import numpy as np
@@ -28,10 +29,10 @@ class Turns:
     """An allowance of a few turns."""
 
     def __init__(self, most: int) -> None:
-        self.most, self.left = most, most
+        self.most, self.left, self.ended = most, most, asyncio.Event()
 
     def refusal(self) -> SpeechServerError | None:
-        return None if self.left else RateLimited("no more", retry_after_s=7.0)
+        return None if self.left else RateLimited("no more", retry_s=7.0)
 
     def take_turn(self) -> None:
         if (why := self.refusal()) is not None:

@@ -1,0 +1,190 @@
+"""The record of turns: one JSON object a line, one file for each day of UTC, appended to and never changed.
+
+A line is handed to the kernel before the turn is over for its client, so a server that is killed loses none; it is on the disk a
+second later. A line that was cut off, by a full disk or by a machine that lost power, is passed over when the day is read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from server.errors import StartError
+
+log = logging.getLogger("cslm.usage")
+
+_NAME = re.compile(r"usage-(\d{4}-\d{2}-\d{2})\.jsonl")
+_SYNC_S = 1.0
+_MOST_WAITING = 10_000
+"""Lines that wait for a disk that takes none."""
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+class UsageLog:
+    """The record in one directory, which no other server may use meanwhile.
+
+    `keep_days`: older files are removed; 0 keeps all.
+    Raises StartError (`usage_log_in_use`, `usage_log_unusable`).
+    """
+
+    def __init__(self, directory: Path, *, keep_days: int = 0, now: Callable[[], datetime] = _utc) -> None:
+        self._directory = directory
+        self._keep_days = keep_days
+        self._now = now
+        self._waiting: deque[bytes] = deque()
+        self._dirty = self.failing = False
+        self._whole = True  # the file ends with a whole line
+        self._used_s: dict[str, float] = {}
+        self._lock = FileLock(directory / ".lock", timeout=0, mode=0o600, thread_local=False)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+            self._day = self._counted = now().date()
+            self._file = self._opened()
+            self._read_day()
+        except Timeout:
+            raise StartError(
+                f"{directory} is the usage log of another server that runs; each server needs its own (CSLM_USAGE_DIR)",
+                code="usage_log_in_use",
+            ) from None
+        except OSError as failure:
+            self._lock.release()
+            raise StartError(
+                f"{failure.filename or directory} cannot be used for the usage log: {failure.strerror}",
+                code="usage_log_unusable",
+            ) from None
+        self._remove_old()
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncGenerator[None]:
+        """Bring lines to the disk while the context lasts; at its end close the record."""
+        keeper = asyncio.create_task(self._keep(), name="usage-log")
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            await asyncio.wait({keeper})
+            await asyncio.to_thread(self.close)
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Write `entry`, with the time. Where the disk takes none it waits, and the oldest that wait go to the server's log."""
+        at = self._now()
+        self._count(at.date(), entry)
+        line = json.dumps({"at": at.isoformat(timespec="milliseconds"), **entry}, ensure_ascii=False) + "\n"
+        self._waiting.append(line.encode())
+        if len(self._waiting) > _MOST_WAITING:
+            log.error("usage could not be recorded", extra=json.loads(self._waiting.popleft()))
+        try:
+            if at.date() != self._day:
+                self._turn_over(at.date())
+            self._write()
+        except OSError as failure:
+            if not self.failing:
+                log.error("the usage log cannot be written: usage_log_failed: %s", failure.strerror)
+            self.failing = True
+        else:
+            self.failing = False
+
+    def used_today_s(self, key: str) -> float:
+        """Seconds of audio that a key has used on this day of UTC, also under an earlier server."""
+        return self._used_s.get(key, 0.0) if self._now().date() == self._counted else 0.0
+
+    def _count(self, day: date, entry: dict[str, Any]) -> None:
+        if day != self._counted:
+            self._counted, self._used_s = day, {}
+        key = str(entry["key"])
+        self._used_s[key] = self._used_s.get(key, 0.0) + _seconds(entry["question_s"]) + _seconds(entry["answer_s"])
+
+    def close(self) -> None:
+        """Bring all to the disk, and let another server have the directory."""
+        with suppress(OSError):
+            self._write()
+            os.fsync(self._file)
+        for line in self._waiting:
+            log.error("usage could not be recorded", extra=json.loads(line))
+        os.close(self._file)
+        self._lock.release()
+
+    def _write(self) -> None:
+        while self._waiting:
+            line = self._waiting[0] if self._whole else b"\n" + self._waiting[0]
+            self._whole = False
+            if os.write(self._file, line) < len(line):
+                continue  # what was cut off is passed over by readers; the next attempt tells why
+            self._whole = self._dirty = True
+            self._waiting.popleft()
+
+    def _turn_over(self, day: date) -> None:
+        with suppress(OSError):
+            os.fsync(self._file)
+        before, self._day = (self._file, self._day), day
+        try:
+            self._file = self._opened()
+        except OSError:
+            self._day = before[1]
+            raise
+        os.close(before[0])
+        self._whole = True
+        self._remove_old()
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(_SYNC_S)
+            if self._dirty:
+                self._dirty = False
+                with suppress(OSError):
+                    await asyncio.to_thread(os.fsync, self._file)
+
+    def _opened(self) -> int:
+        return os.open(self._path(self._day), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+
+    def _path(self, day: date) -> Path:
+        return self._directory / f"usage-{day.isoformat()}.jsonl"
+
+    def _read_day(self) -> None:
+        """Sum up this day's file, telling of lines that cannot be read."""
+        path, damaged = self._path(self._day), list[int]()
+        line = b"\n"
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line == b"\n":
+                    continue
+                try:
+                    self._count(self._day, json.loads(line))
+                except (ValueError, KeyError, TypeError):
+                    damaged.append(number)
+        self._whole = line.endswith(b"\n")
+        if damaged:
+            log.warning(
+                "usage_log_damaged: %s: %d lines were passed over, the first is line %d", path, len(damaged), damaged[0]
+            )
+
+    def _remove_old(self) -> None:
+        if not self._keep_days:
+            return
+        first = self._day - timedelta(days=self._keep_days)
+        for path in self._directory.iterdir():
+            found = _NAME.fullmatch(path.name)
+            if found and found[1] < first.isoformat():
+                with suppress(OSError):
+                    path.unlink()
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= 86_400:
+        raise ValueError(value)
+    return value

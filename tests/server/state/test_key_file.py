@@ -1,0 +1,119 @@
+"""Keys at rest, and the command that makes them. No key stands in the file, in a message or in a log."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from server.cli import app
+from server.errors import StartError
+from server.state.key_file import KeyDocument, digest, new_key, parsed, read_keys
+from server.state.secret_signing import SecretSigner
+
+runner = CliRunner()
+HASH = digest(b"anything")
+
+
+def run(path: Path, *arguments: str, status: int = 0, **options: Any) -> Any:
+    result = runner.invoke(app, ["keys", *arguments, "--file", str(path)], **options)
+    assert result.exit_code == status, result.output
+    return result
+
+
+def test_a_key_is_printed_once_and_only_its_hash_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    made = run(path, "new", "anna", "--sessions", "2", "--turns-per-minute", "30", "--days", "10")
+    key = made.stdout.strip()
+    assert key.startswith("sk-cslm-") and len(key) > 48 and key not in made.stderr
+    [entry] = read_keys(path).keys
+    assert (entry.name, entry.hash, entry.sessions, entry.turns_per_minute) == ("anna", digest(key.encode()), 2, 30)
+    assert entry.expires is not None and timedelta(days=9) < entry.expires - datetime.now(UTC) < timedelta(days=11)
+    assert key not in path.read_text() and path.stat().st_mode & 0o777 == 0o600
+    shown = run(path, "list").stdout
+    assert "anna" in shown and "good" in shown and "30" in shown and HASH not in shown and entry.hash not in shown
+
+
+def test_revoked_keys_stay_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    run(path, "new", "anna")
+    path.chmod(0o644)
+    run(path, "revoke", "anna")
+    assert "revoked" in run(path, "list").stdout
+    assert "has a key anna already" in run(path, "new", "anna", status=2).stderr
+    assert "has no key ben" in run(path, "revoke", "ben", status=2).stderr
+    assert path.stat().st_mode & 0o777 == 0o644, "whoever could read it still can"
+
+
+def test_a_client_secret_is_revoked_by_its_id(tmp_path: Path) -> None:
+    path, later = tmp_path / "keys.json", int(datetime.now(UTC).timestamp()) + 600
+    secret = SecretSigner("x").make({}, later, key="anna", key_hash="")
+    run(path, "revoke-secret", secret)
+    run(path, "revoke-secret", "-", input=f"{SecretSigner('x').make({}, later - 60, key='ben', key_hash='')}\n")
+    document = read_keys(path)
+    assert len(document.revoked_secrets) == 2 and document.revoked_secrets[0].id == SecretSigner("x").read(secret).id
+    for wrong in ("ek_x", "sk-1", "ek_", "ek_" + "é" * 9):
+        assert "no client secret" in run(path, "revoke-secret", wrong, status=2).stderr
+
+
+@pytest.mark.parametrize("name", ["", "b ob", "-x", "a" * 41, "näme", "a\nb", "default", "anonymous"])
+def test_names_are_labels(name: str, tmp_path: Path) -> None:
+    result = runner.invoke(app, ["keys", "new", "--file", str(tmp_path / "keys.json"), "--", name])
+    assert result.exit_code == 2 and "sk-cslm" not in result.output
+    assert not (tmp_path / "keys.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        ("", "Invalid JSON"),
+        ('{"keys": [', "Invalid JSON"),
+        ("[]", "object"),
+        ({"keys": [{"name": "anna", "hash": "sk-cslm-plain-key"}]}, "keys.0.hash"),
+        ({"keys": [{"name": "anna", "hash": HASH, "limit": 3}]}, "keys.0.limit"),
+        ({"keys": [{"name": "anna", "hash": HASH, "sessions": 0}]}, "keys.0.sessions"),
+        ({"keys": [{"name": "anna", "hash": HASH, "audio_minutes_per_day": -1}]}, "keys.0.audio_minutes_per_day"),
+        ({"keys": [{"name": "anna", "hash": HASH, "expires": "2027-01-01T00:00:00"}]}, "keys.0.expires"),
+        ({"keys": [{"name": "anna", "hash": HASH, "expires": "soon"}]}, "keys.0.expires"),
+        ({"keys": [{"name": "anna", "hash": HASH}, {"name": "ben", "hash": HASH}]}, "keys.1 has the hash of another key"),
+        ({"keys": [{"name": "anna", "hash": HASH}, {"name": "anna", "hash": digest(b"b")}]}, "keys.1 has the name of another key"),
+        ({"keys": [{"name": "default", "hash": HASH}]}, "no key may be named default"),
+        ({"keys": [{"name": f"k{at}", "hash": digest(str(at).encode())} for at in range(257)]}, "256"),
+        ({"revoked_secrets": [{"id": "ek_whole secret"}]}, "revoked_secrets.0.id"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_document_is_named_and_never_quoted(document: Any, fault: str) -> None:
+    with pytest.raises(StartError) as refused:
+        parsed(document if isinstance(document, str) else json.dumps(document), "keys.json")
+    assert refused.value.code == "keys_invalid" and fault in refused.value.message
+    assert "plain" not in refused.value.message and HASH not in refused.value.message
+
+
+def test_a_file_that_cannot_be_had(tmp_path: Path) -> None:
+    for path, status in ((tmp_path / "none.json", "keys_missing"), (tmp_path, "keys_missing")):
+        with pytest.raises(StartError) as refused:
+            read_keys(path)
+        assert refused.value.code == status
+    assert "keys_unwritable" in run(tmp_path / "none" / "keys.json", "new", "anna", status=2).stderr
+    (tmp_path / "bad.json").write_text("{")
+    assert "keys_invalid" in run(tmp_path / "bad.json", "new", "anna", status=2).stderr
+    assert (tmp_path / "bad.json").read_text() == "{", "what cannot be read is not written over"
+
+
+def test_two_who_add_keys_at_once_lose_none(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    command = [sys.executable, "-m", "server.cli", "keys", "new", "--file", str(path)]
+    makers = [subprocess.Popen([*command, f"k{number}"], stdout=subprocess.DEVNULL) for number in range(4)]
+    assert [maker.wait() for maker in makers] == [0] * 4
+    assert {entry.name for entry in read_keys(path).keys} == {f"k{number}" for number in range(4)}
+
+
+def test_keys_differ() -> None:
+    assert len({new_key() for _ in range(100)}) == 100
+    assert KeyDocument().keys == ()

@@ -1,0 +1,152 @@
+"""The record of turns: nothing is lost, and what is damaged is told and passed over."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.errors import StartError
+from server.state.usage_log import UsageLog
+
+MORNING = datetime(2026, 11, 30, 8, tzinfo=UTC)
+FILE = "usage-2026-11-30.jsonl"
+
+
+def turn(key: str = "anna", seconds: float = 1.5) -> dict[str, Any]:
+    return {"key": key, "question_s": seconds, "answer_s": seconds}
+
+
+def at(moment: datetime) -> Callable[[], datetime]:
+    return lambda: moment
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def test_what_was_written_is_counted_by_the_next_server(tmp_path: Path) -> None:
+    first = UsageLog(tmp_path, now=at(MORNING))
+    for key in ("anna", "anna", "ben"):
+        first.append(turn(key))
+    assert first.used_today_s("anna") == 6.0
+    first.close()
+    second = UsageLog(tmp_path, now=at(MORNING + timedelta(hours=3)))
+    assert (second.used_today_s("anna"), second.used_today_s("ben"), second.used_today_s("carl")) == (6.0, 3.0, 0.0)
+    second.close()
+    assert [line["key"] for line in lines(tmp_path / FILE)] == ["anna", "anna", "ben"]
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_a_torn_last_line_is_told_and_passed_over(cut: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = UsageLog(tmp_path, now=at(MORNING))
+    first.append(turn("anna"))
+    first.append(turn("ben"))
+    first.close()
+    path = tmp_path / FILE
+    os.truncate(path, path.stat().st_size - cut)
+    second = UsageLog(tmp_path, now=at(MORNING))
+    second.append(turn("carl"))
+    assert second.used_today_s("anna") == second.used_today_s("carl") == 3.0
+    if cut > 1:  # without its line break alone, the line is whole
+        assert second.used_today_s("ben") == 0.0 and "usage_log_damaged" in caplog.text
+    second.close()
+    caplog.clear()
+    third = UsageLog(tmp_path, now=at(MORNING))
+    assert third.used_today_s("carl") == 3.0
+    third.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"\xff\xfe", b"[]", b'"x"', b"{}", b'{"key": "anna"}', b'{"key": "anna", "question_s": Infinity, "answer_s": 0}',
+     b'{"key": "anna", "question_s": -5, "answer_s": 0}', b'{"key": "anna", "question_s": "1", "answer_s": 0}', b"\x00" * 9],
+)  # fmt: skip
+def test_damage_in_the_middle(line: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good = json.dumps(turn()).encode()
+    (tmp_path / FILE).write_bytes(b"\n".join([good, line, good, b""]))
+    log = UsageLog(tmp_path, now=at(MORNING))
+    assert log.used_today_s("anna") == 6.0
+    assert "1 lines were passed over, the first is line 2" in caplog.text
+    log.close()
+
+
+def test_each_day_has_its_file_and_old_ones_go(tmp_path: Path) -> None:
+    moment = [MORNING]
+    for day in ("2026-11-20", "2026-11-28", "2026-11-29"):
+        (tmp_path / f"usage-{day}.jsonl").write_text("")
+    (tmp_path / "notes.txt").write_text("mine")
+    log = UsageLog(tmp_path, keep_days=2, now=lambda: moment[0])
+    log.append(turn())
+    moment[0] += timedelta(days=1)
+    log.append(turn("ben"))
+    assert log.used_today_s("anna") == 0.0 and log.used_today_s("ben") == 3.0
+    log.close()
+    found = sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("."))
+    assert found == ["notes.txt", "usage-2026-11-29.jsonl", FILE, "usage-2026-12-01.jsonl"]
+    assert [line["key"] for line in lines(tmp_path / "usage-2026-12-01.jsonl")] == ["ben"]
+
+
+def test_two_servers_on_one_log(tmp_path: Path) -> None:
+    first = UsageLog(tmp_path)
+    with pytest.raises(StartError) as refused:
+        UsageLog(tmp_path)
+    assert refused.value.code == "usage_log_in_use"
+    first.close()
+    UsageLog(tmp_path).close()
+
+
+def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartError) as refused:
+        UsageLog(tmp_path / "file" / "usage")
+    assert refused.value.code == "usage_log_unusable"
+
+
+def test_a_full_disk_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = UsageLog(tmp_path, now=at(MORNING))
+    write, room = os.write, [20]
+
+    def full(file: int, data: bytes) -> int:
+        taken = min(room[0], len(data))
+        if not taken:
+            raise OSError(28, "No space left on device")
+        room[0] -= taken
+        return write(file, data[:taken])
+
+    monkeypatch.setattr(os, "write", full)
+    log.append(turn("anna"))
+    log.append(turn("ben"))
+    assert log.failing and caplog.text.count("usage_log_failed") == 1
+    room[0] = 10_000
+    log.append(turn("carl"))
+    assert not log.failing
+    log.close()
+    again = UsageLog(tmp_path, now=at(MORNING))
+    assert [again.used_today_s(key) for key in ("anna", "ben", "carl")] == [3.0, 3.0, 3.0]
+    again.close()
+
+
+def test_a_killed_server_leaves_whole_lines_and_no_lock(tmp_path: Path) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from server.state.usage_log import UsageLog
+log = UsageLog(Path({str(tmp_path)!r}))
+for number in range(100):
+    log.append({{"key": "anna", "question_s": 1, "answer_s": 1}})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program], check=False)
+    log = UsageLog(tmp_path)
+    assert log.used_today_s("anna") == 200.0
+    log.close()
