@@ -211,7 +211,7 @@ async def test_client_secrets_end_with_their_key_and_by_the_list(tmp_path: Path)
 
 async def test_a_client_secret_opens_so_many_sessions(tmp_path: Path) -> None:
     path = written(tmp_path, entry("anna", ANNA))
-    async with listening(keys_file=path, client_secret_uses=2, max_sessions=1) as front:
+    async with listening(keys_file=path, client_secret_uses=2, max_sessions=1, max_waiting=0) as front:
         secret = await secret_of(front, ANNA)
         for _ in range(2):
             async with opened(front, secret) as socket:
