@@ -58,7 +58,7 @@ def create_app(
     Raises StartError for files that the settings name and that cannot be used.
     """
     document = keys_of_settings(settings)
-    usage = None if settings.usage_dir is None else UsageLog(settings.usage_dir, keep_days=settings.usage_days)
+    usage = _usage_log(settings)
     keys = Keyring(document, _secret(settings.api_key), usage)
     reloading = Reloading()
     if settings.keys_file is not None:
@@ -120,6 +120,12 @@ def create_app(
     if web is not None:
         _serve_page(app, web)
     return app
+
+
+def _usage_log(settings: Settings) -> UsageLog | None:
+    if settings.usage_dir is None:
+        return None
+    return UsageLog(settings.usage_dir, keep_days=settings.usage_days, wait=settings.handover is not None)
 
 
 def _secret(value: SecretStr | None) -> str | None:

@@ -37,17 +37,43 @@ class Clocks:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
+_NO_LIMITS, _CLOCKS = KeyLimits(), Clocks()
+
+
+class DayTally:
+    """Seconds of audio by key, of this day of UTC."""
+
+    def __init__(self, now: Callable[[], datetime] = _CLOCKS.now) -> None:
+        self._now = now
+        self._day = now().date()
+        self._seconds: dict[str, float] = {}
+
+    def add(self, name: str, seconds: float) -> None:
+        """So much more."""
+        self._seconds[name] = self.of(name) + seconds
+
+    def of(self, name: str) -> float:
+        """So much in all."""
+        if (today := self._now().date()) != self._day:
+            self._day = today
+            self.clear()
+        return self._seconds.get(name, 0.0)
+
+    def clear(self) -> None:
+        """Nothing yet."""
+        self._seconds.clear()
+
+
 Record = Callable[[str, TurnReport, str, str], None]
 """Takes the name of a key, what happened in a turn, its transport and its outcome."""
-
-_NO_LIMITS, _CLOCKS = KeyLimits(), Clocks()
 
 
 class Account:
     """One key's limits and use, in all of its sessions and requests. An `Allowance` of `streaming.realtime.limits`.
 
-    `void`: why the key is good for nothing any more, asked before each turn; `ended` is set once that was noticed. `record` takes
-    each turn that has ended. At most `turns_per_minute` turns begin in any 60 s. The turn that passes the day's limit is finished.
+    `void`: why the key is good for nothing any more, asked before each turn; `ended` is set once that was noticed. `tally`: of the
+    day, of all keys. `record` takes each turn that has ended. At most `turns_per_minute` turns begin in any 60 s. The turn that
+    passes the day's limit is finished.
     """
 
     def __init__(
@@ -55,6 +81,7 @@ class Account:
         name: str,
         limits: KeyLimits = _NO_LIMITS,
         clocks: Clocks = _CLOCKS,
+        tally: DayTally | None = None,
         record: Record = lambda name, report, transport, outcome: None,
     ) -> None:
         self.name = name
@@ -69,8 +96,7 @@ class Account:
         self._clocks = clocks
         self._record = record
         self._begun: deque[float] = deque()
-        self._day = clocks.now().date()
-        self._day_s = 0.0
+        self._tally = tally or DayTally(clocks.now)
 
     # Sessions
 
@@ -102,7 +128,7 @@ class Account:
         limits = self.limits
         if (why := self.void()) is not None:
             return why
-        if limits.audio_s_per_day is not None and self._today_s() >= limits.audio_s_per_day:
+        if limits.audio_s_per_day is not None and self._tally.of(self.name) >= limits.audio_s_per_day:
             minutes = limits.audio_s_per_day / 60
             return RateLimited(
                 f"the key {self.name} has used its {minutes:g} minutes of audio of this day (UTC)",
@@ -143,17 +169,12 @@ class Account:
 
     def spend(self, report: TurnReport, transport: str, outcome: str) -> None:
         """A turn has ended, however it did."""
-        audio_s = report.question_s + report.audio_s
-        self._day_s = self._today_s() + audio_s
+        self._tally.add(self.name, report.question_s + report.audio_s)
         self.question_s += report.question_s
         self.answer_s += report.audio_s
         self.tokens["input"] += report.input_tokens
         self.tokens["output"] += report.output_tokens
         self._record(self.name, report, transport, outcome)
-
-    def remember(self, audio_s: float) -> None:
-        """So much was used today, before this account was made."""
-        self._day_s = self._today_s() + audio_s
 
     def _raise(self, why: SpeechServerError | None) -> None:
         if why is not None:
@@ -165,12 +186,6 @@ class Account:
         while self._begun and self._begun[0] <= since_s:
             self._begun.popleft()
         return len(self._begun)
-
-    def _today_s(self) -> float:
-        today = self._clocks.now().date()
-        if today != self._day:
-            self._day, self._day_s = today, 0.0
-        return self._day_s
 
     def _day_left_s(self) -> float:
         now = self._clocks.now()

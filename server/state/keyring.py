@@ -16,7 +16,7 @@ from structlog.contextvars import get_contextvars
 
 from server.errors import Unauthorised
 from server.settings import Settings
-from server.state.accounts import Account, KeyLimits
+from server.state.accounts import Account, DayTally, KeyLimits
 from server.state.auth import keys_of
 from server.state.key_file import KeyDocument, KeyEntry, digest, parsed, read_keys
 from server.state.usage_log import UsageLog
@@ -60,6 +60,7 @@ class Keyring:
     ) -> None:
         self._now = now
         self._usage = usage
+        self._tally = DayTally() if usage is None else usage.tally
         self._accounts: dict[str, Held] = {}
         self._secrets_revoked = frozenset[str]()
         self.anonymous = self._account("anonymous")
@@ -186,10 +187,7 @@ class Keyring:
         yield from self._accounts.values()
 
     def _account(self, name: str) -> Account:
-        account = Account(name, record=self._record)
-        if self._usage is not None:
-            account.remember(self._usage.used_today_s(name))
-        return account
+        return Account(name, tally=self._tally, record=self._record)
 
 
 def valid(account: Account) -> Account:

@@ -21,6 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from server.errors import StartError
+from server.state.accounts import DayTally
 
 log = logging.getLogger("cslm.usage")
 
@@ -37,30 +38,31 @@ def _utc() -> datetime:
 class UsageLog:
     """The record in one directory, which no other server may use meanwhile.
 
-    `keep_days`: older files are removed; 0 keeps all.
-    Raises StartError (`usage_log_in_use`, `usage_log_unusable`).
+    `keep_days`: older files are removed; 0 keeps all. `wait`: a server that uses the directory will leave; until then lines wait.
+    `tally`: use of the day by key, also under an earlier server. Raises StartError (`usage_log_in_use`, `usage_log_unusable`).
     """
 
-    def __init__(self, directory: Path, *, keep_days: int = 0, now: Callable[[], datetime] = _utc) -> None:
+    def __init__(
+        self, directory: Path, *, keep_days: int = 0, wait: bool = False, now: Callable[[], datetime] = _utc
+    ) -> None:
+        self.tally = DayTally(now)
         self._directory = directory
         self._keep_days = keep_days
         self._now = now
         self._waiting: deque[bytes] = deque()
         self._dirty = self.failing = False
         self._whole = True  # the file ends with a whole line
-        self._used_s: dict[str, float] = {}
         self._lock = FileLock(directory / ".lock", timeout=0, mode=0o600, thread_local=False)
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
-            self._day = self._counted = now().date()
+            if not self._locked() and not wait:
+                raise StartError(
+                    f"{directory} is the usage log of another server that runs; each server needs its own (CSLM_USAGE_DIR)",
+                    code="usage_log_in_use",
+                )
+            self._day = now().date()
             self._file = self._opened()
             self._read_day()
-        except Timeout:
-            raise StartError(
-                f"{directory} is the usage log of another server that runs; each server needs its own (CSLM_USAGE_DIR)",
-                code="usage_log_in_use",
-            ) from None
         except OSError as failure:
             self._lock.release()
             raise StartError(
@@ -68,6 +70,13 @@ class UsageLog:
                 code="usage_log_unusable",
             ) from None
         self._remove_old()
+
+    def _locked(self) -> bool:
+        """The directory is ours, now if not before."""
+        if not self._lock.is_locked:
+            with suppress(Timeout):
+                self._lock.acquire()
+        return self._lock.is_locked
 
     @asynccontextmanager
     async def kept(self) -> AsyncGenerator[None]:
@@ -83,11 +92,12 @@ class UsageLog:
     def append(self, entry: dict[str, Any]) -> None:
         """Write `entry`, with the time. Where the disk takes none it waits, and the oldest that wait go to the server's log."""
         at = self._now()
-        self._count(at.date(), entry)
         line = json.dumps({"at": at.isoformat(timespec="milliseconds"), **entry}, ensure_ascii=False) + "\n"
         self._waiting.append(line.encode())
         if len(self._waiting) > _MOST_WAITING:
             log.error("usage could not be recorded", extra=json.loads(self._waiting.popleft()))
+        if not self._lock.is_locked:
+            return
         try:
             if at.date() != self._day:
                 self._turn_over(at.date())
@@ -99,21 +109,12 @@ class UsageLog:
         else:
             self.failing = False
 
-    def used_today_s(self, key: str) -> float:
-        """Seconds of audio that a key has used on this day of UTC, also under an earlier server."""
-        return self._used_s.get(key, 0.0) if self._now().date() == self._counted else 0.0
-
-    def _count(self, day: date, entry: dict[str, Any]) -> None:
-        if day != self._counted:
-            self._counted, self._used_s = day, {}
-        key = str(entry["key"])
-        self._used_s[key] = self._used_s.get(key, 0.0) + _seconds(entry["question_s"]) + _seconds(entry["answer_s"])
-
     def close(self) -> None:
         """Bring all to the disk, and let another server have the directory."""
         with suppress(OSError):
-            self._write()
-            os.fsync(self._file)
+            if self._locked():
+                self._write()
+                os.fsync(self._file)
         for line in self._waiting:
             log.error("usage could not be recorded", extra=json.loads(line))
         os.close(self._file)
@@ -141,9 +142,20 @@ class UsageLog:
         self._whole = True
         self._remove_old()
 
+    def _take_over(self) -> None:
+        """The server before has left: its last lines count, too."""
+        with suppress(OSError):
+            self._day = self._now().date()
+            before, self._file = self._file, self._opened()
+            os.close(before)
+            self._read_day()
+            self._write()
+
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(_SYNC_S)
+            if not self._lock.is_locked and self._locked():
+                self._take_over()
             if self._dirty:
                 self._dirty = False
                 with suppress(OSError):
@@ -156,7 +168,8 @@ class UsageLog:
         return self._directory / f"usage-{day.isoformat()}.jsonl"
 
     def _read_day(self) -> None:
-        """Sum up this day's file, telling of lines that cannot be read."""
+        """Sum up this day's file and what waits, telling of lines that cannot be read."""
+        self.tally.clear()
         path, damaged = self._path(self._day), list[int]()
         line = b"\n"
         with path.open("rb") as lines:
@@ -164,14 +177,21 @@ class UsageLog:
                 if line == b"\n":
                     continue
                 try:
-                    self._count(self._day, json.loads(line))
+                    self._count(line)
                 except (ValueError, KeyError, TypeError):
                     damaged.append(number)
         self._whole = line.endswith(b"\n")
+        for waiting in self._waiting:
+            self._count(waiting)
         if damaged:
             log.warning(
                 "usage_log_damaged: %s: %d lines were passed over, the first is line %d", path, len(damaged), damaged[0]
             )
+
+    def _count(self, line: bytes) -> None:
+        """Raises ValueError, KeyError or TypeError for what is no record of a turn."""
+        entry = json.loads(line)
+        self.tally.add(str(entry["key"]), _seconds(entry["question_s"]) + _seconds(entry["answer_s"]))
 
     def _remove_old(self) -> None:
         if not self._keep_days:

@@ -17,6 +17,7 @@ from openai import AsyncOpenAI
 from websockets.asyncio.client import connect
 
 from server.errors import StartError
+from server.listening import listening_socket
 from tests.server.front import eventually, listening
 
 
@@ -72,6 +73,15 @@ async def test_stock_clients_over_https_and_a_renewed_certificate(tmp_path: Path
             assert await served_serial(front.url) == renewed
             await socket.send('{"type": "input_audio_buffer.clear"}')
             assert "input_audio_buffer.cleared" in str(await socket.recv()), "connections under way go on"
+
+
+async def test_a_socket_that_is_handed_over_is_served_with_the_certificate(tmp_path: Path) -> None:
+    certificate, key, serial = issued(tmp_path, "server")
+    async with listening(tls_certificate=certificate, tls_key=key) as front:
+        assert front.server is not None
+        listener = listening_socket("127.0.0.1", 0)
+        await front.server.accept(listener)
+        assert await served_serial(f"https://127.0.0.1:{listener.getsockname()[1]}") == serial
 
 
 @pytest.mark.parametrize("fault", ["missing", "mismatched", "damaged", "password"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.state.accounts import Account, Clocks, KeyLimits
+from server.state.accounts import Account, Clocks, DayTally, KeyLimits
 from streaming.errors import RateLimited
 from streaming.report import TurnReport
 
@@ -103,8 +103,9 @@ def test_audio_of_a_day() -> None:
 
 
 def test_what_was_used_before_counts() -> None:
-    anna = account(Time(), audio_s_per_day=60.0)
-    anna.remember(60.0)
+    tally = DayTally()
+    tally.add("anna", 60.0)
+    anna = Account("anna", KeyLimits(audio_s_per_day=60.0), tally=tally)
     assert refusal(anna).code == "audio_quota_exceeded"
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from server.errors import StartError
 from server.state.usage_log import UsageLog
+from tests.server.front import eventually
 
 MORNING = datetime(2026, 11, 30, 8, tzinfo=UTC)
 FILE = "usage-2026-11-30.jsonl"
@@ -36,10 +37,9 @@ def test_what_was_written_is_counted_by_the_next_server(tmp_path: Path) -> None:
     first = UsageLog(tmp_path, now=at(MORNING))
     for key in ("anna", "anna", "ben"):
         first.append(turn(key))
-    assert first.used_today_s("anna") == 6.0
     first.close()
     second = UsageLog(tmp_path, now=at(MORNING + timedelta(hours=3)))
-    assert (second.used_today_s("anna"), second.used_today_s("ben"), second.used_today_s("carl")) == (6.0, 3.0, 0.0)
+    assert (second.tally.of("anna"), second.tally.of("ben"), second.tally.of("carl")) == (6.0, 3.0, 0.0)
     second.close()
     assert [line["key"] for line in lines(tmp_path / FILE)] == ["anna", "anna", "ben"]
 
@@ -54,13 +54,13 @@ def test_a_torn_last_line_is_told_and_passed_over(cut: int, tmp_path: Path, capl
     os.truncate(path, path.stat().st_size - cut)
     second = UsageLog(tmp_path, now=at(MORNING))
     second.append(turn("carl"))
-    assert second.used_today_s("anna") == second.used_today_s("carl") == 3.0
+    assert second.tally.of("anna") == 3.0
     if cut > 1:  # without its line break alone, the line is whole
-        assert second.used_today_s("ben") == 0.0 and "usage_log_damaged" in caplog.text
+        assert second.tally.of("ben") == 0.0 and "usage_log_damaged" in caplog.text
     second.close()
     caplog.clear()
     third = UsageLog(tmp_path, now=at(MORNING))
-    assert third.used_today_s("carl") == 3.0
+    assert third.tally.of("carl") == 3.0
     third.close()
 
 
@@ -73,7 +73,7 @@ def test_damage_in_the_middle(line: bytes, tmp_path: Path, caplog: pytest.LogCap
     good = json.dumps(turn()).encode()
     (tmp_path / FILE).write_bytes(b"\n".join([good, line, good, b""]))
     log = UsageLog(tmp_path, now=at(MORNING))
-    assert log.used_today_s("anna") == 6.0
+    assert log.tally.of("anna") == 6.0
     assert "1 lines were passed over, the first is line 2" in caplog.text
     log.close()
 
@@ -87,7 +87,6 @@ def test_each_day_has_its_file_and_old_ones_go(tmp_path: Path) -> None:
     log.append(turn())
     moment[0] += timedelta(days=1)
     log.append(turn("ben"))
-    assert log.used_today_s("anna") == 0.0 and log.used_today_s("ben") == 3.0
     log.close()
     found = sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("."))
     assert found == ["notes.txt", "usage-2026-11-29.jsonl", FILE, "usage-2026-12-01.jsonl"]
@@ -132,7 +131,7 @@ def test_a_full_disk_loses_nothing(
     assert not log.failing
     log.close()
     again = UsageLog(tmp_path, now=at(MORNING))
-    assert [again.used_today_s(key) for key in ("anna", "ben", "carl")] == [3.0, 3.0, 3.0]
+    assert [again.tally.of(key) for key in ("anna", "ben", "carl")] == [3.0, 3.0, 3.0]
     again.close()
 
 
@@ -148,5 +147,21 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", program], check=False)
     log = UsageLog(tmp_path)
-    assert log.used_today_s("anna") == 200.0
+    assert log.tally.of("anna") == 200.0
     log.close()
+
+
+async def test_a_successor_waits_and_counts_the_last_lines_of_the_server_before(tmp_path: Path) -> None:
+    first = UsageLog(tmp_path, now=at(MORNING))
+    first.append(turn("anna"))
+    second = UsageLog(tmp_path, wait=True, now=at(MORNING))
+    assert second.tally.of("anna") == 3.0
+    async with second.kept():
+        second.append(turn("ben"))
+        first.append(turn("anna"))
+        assert [line["key"] for line in lines(tmp_path / FILE)] == ["anna", "anna"]
+        first.close()
+        await eventually(lambda: second.tally.of("anna") == 6.0)
+        assert second.tally.of("ben") == 3.0
+        second.append(turn("carl"))
+    assert [line["key"] for line in lines(tmp_path / FILE)] == ["anna", "anna", "ben", "carl"]
