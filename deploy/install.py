@@ -29,7 +29,7 @@ STAMP = "cslm-installed.json"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 VARIANTS = ("cpu", "gpu", "portable")
 TORCH_CUDA = "torch-cuda"
-ADDITIONS = ("cluster", "dev", "judge", "mic", TORCH_CUDA, "train")
+ADDITIONS = ("cluster", "dev", "judge", "mic", "otel", TORCH_CUDA, "train")
 PYTHONS = ((3, 11), (3, 14))
 GLIBC = (2, 31)  # of the newest wheel in requirements/cpu.txt (llguidance: manylinux_2_31)
 

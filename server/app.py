@@ -36,6 +36,7 @@ from server.state.reloading import Reloading
 from server.state.secret_signing import SecretSigner
 from server.state.serving import OpenModel, Serving
 from server.state.spoken_answers import SpokenAnswers
+from server.state.tracing import tracing
 from server.state.usage_log import UsageLog
 from server.version import package_version
 from server.webrtc.registry import CallRegistry
@@ -70,9 +71,11 @@ def create_app(
     load = Load()
     rules = GateRules(settings.max_sessions, settings.max_waiting, settings.max_waiting_per_peer)
     admission = Admission(rules, metrics.session, load=load.value, patience_s=settings.max_wait_s)
+    traces = tracing(settings)
     state = AppState(
         settings,
         metrics,
+        traces,
         load,
         admission,
         Serving(load),
@@ -80,7 +83,7 @@ def create_app(
         keys.anonymous,
         SecretSigner(_secret(settings.signing_key or settings.api_key), settings.client_secret_uses),
         SpokenAnswers(),
-        CallRegistry(settings, admission, metrics),
+        CallRegistry(settings, admission, metrics, traces),
         Decoding(settings.max_turn_s, new_decoder),
         reloading,
     )
@@ -92,6 +95,7 @@ def create_app(
             reloading.running(),
             keys.watched(),
             metrics.vitals.watched(),
+            traces.opened(),
             state.decoding.opened(),
             state.serving.opened(open_model, settings),
             state.calls.opened(),
@@ -112,6 +116,10 @@ def create_app(
             expose_headers=_EXPOSED_HEADERS,
         )
     app.add_middleware(Origins, settings=settings, count=metrics.error)
+    if settings.otlp_endpoint is not None:
+        from server.http.trace_context import TraceContext
+
+        app.add_middleware(TraceContext)
     app.add_middleware(RequestIds)
     for module in _ROUTES:
         app.include_router(module.router)

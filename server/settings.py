@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -129,6 +131,12 @@ class Settings(BaseSettings):
     keep_alive_s: int = Field(75, ge=1, description="time that a connection may wait for its next request")
     write_timeout_s: float = Field(30.0, gt=0, description="longest time a client may leave an answer unread")
     shutdown_s: float = Field(10.0, ge=0, description="seconds that active turns get when the server stops")
+    otlp_endpoint: str | None = Field(
+        None, description="where traces go, such as http://collector:4318; unset: nowhere. Needs the extra otel"
+    )
+    trace_share: float = Field(
+        1.0, ge=0, le=1, description="share of sessions that are traced; a client's traceparent decides for its own"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
@@ -145,6 +153,18 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _check_endpoint(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        address = urlsplit(value)
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise ValueError(f"otlp_endpoint {value!r} is no address; accepted: http://host:port or https://host:port")
+        if not _is_installed("opentelemetry.exporter.otlp.proto.http"):
+            raise ValueError("otlp_endpoint (CSLM_OTLP_ENDPOINT) needs the extra otel: pip install 'cslm-serve[otel]'")
         return value
 
     @model_validator(mode="before")
@@ -179,3 +199,10 @@ def _from_file(name: str, values: dict[str, Any]) -> dict[str, str]:
     if not secret or secret.split() != [secret]:
         raise ValueError(f"{file} {path} must hold one key without spaces, on one line")
     return {name: secret}
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package above it
+        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -54,16 +54,36 @@ class ChunkMark:
     audio_s: float
 
 
+Stage = Literal["hear", "first_token", "first_units", "first_audio", "vocoder", "playout"]
+"""The first four follow each other until the first audio, each from the end of the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """When a stage worked for a turn: seconds since the turn was made. `units`, `audio_s`: what went in and came out of a cut."""
+
+    stage: Stage
+    began_s: float
+    ended_s: float
+    units: int = 0
+    audio_s: float = 0.0
+
+    @property
+    def duration_s(self) -> float:
+        """How long it took."""
+        return max(0.0, self.ended_s - self.began_s)
+
+
 @dataclass(slots=True)
 class TurnReport:
     """What happened in a turn. Times are seconds since the turn was made, None where it did not come to that.
 
     `heard_s`: question fully encoded; `first_token_s`, `first_units_s`, `first_audio_s`: first of each out; `done_s`: end.
     `first_chunk_s`: transcript, first text and first speech chunk are complete: the latency of arXiv 2604.11096.
-    `decode_busy_s`: sum over the cuts of the time from handing one to the decoder until its audio came. `marks`: ends of the
-    speech chunks spoken so far. `cut_off`: the answer met the limit of its tokens. `shortfall`: why else it is not a whole answer.
-    `question_s`: length of the spoken question. `notices`: what was not said. `lead_s`: how long it ran before it was shown
-    (`Turn.show`); its listener waits from then on.
+    `cuts`: each from when it was handed to the decoder until its audio came. `marks`: ends of the speech chunks spoken so far.
+    `cut_off`: the answer met the limit of its tokens. `shortfall`: why else it is not a whole answer. `question_s`: length of the
+    spoken question. `notices`: what was not said. `lead_s`: how long it ran before it was shown (`Turn.show`); its listener waits
+    from then on.
     """
 
     transcript: str = ""
@@ -83,7 +103,7 @@ class TurnReport:
     lead_s: float = 0.0
     question_s: float = 0.0
     audio_s: float = 0.0
-    decode_busy_s: float = 0.0
+    cuts: list[StageTime] = field(default_factory=list[StageTime])
     cut_off: bool = False
     shortfall: Shortfall | None = None
     notices: list[Notice] = field(default_factory=list[Notice])
@@ -99,6 +119,36 @@ class TurnReport:
     def gained_s(self) -> float:
         """How much sooner the first audio was there than if the turn had begun when it was shown."""
         return min(self.lead_s, self.first_audio_s or 0.0)
+
+    @property
+    def decode_busy_s(self) -> float:
+        """Time that the decoder had a cut of this turn, in all."""
+        return sum(cut.duration_s for cut in self.cuts)
+
+    def steps(self, since_s: float = 0.0) -> Iterator[StageTime]:
+        """The stages before the first audio, as far as the turn came. `since_s`: when the question was over."""
+        steps: tuple[tuple[Stage, float | None], ...] = (
+            ("hear", self.heard_s),
+            ("first_token", self.first_token_s),
+            ("first_units", self.first_units_s),
+            ("first_audio", self.first_audio_s),
+        )
+        for stage, ended_s in steps:
+            if ended_s is None:
+                return
+            yield StageTime(stage, since_s, ended_s)
+            since_s = ended_s
+
+    def stages(self, stopped_s: float | None = None) -> Iterator[StageTime]:
+        """Everything that was measured: the steps, each cut, and the playing of the answer, which ends by `stopped_s`."""
+        yield from self.steps()
+        yield from self.cuts
+        if self.first_audio_s is not None and self.playout.sent_s:
+            began_s = max(self.first_audio_s, self.lead_s)
+            ended_s = began_s + self.playout.sent_s + self.playout.gap_s
+            if stopped_s is not None:
+                ended_s = max(began_s, min(ended_s, stopped_s))
+            yield StageTime("playout", began_s, ended_s, audio_s=self.playout.sent_s)
 
     def figures(self) -> dict[str, float | int | None]:
         """What a log may tell of the turn: nothing that was said in it."""

@@ -34,7 +34,7 @@ from streaming.interleave import (
     UnitsDelta,
 )
 from streaming.planning import CutScheduler
-from streaming.report import ChunkMark, Notice, TurnReport
+from streaming.report import ChunkMark, Notice, StageTime, TurnReport
 from streaming.stages import Exchange, Pcm, Stages, TurnOptions, UnitCut
 from streaming.task_groups import TaskGroup
 from streaming.watch import AnswerWatch
@@ -106,7 +106,8 @@ class Turn:
         self._options = options
         self._emit = emit
         self._clock = clock
-        self._began_s = self._handed_s = clock()
+        self._began_s = clock()
+        self._handed_s, self._handed_units = 0.0, 0
         self._cut_to_end = False
         self._chunk_chars: deque[int] = deque()
         self._shown = asyncio.Event()
@@ -296,12 +297,12 @@ class Turn:
         decoder, report = self._stages.decoder, self.report
         async with aclosing(self._cuts(speech)) as cuts, aclosing(decoder.synthesize(cuts)) as audio:
             async for pcm in audio:
-                report.decode_busy_s += self._clock() - self._handed_s
+                duration_s, now_s = pcm.size / decoder.sample_rate, self._elapsed_s()
+                report.cuts.append(StageTime("vocoder", self._handed_s, now_s, self._handed_units, duration_s))
                 if not pcm.size:
                     continue
                 if report.first_audio_s is None:
-                    report.first_audio_s = self._elapsed_s()
-                duration_s = pcm.size / decoder.sample_rate
+                    report.first_audio_s = now_s
                 report.audio_s += duration_s
                 if self._shown.is_set():
                     report.playout.sent(duration_s, self._clock())
@@ -325,7 +326,7 @@ class Turn:
                 scheduler.finish()
             while (cut := scheduler.next_cut(self._buffered_s())) is not None:
                 units, final = cut
-                self._cut_to_end, self._handed_s = final, self._clock()
+                self._cut_to_end, self._handed_s, self._handed_units = final, self._elapsed_s(), len(units)
                 slack_s = self._buffered_s() + (0.0 if self._shown.is_set() else _HIDDEN_SLACK_S)
                 yield UnitCut(units, final=final, buffered_s=slack_s, voice=self._options.voice)
             if isinstance(event, SpeechChunkDone):  # all of it was cut above, and what the decoder made of it has left

@@ -80,6 +80,7 @@ def scraping(target: str, directory: Path) -> Iterator[Prometheus]:
     address = f"127.0.0.1:{free_port()}"
     command = [tool("prometheus"), f"--config.file={directory / 'prometheus.yml'}"]
     command += [f"--storage.tsdb.path={directory / 'data'}", f"--web.listen-address={address}"]
+    command += ["--enable-feature=exemplar-storage"]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:

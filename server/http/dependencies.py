@@ -25,6 +25,7 @@ from server.state.secret_signing import PREFIX, Secret, SecretSigner
 from server.state.serving import Serving
 from server.state.sessions import session_model
 from server.state.spoken_answers import SpokenAnswers
+from server.state.tracing import Tracing
 from server.webrtc.registry import CallRegistry
 from streaming.errors import NotFound
 from streaming.load import Load
@@ -36,6 +37,7 @@ class AppState:
 
     settings: Settings
     metrics: Metrics
+    tracing: Tracing
     load: Load
     admission: Admission
     serving: Serving
@@ -104,7 +106,8 @@ async def admitted(
         state.account.check_turn()  # who may not is told so without waiting
         async with state.admission.slot("rest", peer_of(connection)):
             state.account.take_turn()
-            yield state
+            with state.tracing.session("rest"):
+                yield state
 
 
 def _caller(state: AppState, headers: Mapping[str, str]) -> Caller:

@@ -9,9 +9,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 
+from structlog.contextvars import bind_contextvars
+
 from server.http.dependencies import AppState
 from server.http.response_stream import ClientStalled
 from server.state.loading import ServedModel
+from server.state.tracing import TurnTrace
 from streaming.audio import MODEL_RATE_HZ
 from streaming.errors import NothingToAnswer, NothingToSay, TurnTimeout
 from streaming.realtime.conversation import new_id
@@ -64,6 +67,8 @@ class TurnRunner:
             question = Question(units, request.text, request.history, audio_s)
             turn = Turn(self.model.stages, question, request.options, emit)
             outcome: Outcome = "failed"
+            trace = self.state.tracing.turn(self.id)
+            bind_contextvars(**trace.ids)
             try:
                 self.model.headroom.begin(turn)
                 async with self.state.admission.until_over():
@@ -77,7 +82,7 @@ class TurnRunner:
                 raise
             finally:
                 self.model.headroom.end(turn)
-                self._account(turn.report, outcome, began_s)
+                self._account(turn.report, outcome, began_s, trace)
         return turn.report
 
     async def units(self, pcm: Pcm) -> tuple[int, ...]:
@@ -95,9 +100,10 @@ class TurnRunner:
                 raise TurnTimeout(f"encoding an earlier message took longer than {limit_s:g} s") from None
             raise
 
-    def _account(self, report: TurnReport, outcome: Outcome, began_s: float) -> None:
+    def _account(self, report: TurnReport, outcome: Outcome, began_s: float, trace: TurnTrace) -> None:
         heard_s = min(0.0, self.received_s - began_s)
-        self.state.metrics.observe_turn(report, "rest", outcome, heard_s=heard_s)
+        trace.end(report, outcome)
+        self.state.metrics.observe_turn(report, "rest", outcome, heard_s=heard_s, exemplar=trace.exemplar)
         self.state.account.spend(report, "rest", outcome)
         self.received_s = time.monotonic()
         log.info("turn %s", outcome, extra={"transport": "rest", **report.figures()})

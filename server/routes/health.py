@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from server.http import openapi
 from server.http.dependencies import AppStateDep
-from server.state.metrics import CONTENT_TYPE
 from server.version import package_version
 
 router = APIRouter()
@@ -37,11 +36,12 @@ async def readyz(state: AppStateDep) -> JSONResponse:
 
 
 @router.get("/metrics", summary="Prometheus metrics", openapi_extra=_METRICS, response_class=Response)
-async def metrics(state: AppStateDep) -> Response:
+async def metrics(request: Request, state: AppStateDep) -> Response:
     state.metrics.ready(state.serving.fault() is None and not state.admission.stop.asked.is_set())
     state.metrics.admission(limit=state.admission.limit, waiting=state.admission.waiting, load=state.load.stages())
     if (model := state.serving.warm) is not None:
         state.metrics.build(version=package_version(), model=model.name, backend=model.backend)
         state.metrics.early(model.early)
         state.metrics.vitals.workers = model.workers
-    return Response(state.metrics.exposition(), media_type=CONTENT_TYPE)
+    text, media_type = state.metrics.exposition(request.headers.get("accept", ""))
+    return Response(text, media_type=media_type)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal, get_args
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -17,7 +18,9 @@ from streaming.stability import EarlyCounts
 
 Transport = Literal["rest", "realtime", "webrtc"]
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
+Exemplar = dict[str, str]
+"""The trace of which a measurement is an example: `trace_id` and `span_id`."""
+
 _STAGES = ("hear", "first_token", "first_units", "first_audio", "vocoder")
 _ALERTED = ("engine_unavailable", "at_capacity", "missing_api_key", "invalid_api_key", "client_secret_expired")
 _BUCKETS_S = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 60.0)
@@ -96,15 +99,21 @@ class Metrics:
             self._errors.labels(code)
 
     def observe_turn(
-        self, report: TurnReport, transport: Transport, outcome: Outcome, *, heard_s: float | None = None
+        self,
+        report: TurnReport,
+        transport: Transport,
+        outcome: Outcome,
+        *,
+        heard_s: float | None = None,
+        exemplar: Exemplar | None = None,
     ) -> None:
         """Account for a turn that has ended, however it did.
 
         `heard_s`: when the question was over, on the report's clock. A turn that is live from the question's first sound
-        gives the end of speech here; without it, the turn began when the question was complete.
+        gives the end of speech here; without it, the turn began when the question was complete. `exemplar`: its trace.
         """
         self._turns.labels(transport, outcome).inc()
-        self._observe_times(report, transport, heard_s or 0.0)
+        self._observe_times(report, transport, heard_s or 0.0, exemplar)
         self._units.labels("input").inc(report.input_units)
         self._units.labels("output").inc(report.output_units)
         self._tokens.labels("input").inc(report.input_tokens)
@@ -115,24 +124,17 @@ class Metrics:
         self._underruns.inc(report.playout.underruns)
         self._gap_s.inc(report.playout.gap_s)
 
-    def _observe_times(self, report: TurnReport, transport: Transport, origin_s: float) -> None:
+    def _observe_times(
+        self, report: TurnReport, transport: Transport, origin_s: float, exemplar: Exemplar | None
+    ) -> None:
         if report.first_audio_s is not None:
-            self._first_audio.labels(transport).observe(max(0.0, report.first_audio_s - origin_s))
+            self._first_audio.labels(transport).observe(max(0.0, report.first_audio_s - origin_s), exemplar)
         if report.done_s is not None:
-            self._turn.labels(transport).observe(max(0.0, report.done_s - origin_s))
-        before_s = origin_s
-        for stage, at_s in (
-            ("hear", report.heard_s),
-            ("first_token", report.first_token_s),
-            ("first_units", report.first_units_s),
-            ("first_audio", report.first_audio_s),
-        ):
-            if at_s is None:
-                break
-            self._stage.labels(stage).observe(max(0.0, at_s - before_s))
-            before_s = at_s
+            self._turn.labels(transport).observe(max(0.0, report.done_s - origin_s), exemplar)
+        for step in report.steps(origin_s):
+            self._stage.labels(step.stage).observe(step.duration_s, exemplar)
         if report.decode_busy_s:
-            self._stage.labels("vocoder").observe(report.decode_busy_s)
+            self._stage.labels("vocoder").observe(report.decode_busy_s, exemplar)
 
     def speculation(self, stage: Speculation) -> None:
         """A turn that may not be over began to be answered, or what became of that."""
@@ -169,9 +171,10 @@ class Metrics:
         """Where it is counted what was done with unfinished speech; None where nothing is."""
         self._unfinished.counts = counts
 
-    def exposition(self) -> bytes:
-        """All of it in Prometheus' text format."""
-        return generate_latest(self.registry)
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """All of it in the format that the header `accept` asks for, and its media type. OpenMetrics alone has exemplars."""
+        encode, media_type = choose_encoder(accept)
+        return encode(self.registry), media_type
 
 
 class _UnfinishedSpeech(Collector):

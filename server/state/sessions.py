@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from server.settings import Settings
 from server.state.accounts import Account
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics, Transport
+from server.state.tracing import NO_TRACES, Tracing, TurnTrace
 from streaming.audio import WireFormat
 from streaming.realtime.config import AnyConfig
 from streaming.realtime.conversation import new_id
@@ -47,14 +48,29 @@ def session_limits(settings: Settings, model: ServedModel, account: Account) -> 
     )
 
 
-def session_observer(metrics: Metrics, account: Account, transport: Transport = "realtime") -> Observer:
-    """Where a session reports to: the metrics, and the account of its key."""
+def session_observer(
+    metrics: Metrics, account: Account, transport: Transport = "realtime", tracing: Tracing = NO_TRACES
+) -> Observer:
+    """Where a session reports to: metrics, the account of its key, and traces."""
+    traces: dict[str, TurnTrace] = {}
 
-    def turn(report: TurnReport, outcome: Outcome) -> None:
-        metrics.observe_turn(report, transport, outcome, heard_s=report.lead_s)
+    def begun(turn_id: str) -> Mapping[str, str]:
+        traces[turn_id] = tracing.turn(turn_id)
+        return traces[turn_id].ids
+
+    def turn(turn_id: str, report: TurnReport, outcome: Outcome) -> None:
+        trace = traces.pop(turn_id)
+        trace.end(report, outcome)
+        metrics.observe_turn(report, transport, outcome, heard_s=report.lead_s, exemplar=trace.exemplar)
         account.spend(report, transport, outcome)
 
-    return Observer(turn=turn, speculation=metrics.speculation, error=lambda error: metrics.error(error.code))
+    return Observer(
+        begun=begun,
+        turn=turn,
+        discarded=lambda turn_id, report: traces.pop(turn_id).end(report, "discarded"),
+        speculation=metrics.speculation,
+        error=lambda error: metrics.error(error.code),
+    )
 
 
 def realtime_session(
@@ -65,9 +81,10 @@ def realtime_session(
     account: Account,
     stop: Stop,
     transport: Transport = "realtime",
+    tracing: Tracing = NO_TRACES,
 ) -> Session:
     """The session of `machine`, on the served model, until `stop`."""
-    limits, observer = session_limits(settings, model, account), session_observer(metrics, account, transport)
+    limits, observer = session_limits(settings, model, account), session_observer(metrics, account, transport, tracing)
     return Session(machine, model.stages, limits, observer, model.headroom, stop)
 
 

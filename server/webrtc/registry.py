@@ -20,6 +20,7 @@ from server.state.loading import ServedModel
 from server.state.metrics import Metrics
 from server.state.peers import counted_as
 from server.state.sessions import realtime_session, session_limits, session_model, told
+from server.state.tracing import NO_TRACES, Tracing
 from server.webrtc.call import CONNECT_S, Call
 from server.webrtc.offers import bounded
 from server.webrtc.own_addresses import shown
@@ -48,10 +49,12 @@ class _Held:
 class CallRegistry:
     """The calls under way, by id."""
 
-    def __init__(self, settings: Settings, admission: Admission, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, admission: Admission, metrics: Metrics, tracing: Tracing = NO_TRACES
+    ) -> None:
         self._settings = settings
         self._admission = admission
-        self._metrics = metrics
+        self._metrics, self._tracing = metrics, tracing
         self._rate = CallRate(settings.calls_per_peer)
         self._held: dict[str, _Held] = {}
 
@@ -124,11 +127,14 @@ class CallRegistry:
                 async with self._admission.slot("webrtc", peer):
                     limits = session_limits(self._settings, model, account)
                     machine = RealtimeMachine(session_model(model), limits, config)
-                    stop = self._admission.stop
-                    session = realtime_session(self._settings, self._metrics, model, machine, account, stop, "webrtc")
-                    answered.set_result(await call.answer(offer))
-                    with told("webrtc", machine.id):
-                        await call.run(session)
+                    stop, tracing = self._admission.stop, self._tracing
+                    with tracing.session("webrtc"):
+                        session = realtime_session(
+                            self._settings, self._metrics, model, machine, account, stop, "webrtc", tracing
+                        )
+                        answered.set_result(await call.answer(offer))
+                        with told("webrtc", machine.id):
+                            await call.run(session)
         except Exception as failure:
             if answered.cancelled():
                 log.info("the caller left before the answer")

@@ -60,7 +60,7 @@ class Captioner:
         if step:
             await self._live(item_id, utterance, step, tell)
         await utterance.complete()
-        return await self._pass(utterance.units(), final=True, audio_s=utterance.samples / MODEL_RATE_HZ)
+        return await self._pass(utterance.units(), final=item_id, audio_s=utterance.samples / MODEL_RATE_HZ)
 
     async def _live(self, item_id: str, utterance: UtteranceEncoding, step: int, tell: Tell) -> None:
         before, seen = "", 0
@@ -73,10 +73,13 @@ class Captioner:
             tell(Captioned(item_id, agreed(before, now)))
             before = now
 
-    async def _pass(self, units: AsyncIterator[list[int]], *, final: bool = False, audio_s: float = 0.0) -> str:
+    async def _pass(self, units: AsyncIterator[list[int]], *, final: str | None = None, audio_s: float = 0.0) -> str:
+        """The text of `units`. `final`: the item that it is the last word on; that pass is accounted for, by the item's id."""
         options = TurnOptions(task="transcribe", speak=False, temperature=0.0)
         async with self._passes:
             turn = Turn(self._stages, Question(units, audio_s=audio_s), options, _ignore)
+            if final:
+                self._observer.begun(final)
             outcome: Outcome = "failed"
             try:
                 report = await turn.run(self._max_turn_s)
@@ -86,7 +89,7 @@ class Captioner:
                 raise
             finally:
                 if final:
-                    self._observer.turn(turn.report, outcome)
+                    self._observer.turn(final, turn.report, outcome)
         return report.transcript or report.text
 
 

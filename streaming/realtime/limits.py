@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -145,8 +145,14 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Where a session reports to: finished turns, what became of speculative ones, and refused client events."""
+    """Where a session reports to, turns by their ids.
 
-    turn: Callable[[TurnReport, Outcome], None] = lambda report, outcome: None
+    `begun`: answers with what log lines of the turn carry beside its id. Each turn ends by `turn`, or by `discarded` where it was
+    speculative and came to nothing. `speculation`: what became of speculative turns; `error`: what the client was told of.
+    """
+
+    begun: Callable[[str], Mapping[str, str]] = lambda turn_id: {}
+    turn: Callable[[str, TurnReport, Outcome], None] = lambda turn_id, report, outcome: None
+    discarded: Callable[[str, TurnReport], None] = lambda turn_id, report: None
     speculation: Callable[[Speculation], None] = lambda stage: None
     error: Callable[[SpeechServerError], None] = lambda error: None

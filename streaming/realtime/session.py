@@ -306,7 +306,7 @@ class _Running:
         turn = Turn(self._stages, effect.question, effect.options, emit, hidden=effect.hidden)
         if effect.hidden:
             self._hidden[turn_id] = turn
-        with bound_contextvars(turn_id=turn_id):  # of the task, and of its end
+        with bound_contextvars(turn_id=turn_id, **self._observer.begun(turn_id)):  # of the task, and of its end
             task = self._turns[turn_id] = self._tasks.create_task(self._run(turn), name="response")
             task.add_done_callback(partial(self._closed, turn_id, turn))
 
@@ -325,7 +325,7 @@ class _Running:
         if turn_id in self._turns:
             self._headroom.begin(turn_id)
         else:
-            self._account(turn, "completed")
+            self._account(turn_id, turn, "completed")
 
     def _cancel_turn(self, turn_id: str) -> None:
         task = self._turns.get(turn_id)
@@ -333,8 +333,9 @@ class _Running:
             self._discard(turn_id)
 
     def _discard(self, turn_id: str) -> None:
-        if self._hidden.pop(turn_id, None) is not None:
+        if (turn := self._hidden.pop(turn_id, None)) is not None:
             self._observer.speculation("discarded")
+            self._observer.discarded(turn_id, turn.report)
 
     async def _progress(self, turn_id: str, event: TurnEvent) -> None:
         told = self._receive(do.TurnProgress(turn_id, event))
@@ -360,14 +361,14 @@ class _Running:
         outcome: Outcome = "cancelled" if task.cancelled() else "failed" if failure else "completed"
         self._headroom.end(turn_id, gaps=turn.report.playout.underruns)
         if not turn.hidden:
-            self._account(turn, outcome)
+            self._account(turn_id, turn, outcome)
         elif outcome != "completed" or self.over:
             self._discard(turn_id)
         buffered_s = turn.report.playout.buffered_s(time.monotonic())
         self._receive(do.TurnClosed(turn_id, turn.report, failure, task.cancelled(), buffered_s))
 
-    def _account(self, turn: Turn, outcome: Outcome) -> None:
-        self._observer.turn(turn.report, outcome)
+    def _account(self, turn_id: str, turn: Turn, outcome: Outcome) -> None:
+        self._observer.turn(turn_id, turn.report, outcome)
         log.info("turn %s", outcome, extra=turn.report.figures())
 
 

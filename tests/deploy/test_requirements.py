@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 OURS = {"clients", "model", "server", "streaming", "tests", "deploy"}
 ENGINES = {"torch", "vllm"}  # brought by a variant
-IMPORTED_LAZILY = {"sounddevice": "mic", "playwright": "dev", "ray": "cluster"}
+IMPORTED_LAZILY = {"sounddevice": "mic", "playwright": "dev", "ray": "cluster", "opentelemetry": "otel"}
 
 
 def canonical(name: str) -> str:
@@ -66,7 +66,7 @@ def test_every_line_is_an_exact_pin(name: str) -> None:
 
 @pytest.mark.parametrize("variant", ["cpu", "gpu", "portable"])
 def test_additions_agree_with_every_variant(variant: str) -> None:
-    for addition in ("cluster", "dev", "judge", "mic", "torch-cuda", "train"):
+    for addition in ("cluster", "dev", "judge", "mic", "otel", "torch-cuda", "train"):
         for package, version in pins(addition).items():
             assert pins(variant).get(package, version) == version, (
                 f"{addition}.txt and {variant}.txt differ on {package}"
@@ -103,7 +103,7 @@ def test_every_declared_range_accepts_the_pins() -> None:
     extras = project["optional-dependencies"]
     lists = [("base", project["dependencies"])]
     lists += [(variant, project["dependencies"] + extras[variant]) for variant in ("cpu", "gpu", "portable")]
-    lists += [(addition, extras[addition]) for addition in ("cluster", "judge", "mic", "train")]
+    lists += [(addition, extras[addition]) for addition in ("cluster", "judge", "mic", "otel", "train")]
     for name, lines in lists:
         known = {**pins("base"), **pins(name)}
         for requirement in map(Requirement, lines):

@@ -120,11 +120,12 @@ async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
                 return
             limits = session_limits(state.settings, model, caller.account)
             machine = opened(session_model(model), limits, caller.session)
-            session = realtime_session(
-                state.settings, state.metrics, model, machine, caller.account, state.admission.stop
-            )
-            place.enter_context(told("realtime", machine.id))
-            await _serve(client, session, dialect, replace(state, account=caller.account))
+            stop, tracing = state.admission.stop, state.tracing
+            with tracing.session("realtime"), told("realtime", machine.id):
+                session = realtime_session(
+                    state.settings, state.metrics, model, machine, caller.account, stop, tracing=tracing
+                )
+                await _serve(client, session, dialect, replace(state, account=caller.account))
     except SpeechServerError as error:
         log_refusal(error)
         state.metrics.error(error.code)

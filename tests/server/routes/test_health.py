@@ -14,7 +14,7 @@ from server.state.gate import GateRules
 from server.state.metrics import Metrics
 from streaming.errors import BundleError, CapacityError
 from streaming.planning import PlayoutClock
-from streaming.report import TurnReport
+from streaming.report import StageTime, TurnReport
 from tests.fakes import UNITS, FakeDecoder, FakeLM
 from tests.server.front import eventually, listening, make_settings, recording, serving
 from tests.server.models import fake_model, opener
@@ -141,7 +141,7 @@ def test_metrics_count_from_the_end_of_the_question() -> None:
     """A live turn hears while the user speaks; only what comes after counts."""
     metrics = Metrics()
     report = TurnReport(
-        heard_s=5.1, first_token_s=5.2, first_units_s=5.4, first_audio_s=5.5, done_s=7.0, dropped_ids=3, decode_busy_s=0.4,
+        heard_s=5.1, first_token_s=5.2, first_units_s=5.4, first_audio_s=5.5, done_s=7.0, dropped_ids=3, cuts=[StageTime("vocoder", 5.1, 5.5)],
         playout=PlayoutClock(underruns=2, gap_s=0.3),
     )  # fmt: skip
     metrics.observe_turn(report, "realtime", "completed", heard_s=5.0)

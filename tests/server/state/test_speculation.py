@@ -17,7 +17,7 @@ def test_what_became_of_them_is_counted() -> None:
     observer = session_observer(metrics, Account("anna"))
     observer.speculation("started")
     observer.speculation("confirmed")
-    text = metrics.exposition().decode()
+    text = metrics.exposition()[0].decode()
     assert 'cslm_speculative_turns_total{stage="confirmed"} 1.0' in text
     assert 'cslm_speculative_turns_total{stage="discarded"} 0.0' in text
 
@@ -29,8 +29,10 @@ def test_a_listener_waits_from_the_end_of_the_turn(
     first_audio_s: float | None, waited_s: float | None, gained_s: float
 ) -> None:
     metrics = Metrics()
-    session_observer(metrics, Account("anna")).turn(TurnReport(lead_s=0.4, first_audio_s=first_audio_s), "completed")
-    lines = metrics.exposition().decode().splitlines()
+    observer = session_observer(metrics, Account("anna"))
+    observer.begun("resp_1")
+    observer.turn("resp_1", TurnReport(lead_s=0.4, first_audio_s=first_audio_s), "completed")
+    lines = metrics.exposition()[0].decode().splitlines()
     (waited,) = (line for line in lines if line.startswith('cslm_time_to_first_audio_seconds_sum{transport="realtime"'))
     assert float(waited.split()[-1]) == pytest.approx(waited_s or 0.0)
     (gained,) = (line for line in lines if line.startswith("cslm_speculative_gain_seconds_total"))

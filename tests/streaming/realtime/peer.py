@@ -200,7 +200,7 @@ class Peer:
         self._came = asyncio.Event()
         self._read = 0
         observer = Observer(
-            turn=lambda report, outcome: self.turns.append((report, outcome)),
+            turn=lambda _, report, outcome: self.turns.append((report, outcome)),
             error=lambda error: self.errors.append(error),
             speculation=lambda stage: self.speculations.append(stage),
         )
