@@ -241,10 +241,7 @@ async def dial(
     address: str, api_key: str | None, timeout_s: float, headers: Mapping[str, str] | None = None
 ) -> tuple[ClientConnection, SessionCreatedEvent]:
     """An open socket and its first event. Raises as `connect` does."""
-    sent = dict(headers or {})
-    if api_key and "authorization" not in map(str.lower, sent):
-        sent["Authorization"] = f"Bearer {api_key}"
-    socket = await _open(address, sent, timeout_s)
+    socket = await open_session_socket(address, api_key, timeout_s, headers)
     try:
         return socket, await _first_event(socket, timeout_s)
     except BaseException:
@@ -265,11 +262,17 @@ def realtime_url(url: str, model: str | None = None) -> str:
     return urlunsplit(SplitResult(scheme, parts.netloc, path, query, ""))
 
 
-async def _open(address: str, headers: Mapping[str, str], open_timeout_s: float) -> ClientConnection:
+async def open_session_socket(
+    address: str, api_key: str | None, open_timeout_s: float, headers: Mapping[str, str] | None = None
+) -> ClientConnection:
+    """The socket of a session, of which nothing was read yet. Raises as `connect` does."""
+    sent = dict(headers or {})
+    if api_key and "authorization" not in map(str.lower, sent):
+        sent["Authorization"] = f"Bearer {api_key}"
     try:
         return await open_socket(
             address,
-            additional_headers=headers,
+            additional_headers=sent,
             compression=None,
             proxy=None if urlsplit(address).hostname in _LOOPBACK else True,
             open_timeout=open_timeout_s,

@@ -14,7 +14,7 @@ import typer
 from clients.conversation import Conversation
 from clients.errors import ClientError, Disconnected, ServerUnreachable, UnreadableRecording
 from clients.live import LiveConversation
-from clients.realtime import DEFAULT_URL, ReplyLanguage, ServerVad, SessionOptions, audio_of
+from clients.realtime import DEFAULT_URL, RealtimeSession, ReplyLanguage, ServerVad, SessionOptions, audio_of
 from clients.reconnect import Backoff, stay_connected
 from clients.recordings import Recording, check_format, check_writable, read_recording, write_recording
 from clients.soundcard import open_sound_card
@@ -67,6 +67,11 @@ class Screen:
         self.end()
         self.say(who, text)
         self.end()
+
+    def say_if_recorded(self, session: RealtimeSession) -> None:
+        """Whether the server keeps what is said."""
+        if getattr(session.created.session, "recorded", False):
+            self.line("recorded", "the server keeps what is said here")
 
     def end(self) -> None:
         """End the line that is open."""
@@ -141,6 +146,7 @@ async def ask_all(talk: Talk, screen: Screen) -> list[TurnRecord]:
         nonlocal talking
         await conversation.configure(talk.options)
         talking = True
+        screen.say_if_recorded(lasting)
         for number, question in enumerate(talk.questions, start=1):
             answer.clear()
             screen.line("question", _describe(question))
@@ -192,6 +198,7 @@ async def _talk_live(talk: Talk, screen: Screen) -> None:
     async with lasting as session:
         with open_sound_card() as card:
             await session.update(talk.options)
+            screen.say_if_recorded(session)
             screen.line("ready", "speak, and interrupt by speaking; headphones keep the answer out of the microphone")
             await LiveConversation(session, card, screen).run()
 

@@ -32,11 +32,12 @@ from server.state.gate import GateRules
 from server.state.key_metrics import KeyMetrics
 from server.state.keyring import Keyring, keys_of_settings
 from server.state.metrics import Metrics
+from server.state.recording import Recorder
 from server.state.reloading import Reloading
 from server.state.secret_signing import SecretSigner
 from server.state.serving import OpenModel, Serving
 from server.state.spoken_answers import SpokenAnswers
-from server.state.tracing import tracing
+from server.state.tracing import NO_TRACES, Tracing
 from server.state.usage_log import UsageLog
 from server.version import package_version
 from server.webrtc.registry import CallRegistry
@@ -45,6 +46,8 @@ from streaming.load import Load
 _EXPOSED_HEADERS = (
     "x-request-id", "x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "x-dropped-text", "retry-after", "location",
 )  # fmt: skip
+
+_DAY_S = 86_400.0
 
 _ROUTES = (
     health, models, speech, transcriptions, text_to_speech, chat, client_secrets, beta_sessions, calls, sockets,
@@ -71,11 +74,13 @@ def create_app(
     load = Load()
     rules = GateRules(settings.max_sessions, settings.max_waiting, settings.max_waiting_per_peer)
     admission = Admission(rules, metrics.session, load=load.value, patience_s=settings.max_wait_s)
-    traces = tracing(settings)
+    traces = _tracing(settings)
+    recorder = Recorder(settings.record_dir, settings.record_bytes, settings.record_days * _DAY_S, metrics.recording)
     state = AppState(
         settings,
         metrics,
         traces,
+        recorder,
         load,
         admission,
         Serving(load),
@@ -83,7 +88,7 @@ def create_app(
         keys.anonymous,
         SecretSigner(_secret(settings.signing_key or settings.api_key), settings.client_secret_uses),
         SpokenAnswers(),
-        CallRegistry(settings, admission, metrics, traces),
+        CallRegistry(settings, admission, metrics, traces, recorder),
         Decoding(settings.max_turn_s, new_decoder),
         reloading,
     )
@@ -96,6 +101,7 @@ def create_app(
             keys.watched(),
             metrics.vitals.watched(),
             traces.opened(),
+            recorder.opened(),
             state.decoding.opened(),
             state.serving.opened(open_model, settings),
             state.calls.opened(),
@@ -138,6 +144,15 @@ def _usage_log(settings: Settings) -> UsageLog | None:
 
 def _secret(value: SecretStr | None) -> str | None:
     return None if value is None else value.get_secret_value()
+
+
+def _tracing(settings: Settings) -> Tracing:
+    """Only with an address to send to is OpenTelemetry imported."""
+    if settings.otlp_endpoint is None:
+        return NO_TRACES
+    from server.state.otel import OpenTelemetry
+
+    return OpenTelemetry(settings.otlp_endpoint, settings.trace_share)
 
 
 def _answer_head(app: FastAPI) -> None:

@@ -138,6 +138,12 @@ app.add_typer(keys.app, name="keys")
 
 
 @app.command(**_ELSEWHERE)
+def replay(context: typer.Context) -> None:
+    """Feed a recorded conversation to a server again, and say what differs."""
+    _delegate("clients.replay", "replay", context)
+
+
+@app.command(**_ELSEWHERE)
 def train(context: typer.Context) -> None:
     """Run the training recipe of cslm-mini: one stage, or all."""
     main = _load("model.training.__main__", "main", context)

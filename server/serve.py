@@ -63,6 +63,7 @@ async def serve(settings: Settings) -> int:
         application = create_app(settings, open_cluster if settings.backend == "ray" else open_model)
         server = Server(transport_config(application, settings), application.state.shared)
     except StartError as error:
+        listener.close()
         typer.echo(f"cslm: {error.message} ({error.code})", err=True)
         return 1
     if hasattr(

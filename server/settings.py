@@ -137,6 +137,13 @@ class Settings(BaseSettings):
     trace_share: float = Field(
         1.0, ge=0, le=1, description="share of sessions that are traced; a client's traceparent decides for its own"
     )
+    record_dir: Path | None = Field(
+        None, description="where conversations are recorded, with all that is said in them; unset: nowhere"
+    )
+    record_days: float = Field(7.0, gt=0, description="recordings are removed after so many days")
+    record_bytes: int = Field(
+        10 * 1024**3, ge=1024**2, description="of more than so many bytes of recordings the oldest are removed"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

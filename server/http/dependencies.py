@@ -20,6 +20,7 @@ from server.state.auth import keys_of
 from server.state.keyring import Keyring, valid
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics
+from server.state.recording import Recorder
 from server.state.reloading import Reloading
 from server.state.secret_signing import PREFIX, Secret, SecretSigner
 from server.state.serving import Serving
@@ -38,6 +39,7 @@ class AppState:
     settings: Settings
     metrics: Metrics
     tracing: Tracing
+    recorder: Recorder
     load: Load
     admission: Admission
     serving: Serving

@@ -24,6 +24,7 @@ def _public(model: ServedModel) -> dict[str, Any]:
         "voices": list(model.voices),
         "max_question_s": model.max_question_s,
         "sample_rate": model.stages.decoder.sample_rate,
+        **({"recorded": True} if model.recorded else {}),
     }
 
 

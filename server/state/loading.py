@@ -43,9 +43,10 @@ class ServedModel:
 
     `reply_languages`: what it can be told to answer in (`reply_language`). `aliases`: other names of it and of its first voice.
     `max_question_s`: longest question it takes; `voices`: names accepted as `voice`, the first is the default;
-    `history_turns`: how many earlier turns it receives. `backend`: what runs the language model.
-    `fault`: asked by `/readyz`, says which stage is dead while it is, else None. `early`: what was done with unfinished speech,
-    None where nothing is. `workers`: how the stages' processes are. `headroom`: what turns take of the machine, and what is left.
+    `history_turns`: how many earlier turns it receives. `backend`: what runs the language model. `recorded`: the server keeps
+    what is said in sessions. `fault`: asked by `/readyz`, says which stage is dead while it is, else None.
+    `early`: what was done with unfinished speech, None where nothing is. `workers`: how the stages' processes are.
+    `headroom`: what turns take of the machine, and what is left.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ServedModel:
     backend: str = ""
     fault: Callable[[], str | None] = no_fault
     early: EarlyCounts | None = None
+    recorded: bool = False
     reply_languages: tuple[str, ...] = ("auto", "en", "zh")
     aliases: Aliases = OPENAI_NAMES
     workers: Callable[[], Sequence[WorkerState]] = tuple

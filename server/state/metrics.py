@@ -17,6 +17,8 @@ from streaming.report import TurnReport
 from streaming.stability import EarlyCounts
 
 Transport = Literal["rest", "realtime", "webrtc"]
+Fate = Literal["kept", "lost"]
+"""What becomes of a recording."""
 
 Exemplar = dict[str, str]
 """The trace of which a measurement is an example: `trace_id` and `span_id`."""
@@ -71,6 +73,9 @@ class Metrics:
         self._active = Gauge("cslm_active_sessions", "Admission slots in use", ["transport"], registry=registry)
         self._errors = Counter("cslm_errors", "Errors by code", ["code"], registry=registry)
         self._ready = Gauge("cslm_ready", "1 while the model is warm", registry=registry)
+        self._recordings = Counter(
+            "cslm_recordings", "Recordings of conversations, by what became of them", ["fate"], registry=registry
+        )
         self._build = Info("cslm_build", "What is running", registry=registry)
         self._max_sessions = Gauge("cslm_max_sessions", "Sessions at once, whatever the load", registry=registry)
         self._limit = Gauge("cslm_session_limit", "Sessions at once, as far as the load has shown", registry=registry)
@@ -93,6 +98,8 @@ class Metrics:
         for direction in ("input", "output"):
             self._units.labels(direction)
             self._tokens.labels(direction)
+        for fate in get_args(Fate):
+            self._recordings.labels(fate)
         for stage in _STAGES:
             self._stage.labels(stage)
         for code in _ALERTED:
@@ -147,6 +154,10 @@ class Metrics:
     def error(self, code: str) -> None:
         """An error was sent to a peer, or would have been had it not gone."""
         self._errors.labels(code).inc()
+
+    def recording(self, fate: Fate) -> None:
+        """A recording is complete, or lost."""
+        self._recordings.labels(fate).inc()
 
     def build(self, *, version: str, model: str, backend: str) -> None:
         """Name what runs."""

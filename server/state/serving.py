@@ -70,7 +70,8 @@ class Serving:
     async def _keep(self, open_model: OpenModel, settings: Settings, closing: asyncio.Event) -> None:
         try:
             async with open_model(settings) as model:
-                self._model = replace(model, aliases=settings.aliases, stages=self._load.metered(model.stages))
+                stages, recorded = self._load.metered(model.stages), settings.record_dir is not None
+                self._model = replace(model, aliases=settings.aliases, stages=stages, recorded=recorded)
                 log.info("model %s is warm", self._model.name)
                 self._settled.set()
                 await closing.wait()

@@ -33,7 +33,15 @@ _LARGE = 64 * 1024
 
 def session_model(model: ServedModel) -> SessionModel:
     """What a session needs to know of the model."""
-    return SessionModel(model.name, model.voices, model.stages, model.languages, model.reply_languages, model.aliases)
+    return SessionModel(
+        model.name,
+        model.voices,
+        model.stages,
+        model.languages,
+        model.reply_languages,
+        model.aliases,
+        model.recorded,
+    )
 
 
 def session_limits(settings: Settings, model: ServedModel, account: Account) -> SessionLimits:

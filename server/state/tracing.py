@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
 
 from streaming.report import TurnReport
-
-if TYPE_CHECKING:
-    from server.settings import Settings
 
 
 class TurnTrace:
@@ -41,12 +37,3 @@ class Tracing:
 
 
 NO_TRACES = Tracing()
-
-
-def tracing(settings: Settings) -> Tracing:
-    """As the settings want it. Only with an address to send to is OpenTelemetry imported."""
-    if settings.otlp_endpoint is None:
-        return Tracing()
-    from server.state.otel import OpenTelemetry
-
-    return OpenTelemetry(settings.otlp_endpoint, settings.trace_share)

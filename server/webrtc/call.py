@@ -16,6 +16,7 @@ from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnec
 from aiortc.mediastreams import MediaStreamTrack
 
 from server.errors import ServerStopping
+from server.state.recording import CallTape
 from server.state.sessions import decoded
 from server.webrtc.tracks import FRAME_S, PLAYOUT_HZ, AnswerTrack, heard
 from streaming.audio import Resampler
@@ -72,10 +73,11 @@ class Call:
         self._unopened: deque[str] = deque(maxlen=_UNOPENED)
         self._microphone: asyncio.Future[MediaStreamTrack] = asyncio.get_running_loop().create_future()
         self._connected, self._over = asyncio.Event(), asyncio.Event()
-        self._dialect = dialect
+        self.dialect = dialect
         self._speech: dict[str, Resampler] = {}  # by response under way
         self._apart: deque[str] = deque(maxlen=_APART)  # responses whose items are not in the conversation
         self._interrupts = False
+        self.tape: CallTape | None = None
         self._peer.add_listener("track", self._on_track)
         self._peer.add_listener("datachannel", self._on_channel)
         self._peer.add_listener("connectionstatechange", self._on_state)
@@ -175,6 +177,8 @@ class Call:
         async with aclosing(heard(await self._microphone)) as frames:
             async for audio in frames:
                 if audio.pcm.size and self._inbox.qsize() < _QUEUED // 2:
+                    if self.tape is not None:
+                        self.tape.heard(audio)
                     self._inbox.put_nowait(Append(audio=audio))
 
     async def _received(self, machine: Machine) -> AsyncGenerator[ClientMessage | Unreadable]:
@@ -183,7 +187,9 @@ class Call:
             message = await self._inbox.get()
             event: ClientMessage | Unreadable
             if isinstance(message, str | bytes):
-                event = await decoded(self._dialect, message, machine.audio_in)
+                if self.tape is not None:
+                    self.tape.received(message)
+                event = await decoded(self.dialect, message, machine.audio_in)
             else:
                 event = message
             if isinstance(event, OutputClear):
@@ -196,6 +202,8 @@ class Call:
     async def send(self, event: ServerEvent) -> None:
         """An event of the session: audio to the track, all else to the data channel."""
         if isinstance(event, OutputAudioDelta):
+            if self.tape is not None:
+                self.tape.said(event)
             await self._play(event)
             return
         if isinstance(event, Ending):  # no client has said that it knows our own events
@@ -225,6 +233,8 @@ class Call:
         for cleared in self._playout.clear():
             self._tell(OutputCleared(cleared.response_id))
             if cleared.response_id not in self._apart:
+                if self.tape is not None:
+                    self.tape.truncated(cleared.item_id, cleared.played_ms)
                 self._put(ItemTruncate(item_id=cleared.item_id, content_index=0, audio_end_ms=cleared.played_ms))
 
     def _on_progress(self, progress: Progress) -> None:
@@ -232,7 +242,9 @@ class Call:
         self._tell(kind(progress.response_id))
 
     def _tell(self, event: ServerEvent) -> None:
-        for message in self._dialect.encode(event):
+        if self.tape is not None:
+            self.tape.said(event)
+        for message in self.dialect.encode(event):
             self._write(message)
 
     def _write(self, message: str) -> None:

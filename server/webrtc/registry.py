@@ -19,6 +19,7 @@ from server.state.admission import Admission
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics
 from server.state.peers import counted_as
+from server.state.recording import UNRECORDED, CallTape, Recorder
 from server.state.sessions import realtime_session, session_limits, session_model, told
 from server.state.tracing import NO_TRACES, Tracing
 from server.webrtc.call import CONNECT_S, Call
@@ -35,6 +36,8 @@ log = logging.getLogger("cslm.calls")
 
 _SHARE = 4
 """One place in so many may be held by calls that are not connected: offers that nobody means cannot take all."""
+_SOCKET = "/v1/realtime"
+"""Where a call would be held over a socket."""
 _PEERS, _LEAST_OF_PEER = 2, 2
 """One in so many of those may be of one peer, but two in any case: who does not connect does not keep others from it."""
 
@@ -50,11 +53,16 @@ class CallRegistry:
     """The calls under way, by id."""
 
     def __init__(
-        self, settings: Settings, admission: Admission, metrics: Metrics, tracing: Tracing = NO_TRACES
+        self,
+        settings: Settings,
+        admission: Admission,
+        metrics: Metrics,
+        tracing: Tracing = NO_TRACES,
+        recorder: Recorder = UNRECORDED,
     ) -> None:
         self._settings = settings
         self._admission = admission
-        self._metrics, self._tracing = metrics, tracing
+        self._metrics, self._tracing, self._recorder = metrics, tracing, recorder
         self._rate = CallRate(settings.calls_per_peer)
         self._held: dict[str, _Held] = {}
 
@@ -125,16 +133,7 @@ class CallRegistry:
         try:
             with account.session():
                 async with self._admission.slot("webrtc", peer):
-                    limits = session_limits(self._settings, model, account)
-                    machine = RealtimeMachine(session_model(model), limits, config)
-                    stop, tracing = self._admission.stop, self._tracing
-                    with tracing.session("webrtc"):
-                        session = realtime_session(
-                            self._settings, self._metrics, model, machine, account, stop, "webrtc", tracing
-                        )
-                        answered.set_result(await call.answer(offer))
-                        with told("webrtc", machine.id):
-                            await call.run(session)
+                    await self._talk(model, account, call, offer, config, answered)
         except Exception as failure:
             if answered.cancelled():
                 log.info("the caller left before the answer")
@@ -144,6 +143,27 @@ class CallRegistry:
                 answered.set_exception(failure)
         finally:
             await call.close()
+
+    async def _talk(
+        self,
+        model: ServedModel,
+        account: Account,
+        call: Call,
+        offer: str,
+        config: AnyConfig | None,
+        answered: asyncio.Future[str],
+    ) -> None:
+        machine = RealtimeMachine(session_model(model), session_limits(self._settings, model, account), config)
+        begun_with = None if config is None else config.model_dump(mode="json", exclude_unset=True)
+        recording = self._recorder.session(machine.id, model.name, "webrtc", call.dialect, _SOCKET, begun_with)
+        stop, tracing = self._admission.stop, self._tracing
+        with tracing.session("webrtc"), recording as tape:
+            if tape is not None:
+                call.tape = CallTape(tape, type(call.dialect)(), lambda: machine.audio_in)
+            session = realtime_session(self._settings, self._metrics, model, machine, account, stop, "webrtc", tracing)
+            answered.set_result(await call.answer(offer))
+            with told("webrtc", machine.id):
+                await call.run(session)
 
 
 def _ice_servers(urls: tuple[str, ...]) -> list[RTCIceServer]:

@@ -161,12 +161,13 @@ def flat_session(session: dict[str, Any]) -> dict[str, Any]:
         "turn_detection": _without(input_["turn_detection"], "idle_timeout_ms"),
     }
     if session["type"] == "transcription":
-        return flat
+        return flat | ({"recorded": True} if "recorded" in session else {})
     output = session["audio"]["output"]
     kept = (
         "id",
         "object",
         "expires_at",
+        "recorded",
         "model",
         "instructions",
         "temperature",

@@ -175,7 +175,7 @@ def _item(item: ItemShape) -> dict[str, Any]:
 
 def session_object(session: SessionShape) -> dict[str, Any]:
     """The protocol's `session` object."""
-    head = {"id": session.id, "expires_at": session.expires_at}
+    head = {"id": session.id, "expires_at": session.expires_at, **({"recorded": True} if session.recorded else {})}
     kind = {"realtime": "realtime.session", "transcription": "realtime.transcription_session"}.get(session.kind)
     return {**({"object": kind} if kind else {}), **head, **session.settings}
 

@@ -89,7 +89,7 @@ class SessionLimits:
 
 @dataclass(frozen=True, slots=True)
 class SessionModel:
-    """What a session needs to know of the model it talks to; the first voice is the default."""
+    """What a session needs to know of the model it talks to; the first voice is the default. `recorded`: so are conversations."""
 
     name: str
     voices: tuple[str, ...]
@@ -97,6 +97,7 @@ class SessionModel:
     languages: tuple[str, ...] = ("en", "zh")
     reply_languages: tuple[str, ...] = ("auto", "en", "zh")
     aliases: Aliases = OPENAI_NAMES
+    recorded: bool = False
 
     def is_called(self, name: str | None) -> bool:
         """`name` means this model; so does none."""

@@ -76,12 +76,16 @@ class ResponseShape:
 
 @dataclass(frozen=True, slots=True)
 class SessionShape:
-    """A session as it describes itself; `settings`: what `session.update` may change, as the protocol nests it."""
+    """A session as it describes itself; `settings`: what `session.update` may change, as the protocol nests it.
+
+    `recorded`: the server keeps what is said.
+    """
 
     id: str
     expires_at: int
     kind: Literal["realtime", "transcription", "translation"]
     settings: dict[str, Any]
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,10 @@ def changed_settings(model: SessionModel, config: AnyConfig, patch: AnyConfig, *
 def settings_shape(model: SessionModel, config: AnyConfig, session_id: str, expires_at: int) -> SessionShape:
     """The session as the protocol shows it."""
     if isinstance(config, TranscriptionConfig):
-        return SessionShape(session_id, expires_at, "transcription", config.model_dump())
+        return SessionShape(session_id, expires_at, "transcription", config.model_dump(), model.recorded)
     shown = config.model_dump(exclude={"model", "prompt", "reasoning", "parallel_tool_calls", "tracing"})
     shown["audio"]["output"]["voice"] = model.voice(config.audio.output.voice, "")
-    return SessionShape(session_id, expires_at, "realtime", {"model": model.name, **shown})
+    return SessionShape(session_id, expires_at, "realtime", {"model": model.name, **shown}, model.recorded)
 
 
 def idle_timeout_ms(config: AnyConfig) -> int:

@@ -120,7 +120,7 @@ def translation_shape(
     settings = audio.model_dump()
     settings["output"]["language"] = language
     shown = {"type": "translation", "model": model.name, "audio": settings}
-    return SessionShape(session_id, expires_at, "translation", shown)
+    return SessionShape(session_id, expires_at, "translation", shown, model.recorded)
 
 
 class TranslationMachine:

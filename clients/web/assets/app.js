@@ -47,6 +47,7 @@ async function findModel() {
   if (!found) return false;
   model = found.id;
   $("model").textContent = model;
+  $("recorded").hidden = !found.recorded;
   const voices = found.voices ?? [];
   if (!voices.includes(settings.voice)) settings.voice = ""; // chosen of another model: this one has its own
   panel.offerVoices(voices, settings.voice);

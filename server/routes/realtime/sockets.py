@@ -33,6 +33,7 @@ from server.routes.realtime.waiting import WaitingClient
 from server.state.accounts import Account
 from server.state.auth import SUBPROTOCOL_PREFIX
 from server.state.loading import ServedModel
+from server.state.recording import Taped
 from server.state.sessions import decoded, realtime_session, session_limits, session_model, told
 from streaming.errors import InvalidRequest, NotFound, SpeechServerError, TooLarge
 from streaming.realtime.config import AnyConfig, TranscriptionConfig
@@ -120,11 +121,14 @@ async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
                 return
             limits = session_limits(state.settings, model, caller.account)
             machine = opened(session_model(model), limits, caller.session)
+            address = socket.url.path + ("?intent=transcription" if socket.query_params.get("intent") else "")
+            recording = state.recorder.session(machine.id, model.name, "realtime", dialect, address, caller.session)
             stop, tracing = state.admission.stop, state.tracing
-            with tracing.session("realtime"), told("realtime", machine.id):
+            with tracing.session("realtime"), told("realtime", machine.id), recording as tape:
                 session = realtime_session(
                     state.settings, state.metrics, model, machine, caller.account, stop, tracing=tracing
                 )
+                dialect = dialect if tape is None else Taped(dialect, tape)
                 await _serve(client, session, dialect, replace(state, account=caller.account))
     except SpeechServerError as error:
         log_refusal(error)

@@ -41,6 +41,7 @@ class Script:
     lag_s: float = 0.0  # how late it takes up what it is asked for
     key: str | None = None
     full: bool = False
+    recorded: bool = False
     refusal: str | None = None
     shortfall: str | None = None  # code of an incomplete response
     received: list[dict[str, Any]] = field(default_factory=list)
@@ -194,7 +195,9 @@ def app_of(script: Script) -> FastAPI:
     async def models(request: Request) -> Any:
         if script.key and request.headers.get("authorization") != f"Bearer {script.key}":
             return JSONResponse({"error": {"code": "missing_api_key"}}, 401)
-        return {"data": [{"id": "cslm-mini", "voices": ["anna"], "languages": ["en", "zh"]}]}
+        return {
+            "data": [{"id": "cslm-mini", "voices": ["anna"], "languages": ["en", "zh"], "recorded": script.recorded}]
+        }
 
     @app.get("/v1/realtime")
     async def why_not(request: Request) -> Any:

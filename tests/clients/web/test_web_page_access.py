@@ -54,6 +54,14 @@ def test_no_rule_of_accessibility_is_broken(url: str, script: Script, tmp_path: 
         accessible(page)
 
 
+def test_who_is_recorded_is_told_before_speaking(url: str, script: Script) -> None:
+    for script.recorded in (False, True):
+        with open_page(url, errors=True) as page:
+            expect(page.locator("#model")).to_have_text("cslm-mini")
+            expect(page.get_by_text("The server records this conversation.")).to_be_visible(visible=script.recorded)
+            accessible(page)
+
+
 def test_the_check_finds_what_is_wrong(url: str) -> None:
     with open_page(url, errors=True) as page:
         page.evaluate("document.getElementById('talk').querySelector('.label').remove()")

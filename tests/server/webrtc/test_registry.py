@@ -34,7 +34,7 @@ class FailingCall:
     async def run(self, session: Any) -> None:
         raise RuntimeError("exploded")
 
-    connected = True
+    connected, dialect = True, Ga()
 
     def hang_up(self) -> None:
         """It is over as it is."""
