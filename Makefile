@@ -10,7 +10,7 @@ BUNDLE ?=
 BIN := $(VENV)/bin
 INSTALL = python=$$(PYTHON='$(PYTHON)' sh deploy/find-python.sh) && "$$python" deploy/install.py --venv '$(VENV)' --variant $(VARIANT)
 
-.PHONY: help serve install test browser clients prometheus lint format types contracts check clean
+.PHONY: help serve install test browser clients prometheus lint format types contracts audit check clean
 
 help:
 	@sed -n '1,3s/^# //p' $(firstword $(MAKEFILE_LIST))
@@ -60,7 +60,11 @@ types: dev
 contracts: dev
 	$(BIN)/lint-imports
 
-check: lint types contracts test
+# Known advisories of what is installed; skipped with a line that says so where no service can be asked.
+audit:
+	@python=$$(PYTHON='$(PYTHON)' sh deploy/find-python.sh) && "$$python" deploy/audit.py
+
+check: lint types contracts audit test
 
 clean:
 	rm -rf $(VENV) build dist tests/conformance/javascript/node_modules *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
