@@ -61,8 +61,9 @@ def main(argv: list[str] | None = None) -> int:
 def installed() -> bool:
     """pip-audit is there, in an environment of its own."""
     try:
-        return Pip(make_venv(VENV)).install("-r", str(ROOT / "deploy" / "audit-tool.txt"), quiet_failure=True)
-    except InstallError:
+        return Pip(make_venv(VENV)).install("-r", str(REQUIREMENTS / "audit.txt"))
+    except InstallError as error:
+        print(f"audit: {error}", file=sys.stderr)
         return False
 
 
