@@ -154,7 +154,8 @@ def instructions(each: int, asked: Sequence[Row], seed: int = 23) -> list[Row]:
             manner = manners[number // 2 % len(manners)]
             spoken = Spoken(of["text"], "", instructions=MANNERS[manner].wordings[lang][-1])
             sense = [] if manner == "short" else of["sense"]
-            rows.append(_judged("obey", number, lang, spoken) | {"manner": manner, "sense": sense})
+            judged = {"manner": manner, "keep": of["keep"], "sense": sense}
+            rows.append(_judged("obey", number, lang, spoken) | judged)
     return rows
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from model.evaluation.asking import ask
 from model.evaluation.bench import Bench, Case, Row, Table, each, grouped, no_items, percent, rate, share
-from model.evaluation.rules import obeys, sensible, understood
+from model.evaluation.rules import obeys, says, sensible, understood
 from model.evaluation.scores import right, written_errors
 from model.evaluation.sets import Item
 
@@ -57,7 +57,8 @@ class OpenQuestions:
         }
         if self._typed:
             return row
-        row |= {"heard_errors": written_errors(transcript, item.text), "understood": understood(transcript, item.keep)}
+        row["heard_errors"] = written_errors(transcript, item.text)
+        row["understood"] = understood(transcript, item.keep) if item.keep else None
         if reply.pcm.size:
             row["audio"] = bench.keep_audio(item.name, reply.pcm)
             if bench.judge is not None:
@@ -88,7 +89,7 @@ def _unchosen(bench: Bench, item: Item) -> str:
 
 
 def _sensible(text: str, item: Item) -> bool:
-    """By the row's words; where it has none, by its right answers."""
-    return sensible(text, item.reply_language, item.sense) and (
-        bool(item.sense) or right(text, item.answers) is not False
-    )
+    """By the row's words. Where there is a right answer and no manner that embellishes it, it says that and nothing else."""
+    if not sensible(text, item.reply_language, item.sense):
+        return False
+    return not item.answers or bool(item.manner) or bool(right(text, item.answers)) or says(text, item.sense)

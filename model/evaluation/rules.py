@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from model.evaluation.scores import plain, written_language
 from model.training.backbone.filters import loops
-from model.training.backbone.instructed import MANNERS
+from model.training.backbone.instructed import MANNERS, core
 
 Groups = Sequence[Sequence[str]]
 LONGEST = {"en": 60, "zh": 90}
@@ -47,6 +47,11 @@ def sensible(text: str, language: str, sense: Groups) -> bool:
 def _names_foreign_word(text: str, sense: Groups) -> bool:
     """An answer may be the very word of the other language that was asked for, such as 谢谢."""
     return any(written_language(alternative) == written_language(text) for group in sense for alternative in group)
+
+
+def says(text: str, sense: Groups) -> bool:
+    """Whether an answer of a closed world names one of the right things and no other: "It is Paris.", or "Paris."."""
+    return any(plain(core(text) or text) == plain(alternative) for group in sense for alternative in group)
 
 
 def obeys(text: str, language: str, manner: str) -> bool:

@@ -12,7 +12,7 @@ pytest.importorskip("pypinyin")
 
 from model.bundle import find_bundle
 from model.evaluation.bench import Bench
-from model.evaluation.rules import has_all, obeys, sensible, understood
+from model.evaluation.rules import has_all, obeys, says, sensible, understood
 from model.evaluation.run import Results, chosen, evaluate
 from model.evaluation.sets import EvaluationError, Item, read_sets
 from model.evaluation.summary import summary
@@ -49,6 +49,13 @@ def test_what_is_no_sensible_answer(text: str, language: str, sense: list[list[s
     assert not sensible(text, language, sense)
 
 
+def test_a_right_answer_names_the_right_thing_alone() -> None:
+    for text in ("Before three it is two o'clock.", "Two o'clock.", "It is two o'clock!"):
+        assert says(text, [["two o'clock"]])
+    assert not says("Before two o'clock it is nine o'clock.", [["two o'clock"]])
+    assert says("你叫小明。", [["小明"]])
+
+
 def test_a_word_of_the_other_language_may_be_the_answer() -> None:
     assert sensible("谢谢。", "en", [["谢谢"]])
     assert not sensible("Danke.", "zh", [["谢谢"]])
@@ -63,8 +70,10 @@ def test_every_judged_row_can_be_passed_and_failed() -> None:
         assert understood(item.text, item.keep), item
         assert not understood("Xyz.", item.keep) or not item.keep, item
         assert not sensible("Xyz.", item.reply_language, item.sense) or not item.sense, item
+        assert item.keep or item.answers, item
         for answer in item.answers:
             assert sensible(answer, item.reply_language, item.sense), item
+            assert item.manner or says(answer, item.sense), item
             assert not item.manner or obeys(answer, item.reply_language, item.manner), item
         assert (item.set == "follow") == bool(item.before)
         assert (item.set == "obey") == bool(item.manner and item.instructions)
