@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+import numpy as np
+
 from model.thread import SingleThread, ThreadHung
 from model.workers.supervisor import WorkerState
 from streaming.stages import Pcm, Peek
@@ -23,6 +25,10 @@ class BlockEncoder(Protocol[State]):
 
     def push(self, state: State, pcm: Pcm) -> list[int]:
         """Units that are final with these samples."""
+        ...
+
+    def wants(self, state: State) -> int:
+        """How many samples more it takes until `push` has anything to do but to keep them: at least 1."""
         ...
 
     def finish(self, state: State) -> list[int]:
@@ -64,40 +70,59 @@ class BlockStage(Generic[State]):
         self._thread.close()
 
     async def encode(self, audio: AsyncIterator[Pcm | Peek]) -> AsyncGenerator[list[int]]:
-        """See `SpeechEncoder.encode`."""
+        """See `SpeechEncoder.encode`. Audio that completes no block waits here: the way to the thread costs as much as its work."""
         speech = _Speech(self._encoder.open())
         async for piece in audio:
             if isinstance(piece, Peek):
                 piece.tell(await self._run(speech, self._so_far, urgent=True))
                 continue
-            if units := await self._run(speech, self._encoder.push, piece):
+            speech.waiting.append(piece)
+            if speech.samples < self._encoder.wants(speech.state):
+                continue
+            if units := await self._run(speech, self._encoder.push):
                 yield units
-            speech.heard.append(piece)
-        if units := await self._run(speech, self._encoder.finish, urgent=True):
+            speech.heard += speech.waiting
+            speech.waiting = []
+        if units := await self._run(speech, self._rest, urgent=True):
             yield units
 
-    def _so_far(self, state: State) -> list[int]:
-        return self._encoder.finish(self._encoder.copied(state))
+    def _rest(self, state: State, pcm: Pcm) -> list[int]:
+        units = self._encoder.push(state, pcm) if pcm.size else []
+        return units + self._encoder.finish(state)
+
+    def _so_far(self, state: State, pcm: Pcm) -> list[int]:
+        return self._rest(self._encoder.copied(state), pcm)
 
     async def _run(
-        self, speech: _Speech[State], function: Callable[..., list[int]], *piece: Pcm, urgent: bool = False
+        self, speech: _Speech[State], function: Callable[[State, Pcm], list[int]], *, urgent: bool = False
     ) -> list[int]:
-        run = self._thread.run_urgent if urgent else self._thread.run
+        """`function` of the state and the audio that waits."""
+        run, waiting = self._thread.run_urgent if urgent else self._thread.run, speech.joined()
         try:
-            return await run(function, speech.state, *piece)
+            return await run(function, speech.state, waiting)
         except ThreadHung:
             if speech.hung:
                 raise
             speech.hung, speech.state = True, self._encoder.open()  # what hangs may yet write to the old one
             for heard in speech.heard:
                 await self._thread.run(self._encoder.push, speech.state, heard)
-            return await run(function, speech.state, *piece)
+            return await run(function, speech.state, waiting)
 
 
 @dataclass(slots=True)
 class _Speech(Generic[State]):
-    """What the encoder knows of a speech, and what it was told: to tell it again."""
+    """What the encoder knows of a speech, what it was told, to tell it again, and what waits to be told."""
 
     state: State
     heard: list[Pcm] = field(default_factory=list[Pcm])
+    waiting: list[Pcm] = field(default_factory=list[Pcm])
     hung: bool = False
+
+    @property
+    def samples(self) -> int:
+        """Of what waits."""
+        return sum(piece.size for piece in self.waiting)
+
+    def joined(self) -> Pcm:
+        """All that waits."""
+        return np.concatenate(self.waiting) if self.waiting else np.zeros(0, np.float32)

@@ -125,10 +125,7 @@ class WhisperTrunk(nn.Module):
                 module.to(torch.bfloat16)
 
     def forward(self, pcm: Tensor, wanted: slice = _ALL) -> Tensor:
-        """[B, T] float32 at 16 kHz, T a multiple of 320, to [B, T / 320, len(taps) * width], or the `wanted` frames of that.
-
-        The last layer is computed for those alone, the ones below for all that they look at.
-        """
+        """[B, T] float32 at 16 kHz, T a multiple of 320, to the `wanted` of [B, T / 320, len(taps) * width]."""
         x = F.gelu(self.conv1(self.mel(pcm)))
         x = F.gelu(self.conv2(x)).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
@@ -229,10 +226,14 @@ class WhisperCtc:
         """Hear float32 [T] at 16 kHz; the units that became certain. Silence at both ends of the speech is never reported."""
         state.pcm = np.concatenate([state.pcm, _in_range(pcm)])
         units: list[int] = []
-        block, ahead = self.config.block_frames, self.config.lookahead_frames
-        while state.first_sample + len(state.pcm) >= ((state.blocks + 1) * block + ahead) * FRAME_SAMPLES:
+        while self.wants(state) <= 0:
             units += self._name(state, self._block(state), final=False)
         return units
+
+    def wants(self, state: EncoderState) -> int:
+        """See `BlockEncoder.wants`."""
+        end = (state.blocks + 1) * self.config.block_frames + self.config.lookahead_frames
+        return end * FRAME_SAMPLES - state.first_sample - len(state.pcm)
 
     def finish(self, state: EncoderState) -> list[int]:
         """The units that are left; the stream is over."""

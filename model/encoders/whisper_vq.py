@@ -152,11 +152,13 @@ class WhisperVq(nn.Module):
         clean = np.nan_to_num(np.clip(pcm, -1.0, 1.0)).astype(np.float32, copy=False)
         state.pcm = np.concatenate([state.pcm, clean])
         units: list[int] = []
-        while (
-            self._pending(state) > self._room(state) + _MARGIN
-        ):  # what follows is needed to look past the end of the block
+        while self.wants(state) <= 0:
             units += self._next(state, self._room(state))
         return units
+
+    def wants(self, state: VqState) -> int:
+        """Samples that complete the next block and the look past its end."""
+        return self._room(state) + _MARGIN + 1 - self._pending(state)
 
     def finish(self, state: VqState) -> list[int]:
         """The speech is over: units of the rest."""

@@ -125,6 +125,9 @@ async def test_the_end_of_a_speech_goes_before_what_others_go_on_to_say() -> Non
 class Deaf:
     """A `BlockEncoder` that hears nothing."""
 
+    def wants(self, state: None) -> int:
+        return 1
+
     def open(self) -> None:
         return None
 
@@ -164,7 +167,7 @@ class Counting:
     """A `BlockEncoder` that tells how many samples it has heard, and hangs once, in the middle of a block."""
 
     def __init__(self) -> None:
-        self.hang, self.go = False, threading.Event()
+        self.hang, self.go, self.wanted = False, threading.Event(), 1
 
     def open(self) -> list[int]:
         return [0]
@@ -175,6 +178,9 @@ class Counting:
             self.hang = False
             self.go.wait(60)
         return [state[0]]
+
+    def wants(self, state: list[int]) -> int:
+        return self.wanted
 
     def finish(self, state: list[int]) -> list[int]:
         return [-state[0]]
@@ -193,5 +199,37 @@ async def test_an_encoder_that_hangs_loses_no_speech() -> None:
             yield np.zeros(10, np.float32)
 
     assert [unit async for units in stage.encode(audio()) for unit in units] == [10, 20, 30, 40, 50, -50]
+    encoder.go.set()
+    stage.close()
+
+
+async def test_audio_that_completes_nothing_waits_and_is_not_lost() -> None:
+    """Not for a look at the end, which takes nothing away, and not for the end itself."""
+    encoder, seen = Counting(), list[list[int]]()
+    encoder.wanted = 25
+    stage = BlockStage(encoder)
+
+    async def audio():  # type: ignore[no-untyped-def]
+        for number in range(7):
+            yield np.zeros(10, np.float32)
+            if number in (3, 4):
+                yield Peek(seen.append)
+
+    assert [unit async for units in stage.encode(audio()) for unit in units] == [30, 60, 70, -70]
+    assert seen == [[40, -40], [50, -50]]
+    stage.close()
+
+
+async def test_audio_that_waits_when_the_encoder_hangs_is_not_lost() -> None:
+    encoder = Counting()
+    encoder.wanted = 25
+    stage = BlockStage(encoder, step_s=0.8)
+
+    async def audio():  # type: ignore[no-untyped-def]
+        for number in range(7):
+            encoder.hang = number == 5
+            yield np.zeros(10, np.float32)
+
+    assert [unit async for units in stage.encode(audio()) for unit in units] == [30, 60, 70, -70]
     encoder.go.set()
     stage.close()

@@ -31,6 +31,9 @@ class Loudness:
             self.go.wait(60)
         return []
 
+    def wants(self, state: list[Pcm]) -> int:
+        return 1
+
     def finish(self, state: list[Pcm]) -> list[int]:
         pcm = np.concatenate(state)
         return [1 + int(90 * np.abs(frame).max()) for frame in np.array_split(pcm, pcm.size // FRAME_SAMPLES)]
