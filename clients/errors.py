@@ -41,6 +41,13 @@ class ConnectionRejected(ClientError):
         self.retryable = retryable
 
 
+class ForeignMetrics(ClientError):
+    """What answers at /metrics is not one of our servers."""
+
+    code = "foreign_metrics"
+    exit_code = 3
+
+
 class Disconnected(ClientError):
     """The connection ended in the middle of a session."""
 

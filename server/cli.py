@@ -144,6 +144,12 @@ def replay(context: typer.Context) -> None:
 
 
 @app.command(**_ELSEWHERE)
+def top(context: typer.Context) -> None:
+    """Sessions, stages, queues and room of a server, in the terminal."""
+    _delegate("clients.top", "top", context)
+
+
+@app.command(**_ELSEWHERE)
 def train(context: typer.Context) -> None:
     """Run the training recipe of cslm-mini: one stage, or all."""
     main = _load("model.training.__main__", "main", context)
