@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from server.errors import TooManyWaiting
 from streaming.errors import CapacityError
 
-_FIRST = 16
-"""Sessions that are tried before anything is known of the machine."""
+_FIRST, _FIRST_SHARE = 16, 2
+"""Sessions that are tried before anything is known of the machine; one in so many of the ceiling, where that is more."""
 _FULL, _ROOM = 1.0, 0.7
 """Load at which nobody more is let in, and at which there is room again. What is between holds as it is: no flapping."""
 _SETTLE_S, _PROBE_S = 3.0, 10.0
@@ -51,7 +51,7 @@ class Gate:
         self._rules = rules
         self._inside = set[Hashable]()
         self._waiting: dict[Hashable, Hashable] = {}  # peers, in order of arrival
-        self._limit = float(min(_FIRST, rules.ceiling))
+        self._limit = float(min(max(_FIRST, rules.ceiling // _FIRST_SHARE), rules.ceiling))
         self._open = self._starting = True
         self._settled_s = self._left_s = -math.inf
         self._interval_s = _FIRST_INTERVAL_S

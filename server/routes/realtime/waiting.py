@@ -14,8 +14,8 @@ from server.state.gate import Place
 from streaming.realtime.events import ServerEvent, SessionQueued
 from streaming.realtime.ga import Dialect
 
-_MOST_BYTES = 4 * 1024 * 1024
-"""Kept of a client that waits: a minute of speech. With more, it is not read until it is in."""
+_MOST_BYTES = 1024 * 1024
+"""Kept of a client that waits: 16 s of speech. With more, it is not read until it is in."""
 _TELL_S = 1.0
 
 
