@@ -11,7 +11,7 @@ from typing import Any
 from model.evaluation.asking import Reply, ask
 from model.evaluation.bench import Bench, Case, Row, Table, each, grouped, no_items, number, percent
 
-QUESTIONS, CALLERS = 8, (1, 4)
+QUESTIONS, CALLERS = 6, (1, 4)
 
 
 class Callers:

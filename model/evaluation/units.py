@@ -14,6 +14,8 @@ from model.training.noise import UnitNoise
 from model.training.prepare import NO_PHONES, has_phonetic_units
 
 RATES = (0.0, 0.08, 0.15)
+MOST_TOKENS = 40
+"""Of a transcript, as in `backbone score`: one that goes round in a circle would outweigh all others."""
 
 
 class Units:
@@ -41,7 +43,9 @@ class Units:
 
         item, rng = case.item, Random(f"{bench.seed}:{case.name}")
         units = UnitNoise().at_rate(rng, list(spoken_units(item.text)), float(case.variant))
-        reply = await ask(bench.stages, units, bench.options(item, task="transcribe", speak=False))
+        reply = await ask(
+            bench.stages, units, bench.options(item, task="transcribe", speak=False, max_tokens=MOST_TOKENS)
+        )
         heard = (reply.report.transcript or reply.report.text).strip()
         return {
             "language": item.language,
