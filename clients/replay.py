@@ -19,7 +19,8 @@ from websockets.exceptions import ConnectionClosed
 
 from clients.errors import ClientError, UnreadableRecording, first_cause
 from clients.realtime import DEFAULT_URL, open_session_socket, realtime_url
-from clients.replay_report import Outcome, differences, outcome_of, timings
+from clients.replay_audio import write_conversation
+from clients.replay_report import MICROPHONE, Outcome, differences, outcome_of, timings
 from clients.talk import INTERRUPTED_EXIT, report_error
 from streaming.errors import SpeechServerError
 from streaming.recording import Message, RecordedSession, read_session
@@ -34,8 +35,6 @@ _ONE_FOR_ONE = {
     "conversation.item.created", "response.created", "response.output_item.added",
 }  # fmt: skip
 """Server events that bring new ids, one for each that was recorded."""
-_MICROPHONE = ("input_audio_buffer.append", "session.input_audio_buffer.append")
-"""Audio keeps its times. What else a client says waits until the server is as far as it was then."""
 _OF_CALLS = "output_audio_buffer.clear"
 """What a client may say in a call only; its server said the rest itself."""
 
@@ -133,7 +132,7 @@ class Replay:
             if event.get("type") == _OF_CALLS and self._recorded.head.transport == "webrtc":
                 continue
             await asyncio.sleep(message.at_s / self._speed - self._elapsed_s())
-            if event.get("type") not in _MICROPHONE:
+            if event.get("type") not in MICROPHONE:  # audio keeps its times
                 await self._until(partial(self._as_far, event, done))
                 self._ids.give_up(event)
             text = json.dumps(self._ids.today(event)) if event else message.text
@@ -207,6 +206,10 @@ def replay(
     model: Annotated[str | None, typer.Option(help="Model to ask. [default: the server's]")] = None,
     speed: Annotated[float, typer.Option(min=0.1, max=100, help="2 sends everything in half the time.")] = 1.0,
     patience: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a server that says nothing.")] = 30.0,
+    audio: Annotated[
+        Path | None,
+        typer.Option(help="Write both sides to a sound file, and ask no server: left client, right server."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Feed a recorded conversation to a server again, with its timings, and say what differs.
@@ -216,6 +219,9 @@ def replay(
     """
     try:
         recorded = _read(recording)
+        if audio is not None:
+            typer.echo(f"written {audio}: {write_conversation(recorded, audio):.1f} s")
+            return
         said = asyncio.run(replayed(recorded, server, api_key, model, speed, patience))
     except ClientError as error:
         raise typer.Exit(report_error(error)) from error

@@ -14,7 +14,8 @@ _TEXT = (
     "response.output_audio_transcript.delta", "response.output_text.delta",
     "response.audio_transcript.delta", "response.text.delta",
 )  # fmt: skip
-_AUDIO = ("response.output_audio.delta", "response.audio.delta")
+AUDIO_DELTAS = ("response.output_audio.delta", "response.audio.delta", "session.output_audio.delta")
+MICROPHONE = ("input_audio_buffer.append", "session.input_audio_buffer.append")
 _HEARD = "conversation.item.input_audio_transcription.completed"
 _TRANSLATED = "session.output_transcript.delta"
 
@@ -80,7 +81,7 @@ def _follow(answers: dict[str, Answer], event: dict[str, Any], at_s: float) -> N
         return
     if kind in _TEXT:
         answer.text += str(event.get("delta"))
-    elif kind in _AUDIO:
+    elif kind in AUDIO_DELTAS:
         answer.audio_bytes += len(str(event.get("delta")))
         if answer.waited_s is None:
             answer.waited_s = at_s - answer.asked_s

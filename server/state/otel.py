@@ -151,7 +151,8 @@ class _Exporter(OTLPSpanExporter):
 
     def __init__(self, address: str) -> None:
         super().__init__(address, timeout=_SEND_S)
-        self._address = address
+        parts = urlsplit(address)
+        self._place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"  # without a password
         self._failing = self._gave_up = self.leaving = False
         self.once = _Once()
 
@@ -161,7 +162,7 @@ class _Exporter(OTLPSpanExporter):
         result = super().export(spans)
         failing = result is not SpanExportResult.SUCCESS
         if failing and not self._failing:
-            log.warning("traces cannot be sent to %s, and are dropped until they can", self._address)
+            log.warning("traces cannot be sent to %s, and are dropped until they can", self._place)
         elif self._failing and not failing:
             log.info("traces are sent again")
         self._failing = self.once.told = failing

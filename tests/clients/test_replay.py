@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -9,14 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from typer.testing import CliRunner
 from websockets.asyncio.client import connect
 
 from clients.errors import ServerUnreachable
 from clients.replay import replayed
+from clients.replay_audio import write_conversation
 from clients.replay_report import differences, outcome_of, timings
 from server.cli import app
+from streaming.audio import WireFormat
 from streaming.recording import Head, Message, RecordedSession, read_session
 from tests.fakes import TEXT, TRANSCRIPT, FakeLM, answer_ids
 from tests.server.front import eventually, listening
@@ -140,3 +146,60 @@ async def test_only_what_matters_differs() -> None:
     outcome = outcome_of([created, *odd])
     assert [answer.status for answer in outcome.answers] == ["unfinished"] and outcome.errors == ["None"]
     assert replace(head, model="other") != head
+
+
+def spoken(seconds: float, wire: WireFormat, level: float = 0.25) -> str:
+    return base64.b64encode(wire.encode(np.full(round(seconds * wire.rate_hz), level, np.float32))).decode()
+
+
+def conversation(wire: WireFormat, session: dict[str, Any]) -> RecordedSession:
+    """The client speaks for a second from 0.75 s on, the server for two from 2 s on, of which one is heard, then for one from 4 s on."""
+
+    def client(at_s: float, **event: Any) -> Message:
+        return Message(at_s, "client", json.dumps(event))
+
+    def server(at_s: float, **event: Any) -> Message:
+        return Message(at_s, "server", json.dumps(event))
+
+    delta = {"type": "response.output_audio.delta"}
+    messages = (
+        server(0.0, type="session.created", session=session),
+        client(0.75, type="input_audio_buffer.append", audio=spoken(0.5, wire)),
+        client(0.8, type="input_audio_buffer.append", audio=spoken(0.5, wire)),
+        client(0.9, type="input_audio_buffer.append", audio="no audio!"),
+        server(2.0, **delta, delta=spoken(1.0, wire)),
+        server(2.1, **delta, delta=spoken(1.0, wire)),
+        server(3.0, type="response.done", response={"status": "cancelled"}),
+        server(4.0, **delta, delta=spoken(1.0, wire)),
+    )
+    return RecordedSession(Head("sess", "2026", "0", "m", "realtime"), messages, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("wire", "session"),
+    [
+        (WireFormat(), {}),
+        (WireFormat("audio/pcmu", 8000), {"audio": {side: {"format": {"type": "audio/pcmu"}} for side in ("input", "output")}}),
+        (WireFormat("audio/pcma", 8000), {f"{side}_audio_format": "g711_alaw" for side in ("input", "output")}),
+    ],
+)  # fmt: skip
+def test_both_sides_can_be_heard(wire: WireFormat, session: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "conversation.wav"
+    assert write_conversation(conversation(wire, session), path) == pytest.approx(5.0, abs=0.01)
+    samples, rate = soundfile.read(path)
+    loud = [
+        [bool(abs(samples[round(at_s * rate), side]) > 0.2) for at_s in (0.5, 1.0, 1.5, 1.9, 2.5, 3.5, 4.5)]
+        for side in (0, 1)
+    ]
+    assert loud[0] == [False, True, True, False, False, False, False]
+    assert loud[1] == [False, False, False, False, True, False, True]
+
+
+async def test_the_command_writes_it(tmp_path: Path) -> None:
+    async with recording(tmp_path / "kept", said("input_audio_buffer.append")):
+        (path,) = await asyncio.to_thread(lambda: list((tmp_path / "kept").iterdir()))
+    done = await asyncio.to_thread(CliRunner().invoke, app, ["replay", str(path), "--audio", str(tmp_path / "a.flac")])
+    assert done.exit_code == 0 and "written" in done.output
+    for place in (tmp_path / "none" / "a.wav", tmp_path / "a.nonsense"):
+        done = await asyncio.to_thread(CliRunner().invoke, app, ["replay", str(path), "--audio", str(place)])
+        assert done.exit_code == 2 and "unreadable_recording" in done.output

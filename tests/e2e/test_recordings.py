@@ -69,7 +69,7 @@ def test_a_recording_is_asked_again(tmp_path: Path) -> None:
         document = json.loads(done.output)
         assert [answer["status"] for answer in document["now"]["answers"]] == ["completed"] * len(QUESTIONS)
         assert [answer["status"] for answer in document["recorded"]["answers"]] == ["completed"] * len(QUESTIONS)
-        assert document["now"]["heard"] == document["recorded"]["heard"], "the encoder does not sample"
+        assert document["now"]["heard"] == document["recorded"]["heard"], "cslm-mini does not sample"
         until_complete(kept, 3)
 
 
