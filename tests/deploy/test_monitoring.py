@@ -131,6 +131,21 @@ def lost(document: Any, known: Any, place: str = "") -> list[str]:
     return [] if document == known else [place]
 
 
+def test_exemplars_lead_to_their_traces() -> None:
+    """By the label that the metrics give them, at an address that compose sets."""
+    text = (GRAFANA / "provisioning/datasources/prometheus.yml").read_text(encoding="utf-8")
+    (source,) = yaml.safe_load(text)["datasources"]
+    (link,) = source["jsonData"]["exemplarTraceIdDestinations"]
+    assert link["name"] == "trace_id"
+    (variable,) = re.findall(r"(?<!\$)\$\{(\w+)\}", link["url"])
+    compose = yaml.load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"), yaml.BaseLoader)
+    assert variable in compose["services"]["grafana"]["environment"]
+    exemplars = [
+        t for path in BOARDS for panel in board(path)["panels"] for t in panel.get("targets", []) if t.get("exemplar")
+    ]
+    assert len(exemplars) == 3 and all("_bucket{" in target["expr"] for target in exemplars)
+
+
 def test_dashboards_lead_to_each_other() -> None:
     places = {f"/d/{board(path)['uid']}" for path in BOARDS}
     assert {link["url"] for path in BOARDS for link in board(path)["links"]} == places
