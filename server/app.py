@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -32,6 +33,7 @@ from server.state.gate import GateRules
 from server.state.key_metrics import KeyMetrics
 from server.state.keyring import Keyring, keys_of_settings
 from server.state.metrics import Metrics
+from server.state.parking import Parking
 from server.state.recording import Recorder
 from server.state.reloading import Reloading
 from server.state.secret_signing import SecretSigner
@@ -91,6 +93,7 @@ def create_app(
         CallRegistry(settings, admission, metrics, traces, recorder),
         Decoding(settings.max_turn_s, new_decoder),
         reloading,
+        Parking[Any](settings.max_parked, settings.resume_s, metrics),
     )
 
     @asynccontextmanager

@@ -103,6 +103,15 @@ class Settings(BaseSettings):
     )
     max_waiting_per_peer: int = Field(32, ge=1, description="of those, of one address; a proxy is one")
     max_wait_s: float = Field(10.0, ge=0, description="longest wait for a place")
+    resume_s: float = Field(
+        30.0, ge=0, description="longest time a session waits for a client that lost its connection; 0: none does"
+    )
+    max_parked: int = Field(32, ge=0, description="sessions that wait for their clients at once")
+    resume_bytes: int = Field(
+        4 * 1024 * 1024,
+        ge=1,
+        description="events kept of a session for a client that comes back; twice as much while it is away",
+    )
     max_connections: int = Field(1000, ge=1, description="connections at once, sockets included")
     max_connections_per_address: int = Field(256, ge=1, description="of them, of one address; a proxy is one")
     header_timeout_s: float = Field(10.0, gt=0, description="longest time until the header of a request is complete")

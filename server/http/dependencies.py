@@ -20,6 +20,7 @@ from server.state.auth import keys_of
 from server.state.keyring import Keyring, valid
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics
+from server.state.parking import Parking
 from server.state.recording import Recorder
 from server.state.reloading import Reloading
 from server.state.secret_signing import PREFIX, Secret, SecretSigner
@@ -50,6 +51,7 @@ class AppState:
     calls: CallRegistry
     decoding: Decoding
     reloading: Reloading
+    parking: Parking[Any]
 
 
 @dataclass(frozen=True, slots=True)

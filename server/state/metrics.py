@@ -17,6 +17,7 @@ from streaming.report import TurnReport
 from streaming.stability import EarlyCounts
 
 Transport = Literal["rest", "realtime", "webrtc"]
+Parkings = Literal["resumed", "expired", "ended"]
 Fate = Literal["kept", "lost"]
 """What becomes of a recording."""
 
@@ -71,6 +72,13 @@ class Metrics:
             "cslm_speculative_gain_seconds", "Time by which first audio came sooner", registry=registry
         )
         self._active = Gauge("cslm_active_sessions", "Admission slots in use", ["transport"], registry=registry)
+        self._parked = Gauge("cslm_parked_sessions", "Sessions whose client is away", registry=registry)
+        self._parkings = Counter(
+            "cslm_parkings",
+            "Sessions that lost their connection, by what became of them",
+            ["outcome"],
+            registry=registry,
+        )
         self._errors = Counter("cslm_errors", "Errors by code", ["code"], registry=registry)
         self._ready = Gauge("cslm_ready", "1 while the model is warm", registry=registry)
         self._recordings = Counter(
@@ -102,6 +110,8 @@ class Metrics:
             self._recordings.labels(fate)
         for stage in _STAGES:
             self._stage.labels(stage)
+        for outcome in get_args(Parkings):
+            self._parkings.labels(outcome)
         for code in _ALERTED:
             self._errors.labels(code)
 
@@ -150,6 +160,14 @@ class Metrics:
     def session(self, transport: str, by: int) -> None:
         """A session began (+1) or ended (-1)."""
         self._active.labels(transport).inc(by)
+
+    def parked(self, by: int) -> None:
+        """A session began to wait for its client (+1), or does so no longer (-1)."""
+        self._parked.inc(by)
+
+    def parking(self, outcome: Parkings) -> None:
+        """What became of a session that waited for its client."""
+        self._parkings.labels(outcome).inc()
 
     def error(self, code: str) -> None:
         """An error was sent to a peer, or would have been had it not gone."""

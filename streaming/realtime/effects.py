@@ -14,6 +14,7 @@ from streaming.errors import SpeechServerError
 from streaming.realtime.config import Transcription
 from streaming.realtime.events import ServerEvent
 from streaming.realtime.messages import ClientMessage
+from streaming.realtime.server_shapes import SessionShape
 from streaming.realtime.utterance import UtteranceEncoding
 from streaming.report import TurnReport
 from streaming.stages import Pcm, TurnOptions
@@ -260,6 +261,10 @@ class Machine(Protocol):
     @property
     def id(self) -> str:
         """Id of the session."""
+        ...
+
+    def shape(self) -> SessionShape:
+        """The session as the protocol shows it."""
         ...
 
     @property

@@ -53,6 +53,26 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumable:
+    """Ours: after a lost connection, `token` opens the session again, for `within_s`."""
+
+    type: ClassVar = "session.resumable"
+    token: str
+    within_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Ours: the session goes on over this connection. `received`: messages of the client that it has taken in all."""
+
+    type: ClassVar = "session.resumed"
+    session: SessionShape
+    token: str
+    within_s: float
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """Ours: the server stops. The session ends when nobody speaks, at most `within_s` from now."""
 
@@ -317,6 +337,8 @@ ServerEvent = (
     | SessionUpdated
     | SessionQueued
     | Failed
+    | Resumable
+    | Resumed
     | Ending
     | InputSpeechStarted
     | InputSpeechStopped

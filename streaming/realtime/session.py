@@ -51,6 +51,13 @@ K = TypeVar("K")
 Running = dict[K, asyncio.Task[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The client's connection is lost, and what it is told is kept; or, not `parked`, the client is back."""
+
+    parked: bool
+
+
 class _HangUp(Exception):
     """The peer has gone, or all is said."""
 
@@ -66,7 +73,7 @@ class Session:
     headroom: Headroom = field(default_factory=Headroom)
     stop: Stop = field(default_factory=Stop)
 
-    async def run(self, received: AsyncGenerator[ClientMessage | do.Unreadable], send: Send) -> None:
+    async def run(self, received: AsyncGenerator[ClientMessage | do.Unreadable | Parked], send: Send) -> None:
         """Hold the session until `received` ends, its machine hangs up, or the server stops and nobody speaks.
 
         What is still running then is cancelled.
@@ -85,6 +92,9 @@ class Session:
                     await running.take(do.Opened())
                     async with aclosing(received):
                         async for event in received:
+                            if isinstance(event, Parked):
+                                running.park(event)
+                                continue
                             running.quiet = None
                             await running.take(event)
                             running.quiet = 0
@@ -113,7 +123,7 @@ class _Running:
         self._timers: Running[str] = {}
         self._heard: UtteranceEncoding | None = None
         self.quiet: int | None = 0  # looks at a client that has sent nothing, or None while it waits for us
-        self.over = self._leaving = False
+        self.over = self._leaving = self._parked = False
 
     def end(self) -> None:
         """Nothing more is taken: what is complete in the dark is discarded, and what still runs once it is closed."""
@@ -176,9 +186,16 @@ class _Running:
             self._outbox.put_nowait(Failed(why))
         await self._hang_up()
 
+    def park(self, state: Parked) -> None:
+        """Turns go on while the client is away, but its silence means nothing, and a server that stops does not wait for it."""
+        self._parked = state.parked
+        self.quiet = None if state.parked else 0
+        self._leave_if_idle()
+
     def _leave_if_idle(self) -> None:
         machine, answering = self._machine, self._turns.keys() - self._hidden.keys()
-        if self._leaving and not (machine.waiting or machine.listening or answering or self._captions):
+        busy = machine.waiting or machine.listening or answering or self._captions
+        if self._leaving and (self._parked or not busy):
             self._leaving = False
             self._do(do.HangUp())
 

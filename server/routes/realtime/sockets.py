@@ -5,16 +5,14 @@ Who may not enter, or asks for what there is not, is told so over HTTP, before t
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
-from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Request, WebSocket
 from pydantic import TypeAdapter
-from starlette.websockets import WebSocketState
 
 from server.errors import ServerStopping, UpgradeRequired
 from server.http import openapi
@@ -28,35 +26,33 @@ from server.http.dependencies import (
     resolve_model,
 )
 from server.http.error_responses import error_response, log_refusal
-from server.routes.realtime.dialects import BETA_SUBPROTOCOL, OUR_SUBPROTOCOL, dialect_of
+from server.routes.realtime.dialects import BETA_SUBPROTOCOL, OUR_SUBPROTOCOL, Return, dialect_of, knows_us, returning
+from server.routes.realtime.line import Carrier, Line, Opening, close
 from server.routes.realtime.waiting import WaitingClient
-from server.state.accounts import Account
-from server.state.auth import SUBPROTOCOL_PREFIX
+from server.state.auth import SUBPROTOCOL_PREFIX, keys_of
 from server.state.loading import ServedModel
+from server.state.parking import NotResumable
 from server.state.recording import Taped
-from server.state.sessions import decoded, realtime_session, session_limits, session_model, told
-from streaming.errors import InvalidRequest, NotFound, SpeechServerError, TooLarge
+from server.state.sessions import realtime_session, session_limits, session_model, told
+from streaming.errors import InvalidRequest, NotFound, SpeechServerError
 from streaming.realtime.config import AnyConfig, TranscriptionConfig
-from streaming.realtime.effects import Machine, Unreadable
-from streaming.realtime.events import Ending, Failed, ServerEvent
+from streaming.realtime.effects import Machine
+from streaming.realtime.events import Failed
 from streaming.realtime.ga import Dialect, Ga
-from streaming.realtime.limits import SessionLimits, SessionModel, Stop
+from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.machine import RealtimeMachine
-from streaming.realtime.messages import ClientMessage
 from streaming.realtime.session import Session
 from streaming.realtime.translation import CLIENT_EVENTS, TranslationConfig, TranslationMachine
 
 log = logging.getLogger("cslm.realtime")
 
-_CLOSE_S = 1.0
-"""Longest time that saying goodbye may take."""
 router = APIRouter()
 
 _ANY_CONFIG: TypeAdapter[AnyConfig] = TypeAdapter(AnyConfig)
 _PATHS = ("/v1/realtime", "/v1/realtime/translations")
 SessionSettings = dict[str, Any]
 """Settings that a client secret carries."""
-_SUBPROTOCOLS = ("realtime", BETA_SUBPROTOCOL)
+_SUBPROTOCOLS = ("realtime", BETA_SUBPROTOCOL, OUR_SUBPROTOCOL)
 
 
 @router.websocket("/v1/realtime")
@@ -113,6 +109,14 @@ async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
     try:
         caller = caller_of(socket)
         model = _session_model(state, socket.query_params.get("model"), socket.query_params.get("call_id"))
+        opening = Opening(tuple(keys_of(socket.headers)), socket.url.path, knows_us(socket))
+        if (back := returning(socket)) is not None:
+            try:
+                await _resume(client, opening, back, state)
+            except NotResumable as error:
+                opening = replace(opening, unresumed=error)
+            else:
+                return
         async with AsyncExitStack() as place:
             place.enter_context(state.secrets.used(caller.secret))
             place.enter_context(caller.account.session())
@@ -129,7 +133,7 @@ async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
                     state.settings, state.metrics, model, machine, caller.account, stop, tracing=tracing
                 )
                 dialect = dialect if tape is None else Taped(dialect, tape)
-                await _serve(client, session, dialect, replace(state, account=caller.account))
+                await _serve(client, session, dialect, opening, replace(state, account=caller.account))
     except SpeechServerError as error:
         log_refusal(error)
         state.metrics.error(error.code)
@@ -137,7 +141,17 @@ async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
             await socket.send_denial_response(error_response(error))
             return
         await client.tell(Failed(error))
-        await _close(socket, 1012 if isinstance(error, ServerStopping) else 1013, error.code)
+        await close(socket, 1012 if isinstance(error, ServerStopping) else 1013, error.code)
+
+
+async def _resume(client: WaitingClient, opening: Opening, back: Return, state: AppState) -> None:
+    """Go on with a session over this socket. Raises NotResumable, and ServerStopping."""
+    if state.admission.stop.asked.is_set():
+        state.admission.check()
+    line = state.parking.claim(back.token, opening.may_have)
+    line.expect(back.received)
+    await client.accept()
+    await line.carry_on(Carrier(client, state.settings.write_timeout_s), back.received)
 
 
 @router.get(
@@ -179,77 +193,24 @@ def _selected_subprotocol(socket: WebSocket) -> str | None:
     return by_name or next((name for name in offered if name.startswith(SUBPROTOCOL_PREFIX)), None)
 
 
-async def _serve(client: WaitingClient, session: Session, dialect: Dialect, state: AppState) -> None:
-    """Run the session until it or its peer ends, the peer does not read, its key does, or the server stops and nobody speaks."""
+async def _serve(client: WaitingClient, session: Session, dialect: Dialect, opening: Opening, state: AppState) -> None:
+    """Run the session until it ends, its client goes or does not read, its key ends, or the server stops and nobody speaks."""
     await client.accept()
-    socket = client.socket
-    life, stop = asyncio.timeout(None), state.admission.stop
-    knows_us = OUR_SUBPROTOCOL in socket.scope["subprotocols"]
-
-    async def send(event: ServerEvent) -> None:
-        if isinstance(event, Ending) and not knows_us:
-            return
-        for message in dialect.encode(event):
-            await _send(socket, message, state.settings.write_timeout_s, life)
-
+    carrier = Carrier(client, state.settings.write_timeout_s)
+    parking = state.parking if opening.knows_us and state.parking.open else None
+    line = Line(session.machine, dialect, carrier, state.settings, state.metrics, opening, parking)
     try:
-        async with life:
-            await session.run(_events(client, session.machine, dialect, state.settings.max_message_bytes), send)
-            if stop.asked.is_set():
-                await send(Failed(ServerStopping("the server is stopping; connect again")))
+        await session.run(line.received(), line.send)
     except Exception:
-        if life.expired():
-            await _close(socket, 1008, "the client does not read")
-            return
         log.exception("session %s failed", session.machine.id)
-        await _close(socket, 1011, "internal error")
+        await line.close(1011, "internal error")
     else:
-        await _close(socket, *_farewell(state.account, stop))
-
-
-def _farewell(account: Account, stop: Stop) -> tuple[int, str]:
-    if (why := account.void()) is not None:
-        return 1008, why.code
-    return (1012, "the server is stopping; connect again") if stop.asked.is_set() else (1000, "")
-
-
-async def _events(
-    client: WaitingClient, machine: Machine, dialect: Dialect, max_bytes: int
-) -> AsyncGenerator[ClientMessage | Unreadable]:
-    """What the client says, in text or binary messages, until it has gone."""
-    while client.socket.client_state is WebSocketState.CONNECTED:
-        try:
-            message = await client.receive()
-        except RuntimeError:
-            return
-        if message["type"] == "websocket.disconnect":
-            return
-        text = message.get("text")
-        content = text if text is not None else message["bytes"]
-        if len(content) > max_bytes:
-            yield Unreadable(
-                TooLarge(f"the message has {len(content)} bytes; at most {max_bytes}: send audio in pieces")
-            )
+        if (why := state.account.void()) is not None:
+            await line.close(1008, why.code)
+        elif session.stop.asked.is_set():
+            stopping = ServerStopping("the server is stopping; connect again")
+            await line.close(1012, stopping.message, Failed(stopping))
+        elif line.unread:
+            await line.close(1008, "the client does not read")
         else:
-            yield await decoded(dialect, content, machine.audio_in)
-
-
-async def _send(socket: WebSocket, message: str, timeout_s: float, life: asyncio.Timeout) -> None:
-    """One message. A peer that has gone ends the session through its receiving side; of one that does not read, `life` ends."""
-    if socket.application_state is not WebSocketState.CONNECTED:
-        return
-    try:
-        async with asyncio.timeout(timeout_s):
-            await socket.send_text(message)
-    except TimeoutError:
-        if not life.expired():
-            life.reschedule(asyncio.get_running_loop().time())
-    except (WebSocketDisconnect, RuntimeError):
-        pass
-
-
-async def _close(socket: WebSocket, code: int, reason: str) -> None:
-    if socket.application_state is WebSocketState.CONNECTED:
-        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
-            async with asyncio.timeout(_CLOSE_S):  # where nobody reads, this waits for a buffer to empty
-                await socket.close(code, reason)
+            await line.close(1000, "")

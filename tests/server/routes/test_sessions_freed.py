@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from streaming.audio import WireFormat
 from tests.server.front import eventually, listening
@@ -17,7 +18,7 @@ from tests.streaming.realtime.peer import silence, tone
 
 OF_A_SESSION = {
     "RealtimeMachine", "TranslationMachine", "Conversation", "Item", "InputBuffer", "UtteranceEncoding", "Session", "_Running",
-    "Captioner", "Turn", "Ga", "Beta",
+    "Captioner", "Turn", "Ga", "Beta", "Line", "Carrier", "Backlog",
 }  # fmt: skip
 ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}
 TYPED = [{"type": "conversation.item.create", "item": ITEM}, {"type": "response.create"}]
@@ -71,17 +72,18 @@ async def until(socket: ClientConnection, kind: str) -> None:
     ],
     ids=["silent", "typed", "cut off", "refused", "spoken", "speaking", "transcribed", "translated"],
 )
-@pytest.mark.parametrize("ending", ["closed", "aborted", "expired"])
+@pytest.mark.parametrize("ending", ["closed", "aborted", "expired", "not resumed"])
 async def test_nothing_of_a_session_is_left(path: str, events: list[dict[str, Any]], end: str, ending: str) -> None:
-    limits = {"max_session_s": 1.5} if ending == "expired" else {}
+    limits = {"max_session_s": 1.5} if ending == "expired" else {"resume_s": 0.2}
+    offered = [Subprotocol("realtime"), *([Subprotocol("cslm")] if ending == "not resumed" else [])]
     async with listening(**limits) as front:
         before = alive()
-        async with connect(front.url.replace("http", "ws") + path, proxy=None) as socket:
+        async with connect(front.url.replace("http", "ws") + path, subprotocols=offered, proxy=None) as socket:
             for event in events:
                 await socket.send(json.dumps(event))
             await until(socket, end)
             assert alive() != before
-            if ending == "aborted":
+            if ending in ("aborted", "not resumed"):
                 socket.transport.abort()
             elif ending == "expired":
                 async for _ in socket:
