@@ -10,6 +10,7 @@ from typing import Any
 from clients.errors import Disconnected, TurnFailed, TurnTimeout, first_cause
 from clients.playback import Clock, SystemClock
 from clients.realtime import RealtimeSession, SessionOptions
+from clients.reconnect import ConnectionLost, ConnectionRestored
 from clients.recordings import FRAME_S, SILENCE_MESSAGE, Recording
 from clients.turns import TurnError, TurnRecord
 
@@ -31,8 +32,8 @@ class Conversation:
     server hears silence, so an open microphone sends silence until the answer is complete. Errors about events of
     earlier turns, and about a truncation that came too late, are no errors of this turn.
 
-    In a session that comes back, a turn that lost its connection raises Disconnected, and the next one begins when the
-    session is back.
+    In a session that comes back, a turn goes on where the server still has the session. Otherwise it raises Disconnected,
+    and the next one begins when the connection is back.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Conversation:
         self._sent_s = 0.0
         self._away = False
         self._lost: str | None = None
+        self._reason = ""
         self.turn = TurnRecord(buffer_s)
         self._spoken_into: TurnRecord | None = None
 
@@ -212,8 +214,7 @@ class Conversation:
         if event.type == "session.updated":
             self._configured = True
         if event.type in ("connection.lost", "connection.restored"):
-            self._away = event.type == "connection.lost"
-            self._lost = event.reason if self._away else self._lost
+            self._follow(event)
         if event.type == "error":
             if event.error.event_id not in (None, *self._own_events) or event.error.code in SESSION_ENDS:
                 return
@@ -224,6 +225,15 @@ class Conversation:
         if self._observe is not None:
             self._observe(event, self.turn)
         self._changed.set()
+
+    def _follow(self, event: ConnectionLost | ConnectionRestored) -> None:
+        """The turn is lost with its session, not with the connection alone."""
+        if isinstance(event, ConnectionLost):
+            self._away, self._reason = True, event.reason
+            self._lost = None if event.resumable else event.reason
+        else:
+            self._away = False
+            self._lost = None if event.resumed else self._reason
 
     async def _interrupt(self, now_s: float) -> None:
         """The user speaks: playback stops, also of an answer that is spoken into, and the server learns how much was heard."""

@@ -29,8 +29,8 @@ class LiveConversation:
     """The microphone goes to the server, its answers to the loudspeaker, until one of them ends.
 
     When the server hears the user speak, the loudspeaker falls silent at once, what is still in flight of that answer
-    is dropped, and the server is told how much was heard. While a lost session is being restored, the audio that has
-    arrived is still played, and what the user says is lost.
+    is dropped, and the server is told how much was heard. While a lost connection is being restored, the audio that has
+    arrived is still played. What the user says meanwhile is heard later if the server still has the session.
     """
 
     def __init__(self, session: RealtimeSession, card: SoundCard, display: Display) -> None:
@@ -76,7 +76,7 @@ class LiveConversation:
                 self._card.loudspeaker.play(event.item_id, audio_of(event))
             case "response.output_audio.done":
                 self._card.loudspeaker.ended(event.item_id)
-            case "connection.lost":
+            case "connection.restored" if not event.resumed:
                 self._items.clear()
                 self._turn = TurnRecord()
         self._turn.take(event, now_s)

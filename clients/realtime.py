@@ -41,6 +41,7 @@ from websockets.exceptions import (
     InvalidURI,
     WebSocketException,
 )
+from websockets.typing import Subprotocol
 
 from clients.errors import ConnectionRejected, Disconnected, InvalidEvent, ServerUnreachable
 
@@ -230,7 +231,8 @@ async def connect(
 
     Raises ServerUnreachable where nothing answers and ConnectionRejected where the server refuses.
     """
-    session = RealtimeSession(*await dial(realtime_url(url, model), api_key, open_timeout_s, headers))
+    socket, created = await dial(realtime_url(url, model), api_key, open_timeout_s, headers)
+    session = RealtimeSession(socket, created)
     try:
         yield session
     finally:
@@ -238,10 +240,17 @@ async def connect(
 
 
 async def dial(
-    address: str, api_key: str | None, timeout_s: float, headers: Mapping[str, str] | None = None
-) -> tuple[ClientConnection, SessionCreatedEvent]:
-    """An open socket and its first event. Raises as `connect` does."""
-    socket = await open_session_socket(address, api_key, timeout_s, headers)
+    address: str,
+    api_key: str | None,
+    timeout_s: float,
+    headers: Mapping[str, str] | None = None,
+    offer: str | None = None,
+) -> tuple[ClientConnection, Any]:
+    """An open socket and its first event: `session.created`, or `session.resumed` where that was offered as a subprotocol.
+
+    Raises as `connect` does.
+    """
+    socket = await open_session_socket(address, api_key, timeout_s, headers, offer)
     try:
         return socket, await _first_event(socket, timeout_s)
     except BaseException:
@@ -263,7 +272,11 @@ def realtime_url(url: str, model: str | None = None) -> str:
 
 
 async def open_session_socket(
-    address: str, api_key: str | None, open_timeout_s: float, headers: Mapping[str, str] | None = None
+    address: str,
+    api_key: str | None,
+    open_timeout_s: float,
+    headers: Mapping[str, str] | None = None,
+    offer: str | None = None,
 ) -> ClientConnection:
     """The socket of a session, of which nothing was read yet. Raises as `connect` does."""
     sent = dict(headers or {})
@@ -274,6 +287,7 @@ async def open_session_socket(
             address,
             additional_headers=sent,
             compression=None,
+            subprotocols=None if offer is None else [Subprotocol("realtime"), Subprotocol(offer)],
             proxy=None if urlsplit(address).hostname in _LOOPBACK else True,
             open_timeout=open_timeout_s,
             close_timeout=CLOSE_TIMEOUT_S,
@@ -285,7 +299,7 @@ async def open_session_socket(
         raise ServerUnreachable(f"no realtime server answers at {address}: {error or type(error).__name__}") from error
 
 
-async def _first_event(socket: ClientConnection, timeout_s: float) -> SessionCreatedEvent:
+async def _first_event(socket: ClientConnection, timeout_s: float) -> Any:
     try:
         async with asyncio.timeout(timeout_s):
             event = parse_event(await socket.recv())
@@ -298,7 +312,7 @@ async def _first_event(socket: ClientConnection, timeout_s: float) -> SessionCre
         raise ConnectionRejected(f"the server opened no session: {reason}", retryable=True) from closed
     if isinstance(event, RealtimeErrorEvent):
         raise ConnectionRejected(event.error.message, code=event.error.code)
-    if not isinstance(event, SessionCreatedEvent):
+    if not isinstance(event, SessionCreatedEvent) and event.type != "session.resumed":
         raise InvalidEvent(f"the first event was {event.type}, not session.created")
     return event
 

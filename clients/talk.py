@@ -94,7 +94,10 @@ class Screen:
             case "connection.lost":
                 self.line("lost", f"{event.reason}; trying to come back")
             case "connection.restored":
-                self.line("back", f"after {event.away_s:.1f} s; the new session knows {event.messages} messages")
+                known = "the session goes on" if event.resumed else f"the new session knows {event.messages} messages"
+                self.line("back", f"after {event.away_s:.1f} s; {known}")
+            case "session.ending":
+                self.line("server", "it stops; the session ends after this turn, and another one goes on")
             case "error" if (event.error.code, event.error.message) != self._shown_error:
                 self._shown_error = event.error.code, event.error.message
                 self.line("error", f"{event.error.code or event.error.type}: {event.error.message}")

@@ -6,6 +6,8 @@ import asyncio
 import io
 import itertools
 import random
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -16,15 +18,17 @@ from hypothesis import strategies as st
 from clients.conversation import Conversation
 from clients.errors import ConnectionRejected, Disconnected
 from clients.live import LiveConversation
-from clients.realtime import SessionOptions, connect
+from clients.realtime import SessionOptions, audio_of, connect
 from clients.reconnect import Backoff, ConnectionLost, ConnectionRestored, LastingSession, stay_connected
 from clients.recordings import Recording
 from clients.talk import Screen, Talk, ask_all
+from clients.turns import TurnRecord
 from tests.clients.conftest import SILENT_FRAME, SPEECH_FRAME
 from tests.clients.fake_server import Script, fake_server
 from tests.clients.test_live import Card, Display
-from tests.fakes import TEXT, TRANSCRIPT
+from tests.fakes import TEXT, TRANSCRIPT, FakeLM
 from tests.server.front import listening
+from tests.server.models import fake_model
 
 MANUAL = SessionOptions(turn_detection=None, reply_language="zh")
 SOON = Backoff(first_s=0.01, longest_s=0.05, patience_s=5.0)
@@ -197,7 +201,7 @@ async def test_talking_goes_on_and_what_was_heard_before_is_not_truncated_again(
 
 async def test_the_real_gateway_takes_the_replay_and_gives_the_same_history_again() -> None:
     """Sessions are cut off by their own transport; each next one is told the same conversation."""
-    async with listening() as front, stay_connected(front.url, backoff=SOON) as session:
+    async with listening(resume_s=0) as front, stay_connected(front.url, backoff=SOON) as session:
         await session.update(MANUAL)
         await session.send({"type": "conversation.item.create", "item": _system("Be brief.")})
         await session.append(b"\x00\x20" * 24_000)
@@ -229,3 +233,96 @@ async def test_a_plain_session_stays_lost() -> None:
 
 def _system(text: str) -> dict[str, Any]:
     return {"type": "message", "role": "system", "content": [{"type": "input_text", "text": text}]}
+
+
+class Network:
+    """Between client and server: the first connection passes so many bytes, either way, before it breaks, then the second, …"""
+
+    def __init__(self, port: int, lives: list[int]) -> None:
+        self._port = port
+        self._lives = lives
+        self.connections = 0
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[str]:
+        async with await asyncio.start_server(self._connected, "127.0.0.1", 0) as server:
+            yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    async def _connected(self, near: asyncio.StreamReader, near_writer: asyncio.StreamWriter) -> None:
+        left = self._lives.pop(0) if self._lives else 1 << 60
+        self.connections += 1
+        far, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+
+        async def passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal left
+            with suppress(ConnectionError):
+                while left > 0 and (data := await reader.read(4096)):
+                    writer.write(data[:left])
+                    await writer.drain()
+                    left -= len(data)
+            near_writer.transport.abort()
+            far_writer.transport.abort()
+
+        await asyncio.gather(passed(near, far_writer), passed(far, near_writer))
+
+
+async def _asked_through(lives: list[int]) -> tuple[bytes, list[tuple[str, str]], int]:
+    """Audio of the answers to two questions, the conversation, and the connections that it took."""
+    audio = bytearray()
+
+    def heard(event: Any, _: TurnRecord) -> None:
+        if event.type == "response.output_audio.delta":
+            audio.extend(audio_of(event))
+
+    async def script(conversation: Conversation) -> None:
+        await conversation.configure(MANUAL)
+        assert (await conversation.ask_at_once(Recording("a", b"\x00\x20" * 24_000))).answered
+        assert (await conversation.ask_text("And twice that?")).answered
+
+    async with listening(fake_model(lm=FakeLM(delay_s=0.001))) as front:
+        network = Network(int(front.url.rpartition(":")[2]), lives)
+        async with network.opened() as url, stay_connected(url, backoff=SOON) as session:
+            await Conversation(session, observe=heard).hold(script)
+            messages = [
+                (event["item"]["role"], event["item"]["content"][0]["text"]) for event in session._history.replay()[1:]
+            ]
+        return bytes(audio), messages, network.connections
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_cuts_anywhere_are_not_heard(seed: int) -> None:
+    rng = random.Random(seed)
+    whole = await _asked_through([])
+    cut = await _asked_through([rng.randrange(6_000, 120_000), *(rng.randrange(100, 60_000) for _ in range(4))])
+    assert cut[:2] == whole[:2], "sample for sample, word for word"
+    assert cut[2] > whole[2] == 1
+
+
+async def test_a_session_is_given_up_when_the_server_waits_no_longer() -> None:
+    async with listening(resume_s=0.05) as front:
+        network = Network(int(front.url.rpartition(":")[2]), [1 << 60, *[0] * 8])
+        async with network.opened() as url, stay_connected(url, backoff=SOON) as session:
+            await session.update(MANUAL)
+            await until(session, "session.updated")
+            session._socket.transport.abort()
+            assert (await until(session, "connection.lost"))[-1].resumable
+            await session.add_text("this waits in vain")
+            assert await anext(session) == ConnectionLost("the connection broke without a close message")
+            with pytest.raises(Disconnected, match="it is being restored"):
+                await session.respond()
+            assert not (await until(session, "connection.restored"))[-1].resumed
+
+
+async def test_a_session_that_was_not_kept_is_told_again() -> None:
+    async with listening(resume_s=30) as front, stay_connected(front.url, backoff=SOON) as session:
+        await session.update(MANUAL)
+        await session.add_text("Well?")
+        await until(session, "conversation.item.done")
+        for line in list(front.state.parking._tokens):
+            front.state.parking.forget(line)
+        session._socket.transport.abort()
+        lost, restored = await until(session, "connection.restored")
+        assert (lost.resumable, restored.resumed, restored.messages) == (True, False, 1)
+        await session.respond()
+        done = (await until(session, "response.done"))[-1]
+        assert done.response.status == "completed"
