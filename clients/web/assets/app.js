@@ -23,7 +23,7 @@ const conversation = new Conversation();
 const turnList = new TurnList($("turns"), $("turn"), document.querySelector("main"));
 const microphone = new Microphone();
 const speaker = new Speaker();
-const connection = new Connection(() => realtimeAddress(model, settings.key));
+const connection = new Connection((offer) => realtimeAddress(model, settings.key, offer));
 
 let model = null;
 let session = null; // as the server describes it, while connected
@@ -77,10 +77,12 @@ function configure() {
   connection.send({ type: "session.update", session });
 }
 
-connection.addEventListener("state", async ({ detail: { state, close, retryMs } }) => {
+connection.addEventListener("state", async ({ detail: { state, close, retryMs, pending, resumed, lost: lostAfterAll } }) => {
   panel.showConnection(state, retryMs);
-  if (state === "open") opened();
-  if (state === "idle" || state === "waiting") lost(state === "waiting");
+  if (lostAfterAll) lost(true);
+  if (resumed) wentOn();
+  else if (state === "open") opened();
+  if (state === "idle" || (state === "waiting" && !pending)) lost(state === "waiting");
   show();
   if (close) await explain(close);
 });
@@ -111,6 +113,12 @@ function opened() {
   watchUse();
 }
 
+/** The same session, with all that was under way. */
+function wentOn() {
+  panel.hideNotice("server");
+  panel.announce("Connected again.");
+}
+
 function lost(unexpectedly) {
   hearing = questionWaits = false;
   responding = session = null;
@@ -138,6 +146,7 @@ const REACTIONS = {
   "session.queued": ({ position }) => panel.notify(`The server is full. Your place in the queue: ${position}.`, { about: "server" }),
   "session.created": (event) => (session = event.session),
   "session.updated": (event) => (session = event.session),
+  "session.ending": () => panel.notify("The server is being restarted. The conversation goes on in a moment.", { about: "server" }),
   "input_audio_buffer.speech_started": () => {
     hearing = true;
     interrupt();
@@ -169,8 +178,8 @@ function drawAll() {
   for (const turn of conversation.turns) turnList.draw(turn);
 }
 
-// A race that the page lost, and the last word of a session at its time limit: the next one opens by itself.
-const HARMLESS = new Set(["response_cancel_not_active", "session_expired", ALREADY_ANSWERING]);
+// A race that the page lost, and the last words of a session: the next one opens by itself.
+const HARMLESS = new Set(["response_cancel_not_active", "session_expired", "session_not_resumable", "server_stopping", ALREADY_ANSWERING]);
 
 /** What was said, for screen readers, if the user wants that beside the voice. */
 function read(text) {

@@ -1,10 +1,10 @@
 // Where the server is, what it serves, and what to tell the user when it does not let us in.
 
 /** Address and subprotocols of the realtime socket. Browsers can send a key to a socket only as a subprotocol. */
-export function realtimeAddress(model, key) {
+export function realtimeAddress(model, key, offer) {
   const url = realtimeUrl(model);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  return { url, protocols: key ? ["realtime", `openai-insecure-api-key.${key}`] : ["realtime"] };
+  return { url, protocols: ["realtime", offer, ...(key ? [`openai-insecure-api-key.${key}`] : [])] };
 }
 
 /** The model as the server describes it, or null when it does not say. */

@@ -77,7 +77,7 @@ def test_a_spoken_turn(url: str, script: Script, tmp_path: Path) -> None:
             "Rest of the answer",
         ]
         assert number(page, "sent-ms") > 1500
-        assert script.protocols == ["realtime"]
+        assert script.protocols == ["realtime", "cslm"]
 
 
 def test_every_event_it_sends_is_of_the_protocol(url: str, script: Script) -> None:
@@ -227,7 +227,7 @@ def test_an_api_key_is_asked_for_and_never_left_in_the_address(url: str, script:
         expect(page.locator("#notice")).to_be_hidden()
         ask(page, "one")
         expect(page.locator("#connection")).to_contain_text("Connected")
-        assert script.protocols == ["realtime", "openai-insecure-api-key.sesame-123"]
+        assert script.protocols == ["realtime", "cslm", "openai-insecure-api-key.sesame-123"]
         page.goto("about:blank")
         page.goto(f"{url}/#key=sesame-123")
         expect(page.locator("#model")).to_have_text("cslm-mini")
