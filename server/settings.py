@@ -156,6 +156,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
+    def has_keys(self) -> bool:
+        """Nobody is let in without a key."""
+        return not (self.api_key is None and self.keys is None and self.keys_file is None)
+
+    @property
     def aliases(self) -> Aliases:
         """What stands for the model and its first voice."""
         if self.strict_names:

@@ -35,7 +35,7 @@ class Origins:
         self._app = app
         self._origins = frozenset(settings.cors_origins)
         self._hosts = tuple(host.lower() for host in settings.allowed_hosts)
-        self._any_host = "*" in self._hosts or (not self._hosts and settings.api_key is not None)
+        self._any_host = "*" in self._hosts or (not self._hosts and settings.has_keys)
         self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

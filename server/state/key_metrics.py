@@ -11,6 +11,9 @@ from server.state.keyring import Keyring
 from server.state.reloading import Reloading
 from server.state.usage_log import UsageLog
 
+_LIMITS = ("too_many_sessions", "rate_limit_exceeded", "audio_quota_exceeded")
+"""They begin at zero. Prometheus sees no increase in a count that first appears as 1."""
+
 
 class KeyMetrics(Collector):
     """Read from the accounts when somebody asks."""
@@ -33,8 +36,8 @@ class KeyMetrics(Collector):
             for direction, seconds in (("input", account.question_s), ("output", account.answer_s)):
                 audio.add_metric([name, direction], seconds)
                 tokens.add_metric([name, direction], account.tokens[direction])
-            for code, count in account.refusals.items():
-                refusals.add_metric([name, code], count)
+            for code in {*_LIMITS, *account.refusals}:
+                refusals.add_metric([name, code], account.refusals[code])
         yield from (sessions, turns, audio, tokens, refusals)
         stale, unwritten = self._reloading.failed, self._usage is not None and self._usage.failing
         yield GaugeMetricFamily("cslm_reload_failed", "1 while a file that changed cannot be read", value=stale)

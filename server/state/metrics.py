@@ -25,7 +25,10 @@ Exemplar = dict[str, str]
 """The trace of which a measurement is an example: `trace_id` and `span_id`."""
 
 _STAGES = ("hear", "first_token", "first_units", "first_audio", "vocoder")
-_ALERTED = ("engine_unavailable", "at_capacity", "missing_api_key", "invalid_api_key", "client_secret_expired")
+_ALERTED = (
+    "engine_unavailable", "at_capacity", "missing_api_key", "invalid_api_key", "api_key_expired", "api_key_revoked",
+    "client_secret_expired",
+)  # fmt: skip
 _BUCKETS_S = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 60.0)
 
 

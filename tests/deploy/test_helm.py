@@ -27,6 +27,7 @@ FORMS: dict[str, dict[str, Any]] = {
         "gpu": {"count": 0},
         "settings": {"MAX_SESSIONS": 4, "EAGER": True},
         "apiKey": {"secret": "keys"},
+        "keys": {"secret": "several", "signingKey": "signing_key"},
         "hubToken": {"secret": "hub"},
         "storage": {"cache": {"size": "1Gi", "class": "fast"}},
         "ingress": {"enabled": True, "host": "voice.example.org", "tlsSecret": "voice-tls", "className": "nginx"},

@@ -146,6 +146,7 @@ async def test_a_handshake_has_an_id_too() -> None:
         "> Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.sk-secret, other",
         "(b'authorization', b'Basic sk-secret')",
         "the key ek_eyJ-secret.x9 has expired",
+        "KeyError: 'sk-cslm-secret'",
     ],
 )
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
@@ -180,8 +181,8 @@ def test_warnings_that_a_peer_causes_are_written_sparingly() -> None:
     now_s = 0.0
     sparing = Sparing(lambda: now_s)
 
-    def passed(name: str, text: str) -> bool:
-        record = logging.LogRecord(name, logging.WARNING, "", 0, text, None, None)
+    def passed(name: str, text: str, level: int = logging.WARNING) -> bool:
+        record = logging.LogRecord(name, level, "", 0, text, None, None)
         written = sparing.filter(record)
         told.append(record.getMessage())
         return written
@@ -190,6 +191,8 @@ def test_warnings_that_a_peer_causes_are_written_sparingly() -> None:
     assert sum(passed("uvicorn.error", "nonsense") for _ in range(1000)) == 20
     assert passed("uvicorn.error", "something else")
     assert all(passed("cslm.turn", "ours") for _ in range(100))
+    assert sum(passed("cslm.keys", "a key was refused", logging.INFO) for _ in range(1000)) == 20
+    assert all(passed("cslm.realtime", "session opened", logging.INFO) for _ in range(100))
     now_s = 11.0
     assert passed("uvicorn.error", "nonsense")
     assert told[-1] == "nonsense (980 more like this before)"

@@ -84,6 +84,7 @@ PRIVATE = (
     [
         ({}, PRIVATE, PUBLIC),
         ({"api_key": "sk-1"}, (*PRIVATE, *PUBLIC), ()),
+        ({"keys": '{"keys": []}'}, (*PRIVATE, *PUBLIC), ()),
         ({"allowed_hosts": "*"}, (*PRIVATE, *PUBLIC), ()),
         (
             {"allowed_hosts": "voice.example, *.voices.example", "api_key": "sk-1"},
@@ -91,7 +92,7 @@ PRIVATE = (
             (*PUBLIC, "voices.example", "xvoice.example"),
         ),
     ],
-    ids=["open", "with a key", "any", "listed"],
+    ids=["open", "with a key", "with several keys", "any", "listed"],
 )
 async def test_names_that_the_server_answers_to(
     settings: dict[str, Any], accepted: tuple[str, ...], refused: tuple[str, ...]

@@ -98,6 +98,10 @@ affinity: {{ toJson . }}
 - name: api-key
   secret: {secretName: {{ .Values.apiKey.secret }}, defaultMode: 0440}
 {{- end }}
+{{- if .Values.keys.secret }}
+- name: keys
+  secret: {secretName: {{ .Values.keys.secret }}, defaultMode: 0440}
+{{- end }}
 {{- end }}
 
 {{- define "cslm.claims" -}}
