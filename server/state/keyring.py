@@ -88,6 +88,8 @@ class Keyring:
             _end(held.account, "removed")
         self._secrets_revoked = frozenset(secret.id for secret in document.revoked_secrets)
         self.end_void()
+        if self._usage is None and any(entry.audio_minutes_per_day for entry in document.keys):
+            log.warning("limits of a day begin anew with each start; CSLM_USAGE_DIR keeps what was used")
 
     def end_void(self) -> None:
         """Have the sessions of keys that are good for nothing any more end."""
@@ -121,11 +123,6 @@ class Keyring:
         if self._single is not None:
             named[self._single.account.name] = self._single.account
         return named or {self.anonymous.name: self.anonymous}
-
-    @property
-    def limited_by_day(self) -> bool:
-        """Some key has a limit for a day."""
-        return any(account.limits.audio_s_per_day is not None for account in self.accounts.values())
 
     def holder(self, headers: Mapping[str, str]) -> Held | None:
         """Whose key the headers of a request or a socket's handshake carry, None where it is nobody's.

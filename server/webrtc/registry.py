@@ -47,6 +47,7 @@ class _Held:
     call: Call
     task: asyncio.Task[None]
     peer: str
+    account: Account
 
 
 class CallRegistry:
@@ -98,7 +99,7 @@ class CallRegistry:
         answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         call = Call(_ice_servers(self._settings.ice_servers), dialect)
         task = asyncio.create_task(self._hold(model, account, call, offer, config, peer, answered), name=call.id)
-        self._held[call.id] = _Held(call, task, counted)
+        self._held[call.id] = _Held(call, task, counted, account)
         task.add_done_callback(lambda _: self._held.pop(call.id, None))
         return call.id, shown(await answered, peer, self._settings.ice_addresses)
 
@@ -113,11 +114,12 @@ class CallRegistry:
         if peers.count(peer) >= of_peer:
             raise TooManyCalls(f"{of_peer} calls from this address are not connected yet; accepted: up to {of_peer}")
 
-    def hang_up(self, call_id: str) -> None:
-        """End a call. Raises NotFound (`call_not_found`)."""
-        if call_id not in self._held:
+    def hang_up(self, call_id: str, account: Account) -> None:
+        """End a call of `account`. Raises NotFound (`call_not_found`), also for the calls of others."""
+        held = self._held.get(call_id)
+        if held is None or held.account is not account:
             raise NotFound(f"there is no call {call_id[:60]!r}, or no longer", code="call_not_found", param="call_id")
-        self._held[call_id].call.hang_up()
+        held.call.hang_up()
 
     async def _hold(
         self,

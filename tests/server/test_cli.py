@@ -35,7 +35,7 @@ def test_help_imports_nothing_heavy() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in out.stdout
-    for command in ("serve", "check", "pull", "talk", "load", "train"):
+    for command in ("serve", "check", "pull", "keys", "talk", "load", "train"):
         assert command in out.stdout
 
 

@@ -83,7 +83,7 @@ async def _begun(request: Request, state: AppState, caller: Caller, dialect: Dia
 
 @router.post("/calls/{call_id}/hangup", summary="End a WebRTC call", openapi_extra=_HANG_UP, response_class=Response)
 async def hangup(call_id: str, state: AppStateDep, caller: CallerDep) -> Response:
-    state.calls.hang_up(call_id)
+    state.calls.hang_up(call_id, caller.account)
     return Response(status_code=200)
 
 

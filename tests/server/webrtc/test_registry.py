@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -17,6 +18,8 @@ from streaming.errors import CapacityError, NotFound
 from streaming.realtime.ga import Dialect, Ga
 from tests.server.front import eventually, make_settings
 from tests.server.models import fake_model
+
+ANNA = Account("anna")
 
 
 class FailingCall:
@@ -46,7 +49,7 @@ class FailingCall:
 def is_held(calls: CallRegistry, call_id: str) -> bool:
     """Whether there is a call of that id. Hangs it up."""
     try:
-        calls.hang_up(call_id)
+        calls.hang_up(call_id, ANNA)
     except NotFound:
         return False
     return True
@@ -60,7 +63,7 @@ async def test_a_call_that_fails_is_logged_by_its_id_and_leaves_its_slot(
     caplog.handler.addFilter(lambda record: bound.append(get_contextvars()) or True)
     admission = Admission(GateRules(1))
     calls = CallRegistry(make_settings(), admission, Metrics())
-    assert await calls.begin(fake_model(), Account("anna"), "offer", None, Ga()) == ("rtc_1", "answer to offer")
+    assert await calls.begin(fake_model(), ANNA, "offer", None, Ga()) == ("rtc_1", "answer to offer")
     await eventually(lambda: any("the call failed" in record.message for record in caplog.records))
     assert bound[-1]["call_id"] == "rtc_1"
     assert "call_id" not in get_contextvars(), "it is bound in the call's task alone"
@@ -72,5 +75,28 @@ async def test_a_full_server_takes_no_call(caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.INFO)
     calls = CallRegistry(make_settings(), Admission(GateRules(0)), Metrics())
     with pytest.raises(CapacityError):
-        await calls.begin(fake_model(), Account("anna"), "offer", None, Ga())
+        await calls.begin(fake_model(), ANNA, "offer", None, Ga())
     assert not caplog.records
+
+
+async def test_nobody_hangs_up_the_calls_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    class LastingCall(FailingCall):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self._over = asyncio.Event()
+
+        async def run(self, session: Any) -> None:
+            await self._over.wait()
+
+        def hang_up(self) -> None:
+            self._over.set()
+
+    monkeypatch.setattr("server.webrtc.registry.Call", LastingCall)
+    admission = Admission(GateRules(1))
+    calls = CallRegistry(make_settings(), admission, Metrics())
+    call_id, _ = await calls.begin(fake_model(), ANNA, "offer", None, Ga())
+    with pytest.raises(NotFound):
+        calls.hang_up(call_id, Account("ben"))
+    assert admission.active == 1
+    calls.hang_up(call_id, ANNA)
+    await eventually(lambda: admission.active == 0)
