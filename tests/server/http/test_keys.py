@@ -124,6 +124,30 @@ async def test_realtime_limits_are_told_as_they_are(tmp_path: Path) -> None:
     assert front.count("cslm_key_refusals_total", key="anna", code="rate_limit_exceeded") == 1
 
 
+async def test_a_stock_session_goes_on_when_a_response_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, entry("anna", ANNA, turns_per_minute=1))
+    async with (
+        listening(keys_file=path) as front,
+        stock(front, ANNA) as client,
+        client.realtime.connect(model="fake") as session,
+    ):
+        left, ends = list[int | None](), list[Any]()
+        for _ in range(2):
+            content: Any = [{"type": "input_text", "text": "Hello?"}]
+            await session.conversation.item.create(item={"type": "message", "role": "user", "content": content})
+            await session.response.create()
+            async for event in session:
+                if event.type == "rate_limits.updated":
+                    left.append(event.rate_limits[0].remaining)
+                if event.type == "response.done":
+                    ends.append(event.response)
+                    break
+        assert left == [0, 0] and [end.status for end in ends] == ["completed", "failed"]
+        assert ends[1].status_details.error.code == "rate_limit_exceeded"
+        await session.input_audio_buffer.clear()
+        assert (await session.recv()).type == "input_audio_buffer.cleared"
+
+
 async def test_a_call_over_the_limit_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, entry("anna", ANNA, sessions=1))
     async with listening(keys_file=path) as front, opened(front, ANNA):

@@ -14,6 +14,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
+from server.state.key_file import digest
 from tests.fakes import TEXT, TRANSCRIPT, UNITS, FakeDecoder, FakeLM
 from tests.server.front import Front, eventually, listening, serving
 from tests.server.models import fake_model
@@ -385,3 +386,20 @@ async def test_the_address_of_the_beta_speaks_its_dialect() -> None:
         assert created["session"]["input_audio_format"] == "pcm16"
         caller.send({"type": "session.update", "session": {"modalities": ["text"]}})
         assert (await caller.event("session.updated"))["session"]["modalities"] == ["text"]
+
+
+async def test_a_call_tells_what_its_key_has_left() -> None:
+    key = {"name": "anna", "hash": digest(b"sk-1"), "turns_per_minute": 1}
+    headers = {"authorization": "Bearer sk-1"}
+    async with listening(fake_model(), keys=json.dumps({"keys": [key]})) as front, calling() as caller:
+        front.client.headers.update(headers)
+        await connect(caller, front)
+        for number, status in enumerate(("completed", "failed")):
+            caller.send({"type": "conversation.item.create", "item": message("Hi")})
+            caller.send({"type": "response.create"})
+            done = (await caller.event("response.done", number))["response"]
+            assert done["status"] == status
+            limits = (await caller.event("rate_limits.updated", number))["rate_limits"]
+            assert (limits[0]["limit"], limits[0]["remaining"]) == (1, 0)
+        assert done["status_details"]["error"]["code"] == "rate_limit_exceeded"
+        assert front.count("cslm_key_sessions", key="anna") == 1
