@@ -33,10 +33,14 @@ def _check(certificate: Path, key: Path) -> None:
 
 
 def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    for path in (certificate, key):
+        try:
+            path.read_bytes()  # OpenSSL does not say which of them it cannot read
+        except OSError as failure:
+            raise StartError(f"{path} cannot be read: {failure.strerror}", code="tls_invalid") from None
     try:
         context.load_cert_chain(certificate, key, password="")  # without one OpenSSL would ask the terminal
     except (OSError, ValueError) as failure:  # ssl.SSLError is an OSError
-        reason = getattr(failure, "reason", None) or getattr(failure, "strerror", None) or "it cannot be read"
-        raise StartError(
-            f"the certificate {certificate} with the key {key} cannot be used: {reason}", code="tls_invalid"
-        ) from None
+        mismatch = getattr(failure, "reason", None) == "KEY_VALUES_MISMATCH"
+        why = "they do not belong together" if mismatch else "they are no PEM files, or the key has a password"
+        raise StartError(f"the certificate {certificate} and the key {key}: {why}", code="tls_invalid") from None

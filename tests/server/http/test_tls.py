@@ -84,8 +84,12 @@ async def test_a_socket_that_is_handed_over_is_served_with_the_certificate(tmp_p
         assert await served_serial(f"https://127.0.0.1:{listener.getsockname()[1]}") == serial
 
 
-@pytest.mark.parametrize("fault", ["missing", "mismatched", "damaged", "password"])
-async def test_a_pair_that_cannot_be_used(fault: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [("missing", "server.key cannot be read"), ("mismatched", "do not belong together"), ("damaged", "no PEM files"),
+     ("password", "the key has a password")],
+)  # fmt: skip
+async def test_a_pair_that_cannot_be_used(fault: str, why: str, tmp_path: Path) -> None:
     certificate, key, _ = issued(tmp_path, "server", b"secret" if fault == "password" else None)
     match fault:
         case "missing":
@@ -97,7 +101,7 @@ async def test_a_pair_that_cannot_be_used(fault: str, tmp_path: Path) -> None:
     with pytest.raises(StartError) as refused:
         async with listening(tls_certificate=certificate, tls_key=key):
             pass
-    assert refused.value.code == "tls_invalid" and str(certificate) in refused.value.message
+    assert refused.value.code == "tls_invalid" and why in refused.value.message
 
 
 async def test_one_without_the_other(tmp_path: Path) -> None:
