@@ -28,6 +28,7 @@ class Span:
     began_ns: int
     ended_ns: int
     failed: bool
+    message: str
     attributes: dict[str, Any]
 
 
@@ -62,6 +63,7 @@ class Collector:
                         each.start_time_unix_nano,
                         each.end_time_unix_nano,
                         each.status.code == 2,
+                        each.status.message,
                         _values(each.attributes),
                     )
                     for each in scope.spans

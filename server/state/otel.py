@@ -19,10 +19,11 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from structlog.contextvars import bind_contextvars, get_contextvars
 
+from server.errors import public_error
 from server.state.tracing import Tracing, TurnTrace
 from server.version import package_version
 from streaming.realtime.conversation import new_id
@@ -72,11 +73,17 @@ class OpenTelemetry(Tracing):
     def session(self, transport: str) -> Generator[None]:
         """The span is the parent of its turns, and a child of what the client's `traceparent` names."""
         name = "request" if transport == "rest" else "session"
-        kind, attributes = SpanKind.SERVER, {"cslm.transport": transport}
-        with self._tracer.start_as_current_span(name, kind=kind, attributes=attributes, record_exception=False) as span:
+        span = self._tracer.start_span(name, kind=SpanKind.SERVER, attributes={"cslm.transport": transport})
+        # An error's message may quote the client: the span has its code alone.
+        with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
             bind_contextvars(**_ids(span))
             try:
                 yield
+            except Exception as failure:
+                span.set_attribute("error.type", public_error(failure).code)
+                if public_error(failure).type == "server_error":
+                    span.set_status(StatusCode.ERROR)
+                raise
             finally:
                 span.set_attributes(_bound())
 

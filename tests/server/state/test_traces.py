@@ -95,6 +95,21 @@ async def test_a_request_is_one_too_and_its_words_stay_here(caplog: pytest.LogCa
         assert "five" not in str(collector.spans)
 
 
+@pytest.mark.parametrize(
+    ("lm", "code", "failed"), [(FakeLM(), "invalid_value", False), (FakeLM(fail_after=0), "internal_error", True)]
+)
+async def test_of_an_error_only_its_code_is_told(lm: FakeLM, code: str, failed: bool) -> None:
+    """Its message may quote the client."""
+    voice = {"voice": "swordfish"} if code == "invalid_value" else {}
+    with collecting() as collector:
+        async with listening(fake_model(lm=lm), otlp_endpoint=collector.endpoint) as front:
+            answer = await front.client.post("/v1/speech", data={"text": "swordfish", "stream": "file", **voice})
+            assert answer.status_code >= 400
+        (request,) = collector.named("request")
+        assert (request.attributes.get("error.type"), request.failed, request.message) == (code, failed, "")
+        assert "swordfish" not in str(collector.spans)
+
+
 async def test_a_turn_that_fails_is_marked() -> None:
     model = fake_model(lm=FakeLM(fail_after=8))
     with collecting() as collector:
