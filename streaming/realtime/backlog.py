@@ -28,8 +28,9 @@ class Backlog:
         self._messages.append(message)
         self.size += len(message)
 
-    def trim(self, most: int) -> None:
-        """Forget the oldest, so that no more than `most` characters are kept, or one message."""
-        while self.size > most and len(self._messages) > 1:
+    def trim(self, most: int, before: int | None = None) -> None:
+        """Forget the oldest until `most` characters are left, only among those with numbers below `before`."""
+        end = self.end if before is None else before
+        while self.size > most and self.start < end:
             self.size -= len(self._messages.popleft())
             self.start += 1

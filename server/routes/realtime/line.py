@@ -222,7 +222,7 @@ class Line:
             await self._carrier.write(message)
             return
         if self._carrier.lost is None:
-            self._kept.trim(self._settings.resume_bytes)
+            self._kept.trim(self._settings.resume_bytes, self._carrier.next)
         elif not await self._room(self._parking):
             return
         self._kept.add(message)
