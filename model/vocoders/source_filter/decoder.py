@@ -17,7 +17,9 @@ from model.vocoders.source_filter.networks import (
     PITCH_MEAN,
     PITCH_SCALE,
     Acoustics,
+    AcousticsState,
     Generator,
+    GeneratorState,
     UnitEncoder,
     VocoderConfig,
     spread,
@@ -62,8 +64,8 @@ class VocoderState:
     """One session's stream."""
 
     embedded: ConvBuffer
-    frames: ConvBuffer
-    acoustics: ConvBuffer
+    acoustics: AcousticsState
+    generator: GeneratorState
     memory: Tensor | None
     phase: Tensor
     last_hz: Tensor
@@ -103,11 +105,11 @@ class SourceFilterVocoder:
 
     def open(self, voice: str | None = None) -> VocoderState:
         """A fresh stream. There is one voice a language, so `voice` chooses nothing."""
-        config, zero, width = self.config, torch.zeros(1, dtype=torch.float64), self.config.unit_width
+        zero, width = torch.zeros(1, dtype=torch.float64), self.config.unit_width
         return VocoderState(
             embedded=ConvBuffer(zero.new_zeros(0, width), width),
-            frames=ConvBuffer(zero.new_zeros(0, width + 4), config.n_mels + 2),
-            acoustics=ConvBuffer(torch.zeros(0, config.n_mels + 2), N_FFT + 2),
+            acoustics=self._acoustics.open(),
+            generator=self._generator.open(),
             memory=None,
             phase=zero,
             last_hz=zero + 150.0,
@@ -129,15 +131,12 @@ class SourceFilterVocoder:
         reach = UnitEncoder.behind, UnitEncoder.ahead
         context = state.embedded.advance(self._units.embed(ids), self._units.context, *reach, final=final)
         frames = self._frames(state, context, last=final)
-        net = self._acoustics
-        raw = state.frames.advance(frames, net, net.behind, net.ahead, final=final)
+        raw = self._acoustics.advance(state.acoustics, frames, final=final)
         acoustics = torch.cat([raw[:, :-1], raw[:, -1:].sigmoid()], dim=1)
         self._excite(state, acoustics)
-        made = state.acoustics.advance(
-            acoustics.float(), self._filters, self._generator.behind, self._generator.ahead, final=final
-        )
+        filters = self._generator.advance(state.generator, acoustics.float(), final=final)
         state.finished = final
-        return self._render(state, made.unflatten(-1, (2, -1)), final=final).clamp(-1, 1).numpy()
+        return self._render(state, filters, final=final).clamp(-1, 1).numpy()
 
     def push_all(self, jobs: Sequence[tuple[VocoderState, Sequence[int], bool]]) -> list[Pcm]:
         """`push` for several streams, one after the other."""
@@ -146,9 +145,6 @@ class SourceFilterVocoder:
     def decode(self, units: Sequence[int]) -> Pcm:
         """All of it at once."""
         return self.push(self.open(), units, final=True)
-
-    def _filters(self, acoustics: Tensor) -> Tensor:
-        return self._generator(acoustics).flatten(2)
 
     def _merged(self, state: VocoderState, units: Sequence[int], *, final: bool) -> list[int]:
         silence = self.config.silence_unit

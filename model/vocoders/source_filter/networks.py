@@ -85,11 +85,26 @@ class ConvNeXt(nn.Module):
         self.scale = nn.Parameter(torch.full((width,), 0.2))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dtype == torch.float64:  # as it is served, up to the pitch
-            y = self._shifted(F.pad(x, (0, 0, *self.pad)))
-        else:
-            y = self.depth(F.pad(x.transpose(1, 2), self.pad)).transpose(1, 2)
-        return x + self.scale * self.down(F.gelu(self.up(self.norm(y))))
+        return self._mixed(F.pad(x, (0, 0, *self.pad)), x)
+
+    def advance(self, rows: Tensor, fresh: Tensor, *, final: bool) -> tuple[Tensor, Tensor]:
+        """Outputs [n, D] of a stream's frames whose view is complete with the `fresh` ones, and the rows to keep.
+
+        `rows`: [T, D], those kept before; zeros `pad[0]` long before the first frame. `final`: no more frames follow.
+        """
+        rows = torch.cat([rows, fresh])
+        seen = F.pad(rows, (0, 0, 0, self.pad[1])) if final else rows
+        made = max(0, len(seen) - sum(self.pad))
+        if not made:
+            return rows[:0], rows
+        here = rows[self.pad[0] : self.pad[0] + made]
+        return self._mixed(seen[None], here[None])[0], rows[made:]
+
+    def _mixed(self, seen: Tensor, here: Tensor) -> Tensor:
+        """Outputs for the frames `here` [B, T, D], of which all neighbours are in `seen`."""
+        served = seen.dtype == torch.float64  # up to the pitch
+        y = self._shifted(seen) if served else self.depth(seen.transpose(1, 2)).transpose(1, 2)
+        return here + self.scale * self.down(F.gelu(self.up(self.norm(y))))
 
     def _shifted(self, x: Tensor) -> Tensor:
         """What `depth` gives, [B, T, D] from the padded `x`: torch convolves float64 channel by channel."""
@@ -99,6 +114,37 @@ class ConvNeXt(nn.Module):
         for shift, tap in enumerate(taps[1:], start=1):
             y += tap * x[:, shift : shift + length]
         return y
+
+
+class Blocks(nn.ModuleList):
+    """ConvNeXt blocks, one behind the other."""
+
+    def __init__(self, count: int, width: int, kernel: int, ahead: int) -> None:
+        super().__init__(ConvNeXt(width, kernel, ahead) for _ in range(count))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self:
+            x = block(x)
+        return x
+
+    def fresh(self) -> list[Tensor]:
+        """What `advance` keeps of a stream, before its first frame."""
+        return [block.scale.new_zeros(block.pad[0], len(block.scale)) for block in self]
+
+    def advance(self, rows: list[Tensor], x: Tensor, *, final: bool) -> Tensor:
+        """The outputs that `x` [T, D], the next frames of a stream, completes. Each block computes each frame once."""
+        for number, block in enumerate(self):
+            x, rows[number] = block.advance(rows[number], x, final=final)
+        return x
+
+
+@dataclass(slots=True)
+class AcousticsState:
+    """A stream on its way through `Acoustics`. `sung`: pitch and voicing of the frames that have no mel yet."""
+
+    pitch_rows: list[Tensor]
+    mel_rows: list[Tensor]
+    sung: Tensor
 
 
 class Acoustics(nn.Module):
@@ -112,30 +158,48 @@ class Acoustics(nn.Module):
         super().__init__()
         width, ahead = config.acoustic_width, config.acoustic_ahead
         self.enter = nn.Linear(config.unit_width + 4, width)
-        self.pitch_blocks = nn.ModuleList(ConvNeXt(width, config.kernel, ahead) for _ in range(config.pitch_blocks))
+        self.pitch_blocks = Blocks(config.pitch_blocks, width, config.kernel, ahead)
         self.pitch_out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2))
         self.pitch_enter = nn.Linear(18, width)
-        self.blocks = nn.ModuleList(ConvNeXt(width, config.kernel, ahead) for _ in range(config.acoustic_blocks))
+        self.blocks = Blocks(config.acoustic_blocks, width, config.kernel, ahead)
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.n_mels))
-        depth = config.pitch_blocks + config.acoustic_blocks
-        self.ahead, self.behind = depth * ahead, depth * (config.kernel - 1 - ahead)
 
     def forward(self, frames: Tensor, melody: Tensor | None = None) -> Tensor:
         """[B, T, unit_width + 4] to [B, T, n_mels + 2]: normalised log-mel, normalised log-pitch, voicing logit.
 
         melody: [B, T, 2], the true pitch and voicing (0…1) that the mel shall follow, in training.
         """
-        x = self.enter(frames)
-        for block in self.pitch_blocks:
-            x = block(x)
+        x = self.pitch_blocks(self.enter(frames))
         sung = self.pitch_out(x)
+        return torch.cat([self.out(self.blocks(self._following(x, sung, melody))), sung], dim=-1)
+
+    def open(self) -> AcousticsState:
+        """The state of a fresh stream."""
+        rows = self.pitch_blocks.fresh()
+        return AcousticsState(rows, self.blocks.fresh(), rows[0].new_zeros(0, 2))
+
+    def advance(self, state: AcousticsState, frames: Tensor, *, final: bool) -> Tensor:
+        """`forward` of a stream: [T, unit_width + 4], its next frames, to [n, n_mels + 2], those that are certain now."""
+        x = self.pitch_blocks.advance(state.pitch_rows, self.enter(frames), final=final)
+        sung = self.pitch_out(x)
+        state.sung = torch.cat([state.sung, sung])
+        mel = self.out(self.blocks.advance(state.mel_rows, self._following(x, sung), final=final))
+        sung, state.sung = state.sung[: len(mel)], state.sung[len(mel) :]
+        return torch.cat([mel, sung], dim=-1)
+
+    def _following(self, x: Tensor, sung: Tensor, melody: Tensor | None = None) -> Tensor:
         if melody is None:
             melody = torch.cat([sung[..., :1], sung[..., 1:].sigmoid()], dim=-1)
         angle = melody[..., :1] * torch.arange(1, 9, device=x.device, dtype=x.dtype)
-        x = x + self.pitch_enter(torch.cat([melody, angle.sin(), angle.cos()], dim=-1))
-        for block in self.blocks:
-            x = block(x)
-        return torch.cat([self.out(x), sung], dim=-1)
+        return x + self.pitch_enter(torch.cat([melody, angle.sin(), angle.cos()], dim=-1))
+
+
+@dataclass(slots=True)
+class GeneratorState:
+    """A stream on its way through `Generator`. `acoustics`: of the frames that have no filters yet."""
+
+    rows: list[Tensor]
+    acoustics: Tensor
 
 
 class Generator(nn.Module):
@@ -143,23 +207,34 @@ class Generator(nn.Module):
 
     def __init__(self, config: VocoderConfig) -> None:
         super().__init__()
-        width, blocks, bins = config.generator_width, config.generator_blocks, N_FFT // 2 + 1
+        width, bins = config.generator_width, N_FFT // 2 + 1
         self.enter = nn.Linear(config.n_mels + 2, width)
-        self.blocks = nn.ModuleList(ConvNeXt(width, config.kernel, config.generator_ahead) for _ in range(blocks))
+        self.blocks = Blocks(config.generator_blocks, width, config.kernel, config.generator_ahead)
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, 2 * bins)
         self.register_buffer("mel_mean", torch.zeros(config.n_mels))
         self.register_buffer("mel_scale", torch.ones(config.n_mels))
         self.register_buffer("spread", _mel_to_bins(config), persistent=False)
-        self.ahead, self.behind = blocks * config.generator_ahead, blocks * (config.kernel - 1 - config.generator_ahead)
         nn.init.normal_(self.out.weight, std=0.01)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, acoustics: Tensor) -> Tensor:
         """[B, T, n_mels + 2] (voicing in 0…1) to [B, T, 2, bins]."""
-        x = self.enter(acoustics)
-        for block in self.blocks:
-            x = block(x)
+        return self._filters(self.blocks(self.enter(acoustics)), acoustics)
+
+    def open(self) -> GeneratorState:
+        """The state of a fresh stream."""
+        rows = self.blocks.fresh()
+        return GeneratorState(rows, rows[0].new_zeros(0, self.enter.in_features))
+
+    def advance(self, state: GeneratorState, acoustics: Tensor, *, final: bool) -> Tensor:
+        """`forward` of a stream: [T, n_mels + 2], its next frames, to [n, 2, bins], those that are certain now."""
+        state.acoustics = torch.cat([state.acoustics, acoustics])
+        x = self.blocks.advance(state.rows, self.enter(acoustics), final=final)
+        ready, state.acoustics = state.acoustics[: len(x)], state.acoustics[len(x) :]
+        return self._filters(x, ready)
+
+    def _filters(self, x: Tensor, acoustics: Tensor) -> Tensor:
         change = self.out(self.norm(x)).unflatten(-1, (2, -1))
         mel = acoustics[..., : len(self.mel_mean)] * self.mel_scale + self.mel_mean
         envelope = (mel @ self.spread).unsqueeze(-2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from model.vocoders.source_filter.decoder import SourceFilterVocoder
 from model.vocoders.source_filter.networks import HOP, Acoustics, ConvNeXt, Generator, UnitEncoder, VocoderConfig
 from model.vocoders.source_filter.signal import harmonics, minimum_phase
+from streaming.stages import Pcm
 
 CONFIG = VocoderConfig(
     n_units=40,
@@ -55,17 +58,37 @@ def test_one_unit_at_a_time_speaks_before_the_end(vocoder: SourceFilterVocoder) 
     assert first < 12
 
 
-@pytest.mark.parametrize("ahead", range(8, 16))
-def test_a_first_piece_of_one_frame_loses_nothing(vocoder: SourceFilterVocoder, ahead: int) -> None:
-    units = list(range(1, ahead))
-    whole = vocoder.decode(units)
-    state = vocoder.open()
-    vocoder._acoustics.ahead, kept = ahead, vocoder._acoustics.ahead  # holds back more, until one frame is left over
-    try:
-        pieces = [vocoder.push(state, [unit], final=unit == units[-1]) for unit in units]
-    finally:
-        vocoder._acoustics.ahead = kept
-    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-4)
+def test_a_first_piece_of_one_frame_loses_nothing(
+    vocoder: SourceFilterVocoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = list(range(1, 16))
+    firsts = set[int]()
+    for lead in range(1, 24):  # of one of these lengths, the first frame that is certain comes alone
+        monkeypatch.setattr(vocoder, "config", replace(CONFIG, lead_frames=lead))
+        whole, state = vocoder.decode(units), vocoder.open()
+        pieces, made = list[Pcm](), list[int]()
+        for unit in units:
+            pieces.append(vocoder.push(state, [unit], final=unit == units[-1]))
+            made.append(state.made_frames)
+        firsts.add(next(filter(None, made)))
+        np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-4)
+    assert 1 in firsts
+
+
+def test_each_block_computes_each_frame_once(vocoder: SourceFilterVocoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = dict[ConvNeXt, int]()
+    mixed = ConvNeXt._mixed
+
+    def counted(block: ConvNeXt, seen: torch.Tensor, here: torch.Tensor) -> torch.Tensor:
+        computed[block] = computed.get(block, 0) + here.shape[1]
+        return mixed(block, seen, here)
+
+    monkeypatch.setattr(ConvNeXt, "_mixed", counted)
+    state, samples = vocoder.open(), 0
+    for unit in range(1, 20):
+        samples += len(vocoder.push(state, [unit], final=unit == 19))
+    blocks = CONFIG.pitch_blocks + CONFIG.acoustic_blocks + CONFIG.generator_blocks
+    assert list(computed.values()) == [samples // HOP] * blocks
 
 
 def test_sessions_do_not_meet(vocoder: SourceFilterVocoder) -> None:
