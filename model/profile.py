@@ -68,8 +68,10 @@ class Cuts(_Frozen):
     """How many units the vocoder is handed at a time: see `streaming.planning.CutSchedule`."""
 
     first_units: Annotated[int, Field(ge=1)] = 6
+    most_first_units: Annotated[int, Field(ge=0)] = 0
     steady_units: Annotated[int, Field(ge=1)] = 24
     low_water_s: Annotated[float, Field(ge=0)] = 0.35
+    unit_s: Annotated[float, Field(gt=0)] = 0.09
 
 
 class Pace(_Frozen):

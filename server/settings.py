@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     speculative_turns: int = Field(
         4, ge=0, description="turns answered before it is certain that they are over, at once; 0: none"
     )
+    playout_lead_s: float = Field(
+        0.0, ge=0, le=2, description="audio made before the first is heard: smoother answers that begin later"
+    )
     vocoder_standby: bool | None = Field(
         None, description="keep a second vocoder loaded, for when the first goes; unset: only on a CPU"
     )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streaming.interleave import AnswerParser
+from streaming.outlook import Outlook
 from streaming.pace import Pace
 from streaming.planning import CutSchedule
 from streaming.spoken import SpokenForm
@@ -38,8 +39,8 @@ class UnitCut:
     """Units for the decoder to speak now.
 
     `units`: merged speech units, in order. `final`: no more units follow in this turn. `buffered_s`: seconds of audio the
-    listener still has to hear; the decoder serves the smallest slack of all sessions first. `voice`: who speaks the turn; None
-    is the decoder's first voice.
+    listener still has to hear, or how long else it may wait; the decoder serves the smallest slack of all sessions first. `voice`:
+    who speaks the turn; None is the decoder's first voice.
     """
 
     units: Sequence[int]
@@ -59,7 +60,8 @@ class TurnOptions:
     `task`: answer what was said, write it down (only the transcript comes), say it in `reply_language`, or read a text aloud.
     `question_language`: what the question is spoken in, where the asker knows it. Which languages there are the bundle says;
     "auto" leaves it to the model. `apologise`: where nothing comes of the question, say so if the bundle can, in place of
-    raising.
+    raising. `playout_lead_s`: audio that is to be made before the first is heard, and to stay ahead: a smoother answer that begins
+    later; None: as the server is set.
     """
 
     task: Task = "answer"
@@ -73,6 +75,7 @@ class TurnOptions:
     top_p: float | None = None
     max_tokens: int | None = None
     apologise: bool = False
+    playout_lead_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,8 @@ class Stages:
     """All that a turn needs of a model.
 
     `decoder_latency_s`: audio that the decoder keeps back until it knows what follows, on average. `cuts`: how many units it is
-    handed at a time. `pace`: how many units a text can need. `end_of_turn`: absent where the bundle has no such model.
+    handed at a time, `outlook`: what they take and give; `playout_lead_s`: for turns that do not say. `pace`: how many units a text
+    can need. `end_of_turn`: absent where the bundle has no such model.
     """
 
     encoder: SpeechEncoder
@@ -236,3 +240,5 @@ class Stages:
     end_of_turn: EndOfTurn | None = None
     cuts: CutSchedule = field(default_factory=CutSchedule)
     pace: Pace = field(default_factory=Pace)
+    outlook: Outlook = field(default_factory=Outlook)
+    playout_lead_s: float = 0.0

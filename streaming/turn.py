@@ -33,6 +33,7 @@ from streaming.interleave import (
     TranscriptDone,
     UnitsDelta,
 )
+from streaming.outlook import HandedCut
 from streaming.planning import CutScheduler
 from streaming.report import ChunkMark, Notice, StageTime, TurnReport
 from streaming.stages import Exchange, Pcm, Stages, TurnOptions, UnitCut
@@ -107,8 +108,8 @@ class Turn:
         self._emit = emit
         self._clock = clock
         self._began_s = clock()
-        self._handed_s, self._handed_units = 0.0, 0
-        self._cut_to_end = False
+        self._cut: HandedCut | None = None
+        self._cut_to_end = self._spoke = False
         self._chunk_chars: deque[int] = deque()
         self._shown = asyncio.Event()
         if not hidden:
@@ -295,44 +296,73 @@ class Turn:
                 pass
             return
         decoder, report = self._stages.decoder, self.report
-        async with aclosing(self._cuts(speech)) as cuts, aclosing(decoder.synthesize(cuts)) as audio:
-            async for pcm in audio:
-                duration_s, now_s = pcm.size / decoder.sample_rate, self._elapsed_s()
-                report.cuts.append(StageTime("vocoder", self._handed_s, now_s, self._handed_units, duration_s))
-                if not pcm.size:
-                    continue
-                if report.first_audio_s is None:
-                    report.first_audio_s = now_s
-                report.audio_s += duration_s
-                if self._shown.is_set():
-                    report.playout.sent(duration_s, self._clock())
-                await self._emit(AudioDelta(pcm))
-                if report.audio_s >= _HIDDEN_AUDIO_S:
-                    await self._shown.wait()
+        try:
+            async with aclosing(self._cuts(speech)) as cuts, aclosing(decoder.synthesize(cuts)) as audio:
+                async for pcm in audio:
+                    self._arrived(pcm.size / decoder.sample_rate)
+                    if not pcm.size:
+                        continue
+                    if report.first_audio_s is None:
+                        report.first_audio_s = self._elapsed_s()
+                    duration_s = pcm.size / decoder.sample_rate
+                    report.audio_s += duration_s
+                    if self._shown.is_set():
+                        report.playout.sent(duration_s, self._clock())
+                    await self._emit(AudioDelta(pcm))
+                    if report.audio_s >= _HIDDEN_AUDIO_S:
+                        await self._shown.wait()
+        finally:
+            if self._cut is not None:
+                self._stages.outlook.dropped(self._cut)
         if not self._cut_to_end:
             raise EngineUnavailable("the decoder stopped in the middle of the answer; try again")
+        self._mark(len(self._chunk_chars), held_s=0.0)
 
     async def _cuts(self, speech: _SpeechQueue) -> AsyncGenerator[UnitCut]:
         """Units as the scheduler cuts them."""
-        scheduler = CutScheduler(self._stages.cuts)
+        stages, lead_s = self._stages, self._options.playout_lead_s
+        scheduler = CutScheduler(stages.cuts, stages.outlook, stages.playout_lead_s if lead_s is None else lead_s)
         while not scheduler.finished:
-            event = await _next_speech(speech, scheduler.wait_s(self._buffered_s()))
+            event = await _next_speech(speech, scheduler.wait_s(self._buffered_s(), self._clock()))
             while isinstance(event, UnitsDelta):
-                scheduler.push(event.units)
+                scheduler.push(event.units, self._clock())
                 event = None if speech.empty() else speech.get_nowait()
             if isinstance(event, SpeechChunkDone):
                 scheduler.flush()
             elif isinstance(event, _SpeechDone):
                 scheduler.finish()
-            while (cut := scheduler.next_cut(self._buffered_s())) is not None:
-                units, final = cut
-                self._cut_to_end, self._handed_s, self._handed_units = final, self._elapsed_s(), len(units)
-                slack_s = self._buffered_s() + (0.0 if self._shown.is_set() else _HIDDEN_SLACK_S)
-                yield UnitCut(units, final=final, buffered_s=slack_s, voice=self._options.voice)
-            if isinstance(event, SpeechChunkDone):  # all of it was cut above, and what the decoder made of it has left
-                held_s = self._stages.decoder_latency_s if scheduler.began else 0.0
-                self.report.marks.append(ChunkMark(self._chunk_chars.popleft(), self.report.audio_s + held_s))
+            while (cut := scheduler.next_cut(self._buffered_s(), self._clock())) is not None:
+                units, self._cut_to_end = cut
+                yield self._handed(units)
+                self._arrived(0.0)  # the decoder keeps all of it back
+                if not self._cut_to_end:  # what the decoder made of the chunks that are complete has left
+                    held_s = self._stages.decoder_latency_s if scheduler.began else 0.0
+                    self._mark(scheduler.chunks - len(self.report.marks), held_s)
         self._cut_to_end = True
+
+    def _handed(self, units: Sequence[int]) -> UnitCut:
+        """A cut for the decoder, and from when on the time it takes is counted."""
+        self._cut = self._stages.outlook.hand(len(units), self._clock())
+        slack_s = self._buffered_s() + (0.0 if self._shown.is_set() else _HIDDEN_SLACK_S)
+        return UnitCut(units, final=self._cut_to_end, buffered_s=slack_s, voice=self._options.voice)
+
+    def _arrived(self, audio_s: float) -> None:
+        """What the decoder makes of the cut that it was handed has come."""
+        cut, self._cut = self._cut, None
+        if cut is None:
+            return
+        now_s = self._clock()
+        times = cut.handed_s - self._began_s, now_s - self._began_s
+        self.report.cuts.append(StageTime("vocoder", *times, cut.units, audio_s))
+        self._stages.outlook.arrived(cut, now_s)
+        if not self._spoke and not self._cut_to_end:
+            self._stages.outlook.began(cut.units, audio_s)
+        self._spoke = True
+
+    def _mark(self, chunks: int, held_s: float) -> None:
+        """So many more chunks are spoken, but for the `held_s` that the decoder keeps back."""
+        for _ in range(chunks):
+            self.report.marks.append(ChunkMark(self._chunk_chars.popleft(), self.report.audio_s + held_s))
 
     def _buffered_s(self) -> float:
         if not self._shown.is_set():

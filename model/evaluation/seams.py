@@ -18,9 +18,9 @@ SPREAD_S, HIGH_HZ, WINDOW_S = 0.05, 8000.0, 0.002
 def planned(units: Sequence[int], schedule: CutSchedule | None = None) -> list[Sequence[int]]:
     """`units` as the scheduler cuts them where they wait."""
     scheduler, cuts = CutScheduler(schedule or CutSchedule()), list[Sequence[int]]()
-    scheduler.push(units)
+    scheduler.push(units, now_s=0.0)
     scheduler.finish()
-    while (cut := scheduler.next_cut(buffered_s=1.0)) is not None:
+    while (cut := scheduler.next_cut(buffered_s=1.0, now_s=0.0)) is not None:
         cuts.append(cut[0])
     return cuts
 

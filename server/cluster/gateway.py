@@ -56,7 +56,12 @@ async def open_cluster_model(settings: Settings) -> AsyncGenerator[ServedModel]:
             *hears,
         )
         yield served_model(
-            bundle, parts, backend="ray", fault=cluster.fault, headroom=Headroom(settings.speculative_turns)
+            bundle,
+            parts,
+            backend="ray",
+            fault=cluster.fault,
+            headroom=Headroom(settings.speculative_turns),
+            playout_lead_s=settings.playout_lead_s,
         )
 
 

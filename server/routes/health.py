@@ -42,6 +42,7 @@ async def metrics(request: Request, state: AppStateDep) -> Response:
     if (model := state.serving.warm) is not None:
         state.metrics.build(version=package_version(), model=model.name, backend=model.backend)
         state.metrics.early(model.early)
+        state.metrics.outlook(model.stages.outlook)
         state.metrics.vitals.workers = model.workers
     text, media_type = state.metrics.exposition(request.headers.get("accept", ""))
     return Response(text, media_type=media_type)

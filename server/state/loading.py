@@ -19,6 +19,7 @@ from server.settings import Settings
 from streaming.errors import BundleError
 from streaming.headroom import Headroom
 from streaming.names import OPENAI_NAMES, Aliases
+from streaming.outlook import Outlook
 from streaming.stability import EarlyCounts, StabilityRule
 from streaming.stages import EndOfTurn, LanguageModel, SpeechDecoder, SpeechEncoder, Stages, VoiceActivity
 
@@ -90,6 +91,7 @@ async def open_model(settings: Settings) -> AsyncGenerator[ServedModel]:
             early=_commit_early(encoder, bundle, settings),
             workers=lambda: [s for s in (lm.state(), decoder.state(), encoder.state()) if s is not None],
             headroom=Headroom(settings.speculative_turns),
+            playout_lead_s=settings.playout_lead_s,
         )
 
 
@@ -161,7 +163,9 @@ class Parts:
     end_of_turn: EndOfTurn | None
 
 
-def served_model(bundle: Bundle, parts: Parts, *, backend: str, **state: Any) -> ServedModel:
+def served_model(
+    bundle: Bundle, parts: Parts, *, backend: str, playout_lead_s: float = 0.0, **state: Any
+) -> ServedModel:
     """The model of a bundle, on these parts. `state`: fields of ServedModel that change while it runs."""
     profile = bundle.profile
     return ServedModel(
@@ -181,6 +185,8 @@ def served_model(bundle: Bundle, parts: Parts, *, backend: str, **state: Any) ->
             parts.end_of_turn,
             profile.cut_schedule(),
             profile.speech_pace(),
+            Outlook(profile.cuts.unit_s, profile.vocoder_latency_s),
+            playout_lead_s,
         ),
         backend=backend,
         reply_languages=tuple(profile.templates),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Literal, get_args
 
@@ -12,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from server.state.vitals import Vitals
 from streaming.load import Stage
+from streaming.outlook import Outlook
 from streaming.realtime.limits import Outcome, Speculation
 from streaming.report import TurnReport
 from streaming.stability import EarlyCounts
@@ -64,6 +66,13 @@ class Metrics:
         self._audio_s = Counter("cslm_audio_seconds", "Audio spoken", registry=registry)
         self._dropped = Counter("cslm_dropped_ids", "Tokens that were invalid at their position", registry=registry)
         self._underruns = Counter("cslm_underruns", "Gaps in playback", registry=registry)
+        self._broken = Counter("cslm_turns_with_underruns", "Answers with a gap in playback", registry=registry)
+        self._decoder_waiting = Gauge(
+            "cslm_vocoder_cuts_waiting", "Cuts handed to the vocoder, without audio", registry=registry
+        )
+        self._decoder_delay = Gauge(
+            "cslm_vocoder_delay_seconds", "What a cut of one unit would take now", registry=registry
+        )
         self._gap_s = Counter("cslm_underrun_seconds", "Time of gaps in playback", registry=registry)
         self._speculations = Counter(
             "cslm_speculative_turns",
@@ -142,6 +151,7 @@ class Metrics:
         self._gained_s.inc(report.gained_s)
         self._dropped.inc(report.dropped_ids)
         self._underruns.inc(report.playout.underruns)
+        self._broken.inc(report.playout.underruns > 0)
         self._gap_s.inc(report.playout.gap_s)
 
     def _observe_times(
@@ -198,6 +208,11 @@ class Metrics:
     def ready(self, ready: bool) -> None:
         """The model became warm, or ceased to be."""
         self._ready.set(ready)
+
+    def outlook(self, outlook: Outlook) -> None:
+        """Where it is known what cuts take; read when somebody asks."""
+        self._decoder_waiting.set_function(lambda: outlook.waiting)
+        self._decoder_delay.set_function(lambda: outlook.delay_s(1, time.monotonic()))
 
     def early(self, counts: EarlyCounts | None) -> None:
         """Where it is counted what was done with unfinished speech; None where nothing is."""

@@ -1,6 +1,7 @@
 """Session configurations: what `session` may say in a `session.update`, in a client secret, and what a session shows of itself.
 
-Three extensions: `reply_language`, `temperature` (of the beta protocol, and of the language model), and `speculative_turns`.
+Four extensions: `reply_language`, `temperature` (of the beta protocol, and of the language model), `speculative_turns`, and
+`playout_lead_ms`.
 """
 
 from __future__ import annotations
@@ -173,6 +174,7 @@ class SessionConfig(Strict):
     reply_language: Language = "auto"
     temperature: Temperature | None = None
     speculative_turns: bool = True
+    playout_lead_ms: Annotated[int, Field(ge=0, le=2_000)] | None = None
     tools: NoTools = Field(default_factory=list)
     tool_choice: Literal["auto", "none"] = "auto"
     parallel_tool_calls: bool | None = None

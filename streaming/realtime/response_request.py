@@ -85,6 +85,7 @@ def _options(
         temperature=config.temperature if params.temperature is None else params.temperature,
         max_tokens=limit if isinstance(limit, int) else None,
         apologise=True,
+        playout_lead_s=None if config.playout_lead_ms is None else config.playout_lead_ms / 1000,
     )
 
 

@@ -29,9 +29,10 @@ Event = dict[str, Any]
 """A server event as the client reads it."""
 
 EXTENSIONS = {
-    ("session", name) for name in ("reply_language", "temperature", "speculative_turns", "id", "object", "expires_at")
+    ("session", name)
+    for name in ("reply_language", "temperature", "speculative_turns", "playout_lead_ms", "id", "object", "expires_at")
 } | {("response", "warnings")}
-"""Fields that we send and the SDK's event types do not have: our three, and three that its `RealtimeSessionCreateResponse` has."""
+"""Fields that we send and the SDK's event types do not have: our four, and three that its `RealtimeSessionCreateResponse` has."""
 
 QUEUED = {"type", "event_id", "position", "estimated_wait_s"}
 """Fields of `session.queued`, the one event that is ours."""

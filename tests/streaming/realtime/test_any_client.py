@@ -58,6 +58,7 @@ sessions = st.fixed_dictionaries(
     optional={
         "instructions": st.sampled_from(["Be brief.", "", None]),
         "speculative_turns": st.sampled_from([True, True, False]),
+        "playout_lead_ms": st.sampled_from([None, 0, 300, 2000]),
         "output_modalities": st.sampled_from([["text"], ["audio"]]),
         "max_output_tokens": st.sampled_from([20, "inf", 0]),
         "reply_language": st.sampled_from(["zh", "auto", "fr"]),

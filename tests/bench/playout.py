@@ -1,0 +1,217 @@
+"""Gaps in answers: a run of N callers recorded stage by stage, and the same answers again on virtual time.
+
+    python -m tests.bench.playout record --callers 9 22
+    python -m tests.bench.playout replay
+
+`record` starts a server whose language model and vocoder write down when they gave what, lets `cslm load` call it, and keeps a trace
+of each number of callers in `tests/data/playout`. `replay` lets the cut scheduler cut the recorded answers: as the bundle says, with
+longer and shorter vocoder times, and with first cuts of a fixed size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from structlog.contextvars import get_contextvars
+
+from tests.playout_replay import Answer, Trace, outcome, replay
+
+ROOT = Path(__file__).parents[2]
+TRACES = ROOT / "tests" / "data" / "playout"
+RECORDINGS = ROOT / "tests" / "data" / "recordings"
+ARRIVE_S = 5.0
+
+
+def main() -> None:
+    """Record, replay, or be the server that is recorded."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    recording = commands.add_parser("record")
+    recording.add_argument("--callers", type=int, nargs="+", default=[9, 22])
+    recording.add_argument("--turns", type=int, default=5, help="questions of each caller")
+    commands.add_parser("replay")
+    serving = commands.add_parser("serve")
+    serving.add_argument("port", type=int)
+    serving.add_argument("out", type=Path)
+    options = parser.parse_args()
+    if options.command == "serve":
+        asyncio.run(serve(options.port, options.out))
+    elif options.command == "record":
+        for callers in options.callers:
+            record(callers, options.turns)
+    else:
+        print(report())
+
+
+def report() -> str:
+    """A table of all traces: what their listeners would meet, with other schedules and other vocoder times."""
+    from model.bundle import find_bundle
+    from tests.bench.results import table
+
+    schedule = find_bundle("cslm-mini", None).profile.cut_schedule()
+    fixed = replace(schedule, most_first_units=0)
+    rows = []
+    for path in sorted(TRACES.glob("*.json")):
+        trace = Trace.load(path)
+        for name, cuts, factor in (
+            ("as recorded", schedule, 1.0),
+            ("twice as long", schedule, 2.0),
+            ("half as long", schedule, 0.5),
+            ("as recorded", fixed, 1.0),
+        ):
+            slowed = replace(trace, cuts=[(units, factor * ms) for units, ms in trace.cuts])
+            result = outcome(replay(slowed, cuts))
+            first = "by outlook" if cuts is schedule else f"{cuts.first_units} units"
+            rows.append((trace.callers, name, first, result.answers, result.broken, *result.first_audio_ms))
+    heads = ("callers", "vocoder", "first cut", "answers", "with a gap", "first audio, ms: p50", "p95")
+    return table(heads, rows)
+
+
+def record(callers: int, turns: int) -> None:
+    """A server, its callers, and the trace of what happened."""
+    from clients.load_report import checkout, machine
+    from tests.live_server import free_port
+
+    with tempfile.TemporaryDirectory() as directory, served(free_port(), Path(directory, "events")) as (url, events):
+        plan = [
+            "--commit",
+            "--arrivals",
+            "fixed",
+            "--rate",
+            str(callers / ARRIVE_S),
+            "--duration",
+            str(ARRIVE_S + 0.01),
+        ]
+        load = [sys.executable, "-m", "server.cli", "load", str(RECORDINGS), *plan, "--turns", str(turns), "--url", url]
+        subprocess.run(load, cwd=ROOT, check=False)
+    TRACES.mkdir(parents=True, exist_ok=True)
+    trace = trace_of(callers, json.loads(events[0]))
+    trace.save(TRACES / f"callers_{callers}.json", commit=checkout(), cpu=machine()["cpu"], cores=machine()["cores"])
+
+
+@contextmanager
+def served(port: int, out: Path) -> Iterator[tuple[str, list[str]]]:
+    """A recorded server's address; when it has stopped, what it wrote."""
+    import httpx
+
+    url, events = f"http://127.0.0.1:{port}", list[str]()
+    server = subprocess.Popen([sys.executable, "-m", "tests.bench.playout", "serve", str(port), str(out)], cwd=ROOT)
+    try:
+        for _ in range(600):
+            try:
+                if httpx.get(f"{url}/readyz", timeout=2).status_code == 200:
+                    break
+            except httpx.TransportError:
+                pass
+            time.sleep(0.25)
+        yield url, events
+    finally:
+        server.terminate()
+        server.wait(30)
+    events.append(out.read_text(encoding="utf-8"))
+
+
+def trace_of(callers: int, events: Sequence[Sequence[Any]]) -> Trace:
+    """The trace of what the stages wrote down: [seconds, what, whose, …]."""
+    from model.bundle import find_bundle
+    from streaming.interleave import SpeechChunkDone, UnitsDelta
+
+    bundle = find_bundle("cslm-mini", None)
+    vocoder = bundle.vocoder_kind.load(bundle.vocoder, "cpu")
+    asked = {turn: at_s for at_s, what, turn, *_ in reversed(events) if what == "asked"}
+    answers = list[Answer]()
+    for turn, began_s in asked.items():
+        parser, tokens, units = bundle.prompts.parser(), list[tuple[float, int]](), list[int]()
+        for at_s, _, _, ids in [event for event in events if event[1:3] == ["said", turn]]:
+            for event in parser.feed(ids):
+                fresh = list(event.units) if isinstance(event, UnitsDelta) else []
+                units += fresh
+                ends = [0] * isinstance(event, SpeechChunkDone)
+                tokens += [(round(1000 * (at_s - began_s), 1), kind) for kind in [1] * len(fresh) + ends]
+        if units:
+            at_ms = round(1000 * (began_s - min(asked.values())), 1)
+            answers.append(Answer(at_ms, tokens, audio_ms(vocoder, units)))
+    cuts = [(units, round(1000 * taken_s, 1)) for _, what, _, units, taken_s in _of(events, "cut") if what]
+    return Trace(callers, sorted(answers, key=lambda answer: answer.at_ms), cuts)
+
+
+def audio_ms(vocoder: Any, units: Sequence[int]) -> list[int]:
+    """Milliseconds of audio that the vocoder has given after n of the units, and of all of them when they are final."""
+    state, samples, given = vocoder.open(), 0, [0]
+    for unit in units:
+        samples += vocoder.push(state, [unit]).size
+        given.append(1000 * samples // vocoder.sample_rate)
+    samples += vocoder.push(state, [], final=True).size
+    return [*given, 1000 * samples // vocoder.sample_rate]
+
+
+def _of(events: Sequence[Sequence[Any]], what: str) -> list[Sequence[Any]]:
+    return [event for event in events if event[1] == what]
+
+
+# The server that is recorded
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorder:
+    """Stands before the language model and before the vocoder's process, and writes down what passes."""
+
+    inner: Any
+    events: list[tuple[Any, ...]]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def generate(self, prompt: Sequence[int], sampling: Any) -> AsyncGenerator[list[int]]:
+        turn = get_contextvars().get("turn_id")
+        self.events.append((time.monotonic(), "asked", turn))
+        async for ids in self.inner.generate(prompt, sampling):
+            self.events.append((time.monotonic(), "said", turn, ids))
+            yield ids
+
+    async def decode(self, cuts: Sequence[Any]) -> Any:
+        began_s = time.monotonic()
+        pieces = await self.inner.decode(cuts)
+        now_s = time.monotonic()
+        self.events.append((now_s, "cut", None, sum(len(cut.units) for cut in cuts), now_s - began_s))
+        return pieces
+
+
+async def serve(port: int, out: Path) -> None:
+    """The server, until it is told to stop."""
+    from model.lm.process import process_setup
+
+    process_setup()
+    from server.app import create_app
+    from server.serve import Server, listening_socket, transport_config
+    from server.settings import Settings
+    from server.state.loading import open_model
+
+    @asynccontextmanager
+    async def recorded(settings: Any) -> AsyncIterator[Any]:
+        events = list[tuple[Any, ...]]()
+        async with open_model(settings) as model:
+            stages = model.stages
+            stages.decoder._decoding = _Recorder(stages.decoder._decoding, events)  # type: ignore[attr-defined]
+            yield replace(model, stages=replace(stages, lm=_Recorder(stages.lm, events)))
+        await asyncio.to_thread(out.write_text, json.dumps(events), encoding="utf-8")
+
+    settings = Settings(port=port, max_sessions=64)
+    application = create_app(settings, recorded)
+    server = Server(transport_config(application, settings), application.state.shared)
+    await server.serve(sockets=[listening_socket(settings.host, port)])
+
+
+if __name__ == "__main__":
+    main()
