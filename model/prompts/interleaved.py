@@ -19,6 +19,7 @@ from streaming.interleave import AnswerParser, Detokenizer, InterleaveParser, Ma
 from streaming.sentences import sentences
 from streaming.spoken import SpokenForm
 from streaming.stages import Exchange, Sampling, Task, TurnOptions
+from streaming.telling import told
 
 Piece = str | int
 """Plain text, or the id of a control token."""
@@ -154,8 +155,8 @@ class Prompts:
         instructions = options.instructions if profile.supports_instructions else ""
         if shape.system_turn and (system := "\n".join(filter(None, (always, instructions)))):
             pieces += self._filled(shape.system_turn, "{content}", [system])
-        told = [(asked, exchange.answer) for exchange in history if (asked := self._asked(exchange))]
-        for asked, answer in told[-profile.history_turns :] if profile.history_turns else ():
+        earlier = [(asked, exchange.answer) for exchange in history if (asked := self._asked(exchange))]
+        for asked, answer in told(earlier, profile.history_turns):
             pieces += self._filled(shape.user_turn, "{content}", asked)
             pieces += self._filled(shape.assistant_turn, "{content}", [answer])
         pieces += self._filled(shape.user_turn, "{content}", self._filled(wording, "{input}", content))

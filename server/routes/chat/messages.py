@@ -15,6 +15,7 @@ from streaming.base64_text import bytes_of
 from streaming.errors import InvalidRequest
 from streaming.names import Language
 from streaming.realtime.shapes import Listed
+from streaming.telling import told
 
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "tools": ([],),
@@ -216,8 +217,7 @@ def dialogue(messages: Sequence[Message], spoken: Mapping[str, str], *, most_tur
                     earlier.append((asked, _answered(message, spoken, param)))
                 asked = None
     assert asked is not None
-    kept = earlier[-most_turns:] if most_turns else []
-    return Dialogue("\n".join(filter(None, instructions)), kept, asked)
+    return Dialogue("\n".join(filter(None, instructions)), list(told(earlier, most_turns)), asked)
 
 
 def _text(content: str | Sequence[TextPart | RefusalPart] | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise, takewhile
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -129,6 +131,20 @@ def test_a_history_shorter_than_the_bundle_allows_is_told_whole() -> None:
     history = [Exchange(f"question {n}", f"answer {n}") for n in range(5)]
     written = names(prompts.text_prompt("last", TurnOptions(reply_language="en"), history))
     assert all(f"question {n}<" in written and f"answer {n}<" in written for n in range(5))
+
+
+def test_two_of_three_prompts_of_a_long_conversation_begin_as_the_one_before() -> None:
+    """With six told turns. What follows the beginning is all that a backend with a prefix cache computes."""
+    prompts = Prompts(BUNDLE.profile.model_copy(update={"history_turns": 6}), BUNDLE.lm)
+    history = [Exchange(f"question number {n}", f"answer number {n}") for n in range(30)]
+    options = TurnOptions(reply_language="en")
+    asked = [prompts.text_prompt(f"question number {n}", options, history[:n]) for n in range(12, 30)]
+    shared = [
+        sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False))) / len(after)
+        for before, after in pairwise(asked)
+    ]
+    assert sum(share > 0.5 for share in shared) >= len(shared) * 2 // 3
+    assert min(shared) < 0.2, "then three are dropped at once"
 
 
 READ = TurnOptions(task="read")

@@ -165,7 +165,7 @@ async def test_a_model_that_writes_nothing_down_is_told_earlier_speech_as_units(
     assert told == Exchange("Listen:", "I did.", tuple(heard)) and heard
 
 
-@pytest.mark.parametrize(("turns", "told"), [(5, range(5)), (6, range(6)), (7, range(1, 7))])
+@pytest.mark.parametrize(("turns", "told"), [(5, range(5)), (6, range(6)), (7, range(3, 7)), (9, range(3, 9))])
 async def test_as_many_earlier_turns_as_the_model_takes(turns: int, told: range) -> None:
     prompts = FakePrompts()
     past = [(user(f"q{n}"), {"role": "assistant", "content": f"a{n}"}) for n in range(turns)]
