@@ -86,3 +86,16 @@ async def test_a_session_that_interprets(live_server: str) -> None:
         await until(connection, "session.closed", seen)
         kinds = {event.type for event in seen}
         assert {"session.output_transcript.delta", "session.output_audio.delta"} <= kinds
+
+
+async def test_a_lead_is_made_before_the_first_audio_is_sent(live_server: str) -> None:
+    async with stock(live_server) as client, client.realtime.connect(model="cslm-mini") as connection:
+        seen: list[Any] = []
+        await until(connection, "session.created", seen)
+        await connection.send({"type": "session.update", "session": {"type": "realtime", "playout_lead_ms": 500}})
+        updated = await until(connection, "session.updated", seen)
+        assert updated.session.playout_lead_ms == 500
+        await speak(connection)
+        first = await until(connection, "response.output_audio.delta", seen)
+        assert len(base64.b64decode(first.delta)) >= 24_000
+        assert (await until(connection, "response.done", seen)).response.status == "completed"
