@@ -81,6 +81,7 @@ def report() -> str:
 def record(callers: int, turns: int) -> None:
     """A server, its callers, and the trace of what happened."""
     from clients.load_report import checkout, machine
+
     from tests.live_server import free_port
 
     with tempfile.TemporaryDirectory() as directory, served(free_port(), Path(directory, "events")) as (url, events):
