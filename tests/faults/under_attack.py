@@ -20,7 +20,7 @@ from tests.faults.sessions import Talker
 from tests.live_server import ROOT
 
 PROBE_S = 0.02
-BEFORE_S = 10.0
+BEFORE_S = 6.0
 WRITABLE_BYTES = 1 << 20
 
 
