@@ -13,7 +13,7 @@ import select
 import signal
 import sys
 from contextlib import suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, util
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -61,6 +61,7 @@ class _Template:
     def ensure(self) -> None:
         """Start it where there is none. To be called on the loop's thread: it ends with the thread that started it."""
         adopt_orphans()
+        os.makedirs(util.get_temp_dir(), mode=0o700, exist_ok=True)  # who tidies temporary files may have taken it away
         forkserver.ensure_running()
         if self._begun_pid not in (None, self.pid):
             log.error("the process that workers are forked from has died; another takes its place")
@@ -71,7 +72,7 @@ class _Template:
         self._proven_pid = self.pid
 
     def kill(self) -> None:
-        """It hangs; the next start makes another."""
+        """It hangs or cannot be reached; the next start makes another."""
         if self.pid is not None:
             log.error("the process that workers are forked from does not answer")
             with suppress(ProcessLookupError):
@@ -120,8 +121,9 @@ async def start(process: BaseProcess, name: str, start_s: float) -> None:
         _template.proven()
     except TimeoutError:
         raise OSError(f"no process for the {name} within {limit_s:g} s") from None
-    except (EOFError, ConnectionError):
-        raise OSError("the process that workers are forked from has died") from None
+    except (EOFError, ConnectionError, FileNotFoundError):
+        _template.kill()  # it has died, or its socket was removed
+        raise OSError("the process that workers are forked from cannot be reached") from None
     finally:  # what the thread hands over must not be closed under it
         if not starting.done():
             await asyncio.wait({starting}, timeout=_PATIENCE_S)

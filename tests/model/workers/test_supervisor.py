@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -259,6 +261,16 @@ def templates() -> set[int]:
     """Children that workers are forked from."""
     children = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
     return {each.pid for each in children if each.name() != "echo" and "forkserver" in " ".join(each.cmdline())}
+
+
+async def test_a_template_whose_socket_was_tidied_away_is_replaced(tmp_path: Path) -> None:
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        shutil.rmtree(multiprocessing.util.get_temp_dir())
+        os.kill((await it.supervisor.worker()).pid, signal.SIGKILL)
+        while not it.lost:
+            await asyncio.sleep(0.01)
+        await it.ask()
 
 
 async def test_a_template_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
