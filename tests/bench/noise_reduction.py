@@ -1,11 +1,11 @@
 """Whether noise reduction in front of the encoder helps the model hear: word errors of its transcripts with and without it.
 
     pip install webrtc-noise-gain
-    python -m tests.bench.noise_reduction [--limit 40] [--gtcrn gtcrn_simple.onnx] [--rnnoise librnnoise.so]
+    python -m tests.bench.noise_reduction [--gtcrn gtcrn_simple.onnx] [--rnnoise librnnoise.so]
 
 `webrtc`: the noise suppression of WebRTC, at its levels 1 and 3 (of 4), in frames of 10 ms. `gtcrn`: the streaming network of Rong
 et al. (ICASSP 2024, arXiv 2402.01808), 48 k weights, frames of 16 ms. `rnnoise`: RNNoise (arXiv 1709.08243) at 48 kHz, frames of 10 ms.
-`noise`: from white to brown; `babble`: another speaker all the time. Read sentences, of people and of synthetic voices.
+`noise`: from white to brown; `babble`: another speaker all the time. The recordings are those of tests/data/recordings.
 """
 
 from __future__ import annotations
@@ -14,29 +14,28 @@ import asyncio
 import ctypes
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
+import soundfile
 
 from model.lm.process import process_setup
 
 process_setup()
 
-from model.bundle import find_bundle
 from model.evaluation.asking import ask
-from model.evaluation.bench import Bench
 from model.evaluation.scores import written_errors
-from model.evaluation.sets import Item, read_sets
 from model.evaluation.speech import noisy
 from model.training.augment import mix
 from model.turn_detection.network import open_network
 from server.settings import Settings
 from server.state.loading import open_model
 from streaming.audio import AudioFrame, resampled
-from streaming.stages import Pcm
-from tests.bench.results import ROOT, arguments, origin, table, write
+from streaming.stages import Pcm, TurnOptions
+from tests.bench.questions import Asked, manifest
+from tests.bench.results import arguments, origin, table, write
 
 RATE_HZ = 16_000
 Reducer = Callable[[Pcm], Pcm]
@@ -108,25 +107,25 @@ def rnnoise(path: Path) -> Reducer:
     return reduced
 
 
-async def measure(items: list[Item], reducers: dict[str, Reducer]) -> dict[str, Any]:
-    """Errors and words of each reducer in each condition, and its time."""
-    bundle = find_bundle("cslm-mini", None)
+async def measure(recordings: list[Asked], reducers: dict[str, Reducer], repeats: int) -> dict[str, Any]:
+    """Errors and words of each reducer in each condition, and its time. Each repeat has other noise."""
     counts = {name: dict.fromkeys(CONDITIONS, (0, 0)) for name in reducers}
     spent = dict.fromkeys(reducers, 0.0)
     heard_s = 0.0
+    pcms = [resampled(AudioFrame(*soundfile.read(asked.path, dtype="float32")), RATE_HZ) for asked in recordings]
     async with open_model(Settings()) as model:
-        bench = Bench(bundle, model.stages, items, None, Path(), 0)
-        for number, item in enumerate(items):
-            pcm, other = bench.audio(item), bench.audio(items[number - 1])
+        for (number, asked), repeat in product(enumerate(recordings), range(repeats)):
+            pcm, other = pcms[number], pcms[number - 1 - repeat]
             heard_s += len(CONDITIONS) * pcm.size / RATE_HZ
             for condition, noised in CONDITIONS.items():
-                sound = np.clip(noised(pcm, other, f"{item.name}:{condition}"), -1, 1).astype(np.float32)
+                sound = np.clip(noised(pcm, other, f"{asked.file}:{condition}:{repeat}"), -1, 1).astype(np.float32)
                 for name, reduce in reducers.items():
                     began_s = time.perf_counter()
                     quiet = reduce(sound)
                     spent[name] += time.perf_counter() - began_s
-                    reply = await ask(bench.stages, quiet, bench.options(item, task="transcribe", speak=False))
-                    wrong, of = written_errors((reply.report.transcript or reply.report.text).strip(), item.text)
+                    reply = await ask(model.stages, quiet, TurnOptions(task="transcribe", speak=False))
+                    heard = (reply.report.transcript or reply.report.text).strip()
+                    wrong, of = written_errors(heard, asked.said)
                     before = counts[name][condition]
                     counts[name][condition] = (before[0] + wrong, before[1] + of)
     return {"counts": counts, "real_time_factor": {name: s / heard_s for name, s in spent.items()}, "heard_s": heard_s}
@@ -135,7 +134,8 @@ async def measure(items: list[Item], reducers: dict[str, Reducer]) -> dict[str, 
 def main() -> None:
     """Measure and write."""
     parser = arguments(__doc__)
-    parser.add_argument("--limit", type=int, default=40, help="sentences")
+    parser.add_argument("--every", type=int, default=1, help="use each nth recording only")
+    parser.add_argument("--repeats", type=int, default=1, help="with so many different noises")
     parser.add_argument("--gtcrn", type=Path)
     parser.add_argument("--rnnoise", type=Path)
     options = parser.parse_args()
@@ -144,10 +144,9 @@ def main() -> None:
         reducers["gtcrn"] = gtcrn(options.gtcrn)
     if options.rnnoise:
         reducers["rnnoise"] = rnnoise(options.rnnoise)
-    rows = [item for item in read_sets(ROOT / "tests" / "data" / "eval") if item.task == "read" and item.audio]
-    people, others = [row for row in rows if row.people], [row for row in rows if not row.people]
-    items = people + Random(0).sample(others, max(0, min(len(others), options.limit - len(people))))
-    record = {"origin": origin(), "sentences": len(items)} | asyncio.run(measure(items, reducers))
+    recordings = manifest()[:: options.every]
+    record = {"origin": origin(), "recordings": len(recordings), "repeats": options.repeats}
+    record |= asyncio.run(measure(recordings, reducers, options.repeats))
     lines = [
         [
             name,
@@ -157,7 +156,12 @@ def main() -> None:
         for name, row in record["counts"].items()
     ]
     text = table(["reduced by", *CONDITIONS, "time ÷ duration"], lines)
-    write(options.out, "noise_reduction", record, text + f"\n\nWord or character errors in %, {len(items)} sentences.")
+    write(
+        options.out,
+        "noise_reduction",
+        record,
+        text + f"\n\nWord or character errors in %; {len(recordings)} recordings, {options.repeats} noises.",
+    )
 
 
 if __name__ == "__main__":
