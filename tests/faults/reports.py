@@ -74,7 +74,8 @@ def _attacks(record: Record) -> str:
         [
             [
                 name,
-                ", ".join(f"{count} × {answer}" for answer, count in list(row["answers"].items())[:_MOST_ANSWERS]),
+                ", ".join(f"{count} × {answer}" for answer, count in list(row["answers"].items())[:_MOST_ANSWERS])
+                or "no error",
                 str(row["turns"]),
                 str(len(row["lost"])),
                 str(len(row["gone"])),
