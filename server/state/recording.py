@@ -77,12 +77,12 @@ class Tape:
         self._waiting.clear()
 
     def waiting(self) -> bytes:
-        """What is to be written next."""
+        """What is to be written next. For the thread that writes."""
         self._behind = 0
         lines = []
         while self._waiting:
             lines.append(self._waiting.popleft())
-        return "".join(lines).encode()
+        return "".join(lines).encode("utf-8", "replace")
 
 
 class Taped:
@@ -211,15 +211,17 @@ class Recorder:
         part: Part | None = None
         try:
             part = await self._on_disk(shelf.begin, tape.head)
-            while not tape.over:
+            while not (tape.over or tape.lost):
                 await asyncio.sleep(_EVERY_S)
-                await self._on_disk(part.write, tape.waiting())
+                await self._on_disk(part.write, tape.waiting)
             if not tape.lost:
-                await self._on_disk(part.keep, tape.waiting())
+                await self._on_disk(part.keep, tape.waiting)
                 fate = "kept"
             self._tell(None if fate == "kept" else "the disk is too slow")
         except OSError as error:
             self._tell(error.strerror or str(error))
+        except Exception:
+            log.exception("a recording failed")  # it takes no session along
         finally:
             tape.give_up()
             self._tapes.discard(tape)

@@ -11,6 +11,7 @@ import fcntl
 import os
 import time
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -112,13 +113,13 @@ class Part:
                 return file
             file.close()
 
-    def write(self, data: bytes) -> None:
-        """More of it."""
-        self._append(self._pack.compress(data))
+    def write(self, more: Callable[[], bytes]) -> None:
+        """What `more` gives."""
+        self._append(self._pack.compress(more()))
 
-    def keep(self, rest: bytes) -> None:
+    def keep(self, rest: Callable[[], bytes]) -> None:
         """Its end. It has its own name only when it is on the disk."""
-        self._append(self._pack.compress(rest) + self._pack.flush())
+        self._append(self._pack.compress(rest()) + self._pack.flush())
         os.fsync(self._file.fileno())
         self._path.rename(self._final)
         self._file.close()

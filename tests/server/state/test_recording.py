@@ -119,6 +119,19 @@ async def test_a_full_disk_costs_the_recording_and_is_told_once(
     assert told == ["a recording is lost: No space left on device"]
 
 
+async def test_a_fault_of_the_recorder_takes_nobody_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(part: Part, packed: bytes) -> None:
+        raise ValueError("a bug")
+
+    async with listening(record_dir=tmp_path) as front:
+        with monkeypatch.context() as patch:
+            patch.setattr(Part, "_append", broken)
+            await ask(front.url, TYPED)
+            await eventually(lambda: front.count("cslm_recordings_total", fate="lost"))
+        await ask(front.url, TYPED)
+        await recorded(front, tmp_path)
+
+
 async def test_a_disk_that_is_far_behind_costs_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.state.recording._MOST_WAITING", 100)
     tape = Tape(HEAD)
@@ -142,7 +155,7 @@ from pathlib import Path
 from server.state.shelf import Shelf
 from tests.server.state.test_recording import HEAD
 part = Shelf(Path(sys.argv[1]), 10**6, 86400.0).begin(HEAD)
-part.write(b"the beginning")
+part.write(lambda: b"the beginning")
 print("begun", flush=True)
 time.sleep(600)
 """
