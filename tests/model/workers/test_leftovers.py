@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from model.workers import forking
 from model.workers.leftovers import sweep_leftovers
 
 
@@ -41,6 +42,17 @@ def test_sockets_of_killed_processes_go(temporary: Path) -> None:
     assert not left.exists()
 
 
+def test_nobody_is_asked_whether_he_listens(temporary: Path) -> None:
+    """Another gateway's template ends when somebody connects to it and says nothing."""
+    place, listener = made(temporary, "pymp-used")
+    listener.setblocking(False)
+    with closing(listener):
+        assert sweep_leftovers() == 0
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert place.exists()
+
+
 def test_what_may_be_in_use_stays(temporary: Path) -> None:
     used, listener = made(temporary, "pymp-used")
     young, closed = made(temporary, "pymp-young", age_s=0)
@@ -55,3 +67,11 @@ def test_what_may_be_in_use_stays(temporary: Path) -> None:
     with closing(listener):
         assert sweep_leftovers() == 0
     assert all(place.exists() for place in (used, young, other, files, temporary / "pymp-empty"))
+
+
+def test_a_place_that_is_gone_is_made_again(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = temporary / "pymp-mine"
+    monkeypatch.setattr(forking.util, "get_temp_dir", lambda: str(place))
+    monkeypatch.setattr(forking.forkserver, "ensure_running", lambda: None)
+    forking._Template().ensure()
+    assert place.is_dir()
