@@ -40,18 +40,16 @@ class Meter:
 
     def __init__(self) -> None:
         self._waited_s = self._speech_s = self._at_s = 0.0
-        self._open, self._begun_s = 0, 0.0
+        self._waiting: dict[object, float] = {}
 
-    def begin(self, now_s: float) -> None:
+    def begin(self, who: object, now_s: float) -> None:
         """Somebody begins to wait."""
-        self._open += 1
-        self._begun_s += now_s
+        self._waiting[who] = now_s
 
-    def end(self, began_s: float, now_s: float) -> None:
-        """Somebody who began to wait at `began_s` has waited."""
-        self._open -= 1
-        self._begun_s = self._begun_s - began_s if self._open else 0.0
-        self.add(now_s, waited_s=now_s - began_s)
+    def end(self, who: object, now_s: float) -> None:
+        """Somebody has waited; nothing where that was known."""
+        if (began_s := self._waiting.pop(who, None)) is not None:
+            self.add(now_s, waited_s=_of_late(now_s - began_s))
 
     def add(self, now_s: float, *, waited_s: float = 0.0, speech_s: float = 0.0) -> None:
         """Account for waiting that is over, and for speech that came."""
@@ -62,14 +60,19 @@ class Meter:
     def value(self, now_s: float) -> float:
         """As it is at `now_s`."""
         self._forget(now_s)
-        waiting_s = self._open * now_s - self._begun_s
-        return (self._waited_s + max(0.0, waiting_s)) / (self._speech_s + _CALM_S)
+        waiting_s = sum(_of_late(now_s - began_s) for began_s in self._waiting.values())
+        return (self._waited_s + waiting_s) / (self._speech_s + _CALM_S)
 
     def _forget(self, now_s: float) -> None:
         kept = math.exp(min(0.0, self._at_s - now_s) / _MEMORY_S)
         self._waited_s *= kept
         self._speech_s *= kept
         self._at_s = now_s
+
+
+def _of_late(waited_s: float) -> float:
+    """What counts of waiting until now that began so long ago: who is stuck counts as one who is, and no more."""
+    return _MEMORY_S * -math.expm1(-max(0.0, waited_s) / _MEMORY_S)
 
 
 @dataclass(slots=True)
@@ -114,18 +117,14 @@ class _Wait:
 
     def __init__(self, load: Load, stage: Stage) -> None:
         self._clock, self._meter = load.clock, load.meters[stage]
-        self._began_s: float | None = None
 
     def begin(self) -> None:
         """The stage has what it needs."""
-        self._began_s = self._clock()
-        self._meter.begin(self._began_s)
+        self._meter.begin(self, self._clock())
 
     def end(self) -> None:
         """The stage gave something, or asks for more; nothing where that was known."""
-        if self._began_s is not None:
-            self._meter.end(self._began_s, self._clock())
-            self._began_s = None
+        self._meter.end(self, self._clock())
 
     def gave(self, speech_s: float) -> None:
         """So much speech went through the stage."""

@@ -95,11 +95,11 @@ async def test_a_stage_is_as_full_as_it_is_slow(takes_s: float) -> None:
     load, stages, _, clock = metered(takes_s)
 
     def idle() -> None:
-        clock.now_s += 0.3
+        clock.now_s += 0.1
 
-    await drained(stages.encoder.encode(audio(clock, 100, every_s=1.0)), idle)
+    await drained(stages.encoder.encode(audio(clock, 100, every_s=0.1)), idle)
     assert load.stages()["encoder"] * FULL["encoder"] == pytest.approx(takes_s, rel=0.4)
-    await drained(stages.decoder.synthesize(cuts(clock, 100, every_s=1.0, buffered_s=2.0)), idle)
+    await drained(stages.decoder.synthesize(cuts(clock, 100, every_s=0.1, buffered_s=2.0)), idle)
     assert load.stages()["vocoder"] * FULL["vocoder"] == pytest.approx(takes_s, rel=0.4)
     assert load.stages()["playback"] == 0.0
 
@@ -167,6 +167,24 @@ async def test_stages_give_what_they_gave() -> None:
     said = np.concatenate([piece async for piece in stages.decoder.synthesize(both())])
     assert np.array_equal(said, FakeDecoder().speak(UNITS))
     assert stages.decoder.sample_rate == 24_000
+
+
+def test_one_who_is_stuck_does_not_fill_a_stage_that_serves_others() -> None:
+    meter = Meter()
+    meter.begin("stuck", 0.0)
+    for second in range(1, 101):
+        meter.add(float(second), waited_s=0.3, speech_s=3.0)  # three others, each of whom waits a tenth of the time
+    assert meter.value(100.0) < 0.5
+    meter.end("stuck", 100.0)
+    assert meter.value(100.0) < 0.5
+
+
+def test_many_who_are_stuck_fill_it() -> None:
+    meter = Meter()
+    for number in range(5):
+        meter.begin(number, 0.0)
+    meter.add(3.0, waited_s=0.3, speech_s=3.0)
+    assert meter.value(3.0) > 1.0
 
 
 def test_a_meter_forgets() -> None:
