@@ -217,3 +217,23 @@ async def test_one_address_has_its_limit_and_the_server_is_spared(name: str, tmp
         assert refused.value.response.status_code == 429
         assert it.front.state.admission.active == 32
         await asyncio.gather(*(socket.close() for socket in sockets))
+
+
+async def test_callers_wait_while_the_server_is_replaced(name: str, tmp_path: Path) -> None:
+    if name == "nginx":
+        pytest.skip("nginx tries the same server once")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nnew")
+        await writer.drain()
+        writer.close()
+
+    async with behind(name, tmp_path) as it, it.client() as client:
+        assert it.front.server is not None
+        await it.front.server.shutdown()
+        asking = asyncio.create_task(client.get("/healthz"))
+        await asyncio.sleep(1)
+        assert not asking.done()
+        async with await asyncio.start_server(answer, "127.0.0.1", urlsplit(it.front.url).port):
+            assert (await asking).text == "new"
