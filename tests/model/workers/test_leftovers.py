@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from model.workers import forking
 from model.workers.leftovers import sweep_leftovers
 
 
@@ -67,11 +66,3 @@ def test_what_may_be_in_use_stays(temporary: Path) -> None:
     with closing(listener):
         assert sweep_leftovers() == 0
     assert all(place.exists() for place in (used, young, other, files, temporary / "pymp-empty"))
-
-
-def test_a_place_that_is_gone_is_made_again(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = temporary / "pymp-mine"
-    monkeypatch.setattr(forking.util, "get_temp_dir", lambda: str(place))
-    monkeypatch.setattr(forking.forkserver, "ensure_running", lambda: None)
-    forking._Template().ensure()
-    assert place.is_dir()
