@@ -160,7 +160,7 @@ def main() -> None:
         options.out,
         "noise_reduction",
         record,
-        text + f"\n\nWord or character errors in %; {len(recordings)} recordings, {options.repeats} noises.",
+        text + f"\n\nWord or character errors in %; {len(recordings)} recordings, noises for each: {options.repeats}.",
     )
 
 
