@@ -57,7 +57,7 @@ def test_an_operators_day(tmp_path: Path) -> None:
         second = cslm("serve", "--port", "0", **settings)
         assert second.returncode == 1 and "usage_log_in_use" in second.stderr
         carl = cslm("keys", "new", "carl", keys_file=keys).stdout.strip()
-        os.kill(server.pid, signal.SIGHUP)
+        os.killpg(server.pid, signal.SIGHUP)  # as a terminal that closes does: all processes get it, and none ends
         until(openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=carl, max_retries=0), said(anna))
         assert cslm("keys", "revoke", "anna", keys_file=keys).returncode == 0  # noticed without a signal
         until(anna, "401 api_key_revoked")
