@@ -13,9 +13,7 @@ class Unauthorised(SpeechServerError):
 
 
 class StartError(SpeechServerError):
-    """Something that the operator gave cannot be used: the server does not start, or goes on with what it had."""
-
-    code = "invalid_setting"
+    """Something that the operator gave cannot be used: the server does not start, or goes on with what it had. `code` is given."""
 
 
 class Forbidden(InvalidRequest):

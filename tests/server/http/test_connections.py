@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from websockets.asyncio.client import connect
 
+from server.app import create_app
 from server.serve import transport_config
 from tests.server.front import Front, eventually, listening, make_settings
 
@@ -101,7 +102,8 @@ async def test_what_is_not_http_is_told_so(nonsense: bytes) -> None:
 
 
 async def test_a_connection_waits_for_its_next_request_as_long_as_is_set() -> None:
-    assert transport_config(None, make_settings()).timeout_keep_alive >= 75  # type: ignore[arg-type]
+    settings = make_settings()
+    assert transport_config(create_app(settings), settings).timeout_keep_alive >= 75
     async with listening(keep_alive_s=1) as front, Line.to(front) as line:
         assert (await line.ask(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"))[0] == 200
         async with asyncio.timeout(30):
