@@ -8,7 +8,7 @@ from dataclasses import replace
 from model.evaluation.asking import ask
 from model.evaluation.bench import Bench, Case, Row, Table, each, grouped, no_items, percent, rate, share
 from model.evaluation.rules import obeys, says, sensible, understood
-from model.evaluation.scores import right, written_errors
+from model.evaluation.scores import plain, right, written_errors
 from model.evaluation.sets import Item
 
 TASK = "open"
@@ -90,6 +90,6 @@ def _unchosen(bench: Bench, item: Item) -> str:
 
 def _sensible(text: str, item: Item) -> bool:
     """By the row's words. Where there is a right answer and no manner that embellishes it, it says that and nothing else."""
-    if not sensible(text, item.reply_language, item.sense):
+    if not sensible(text, item.reply_language, item.sense) or plain(text) == plain(item.text):
         return False
     return not item.answers or bool(item.manner) or bool(right(text, item.answers)) or says(text, item.sense)

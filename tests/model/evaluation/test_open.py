@@ -16,7 +16,7 @@ from model.evaluation.rules import has_all, obeys, says, sensible, understood
 from model.evaluation.run import Results, chosen, evaluate
 from model.evaluation.sets import EvaluationError, Item, read_sets
 from model.evaluation.summary import summary
-from tests.fakes import TRANSCRIPT, FakeLM, fake_stages
+from tests.fakes import TEXT, TRANSCRIPT, FakeLM, fake_stages
 
 SETS = Path(__file__).parents[2] / "data" / "eval"
 ORIGIN = {"commit": "0" * 40, "machine": {"cpu": "abacus", "usable_cores": 1}, "command": "cslm eval"}
@@ -103,12 +103,13 @@ async def test_typed_open_questions_are_judged_by_their_rows(tmp_path: Path) -> 
     items = [
         Item("open/0", "open", "open", TRANSCRIPT, "zh", "", None, "zh", sense=(("五",),)),
         Item("obey/0", "obey", "open", TRANSCRIPT, "zh", "", None, "zh", sense=(("六",),), **about),
+        Item("echo/0", "echo", "open", TEXT, "zh", "", None, "zh"),
     ]
     bench = Bench(find_bundle("cslm-mini"), fake_stages(lm=fake), items, None, tmp_path / "spoken")
     measures = chosen(["open_typed"])
     record, text = await evaluate(bench, Results(tmp_path, TOLD), measures, origin=ORIGIN, told=TOLD)
     (table,) = record["measures"]["open_typed"]
-    assert [row[:4] for row in table["rows"]] == [["open", "zh→zh", 1, "100.0%"], ["obey", "zh→zh", 1, "0.0%"]]
+    assert [[row[0], row[3]] for row in table["rows"]] == [["open", "100.0%"], ["obey", "0.0%"], ["echo", "0.0%"]]
     assert ["open typed questions answered sensibly, en / zh", "– / 100.0%"] in record["summary"]
     assert text.index("### Summary") < text.index("### Open questions, typed")
     assert len(fake.prompts[1]) > len(fake.prompts[0])  # the turns before
