@@ -2,8 +2,8 @@
 
     python -m tests.bench.engine
 
-All engines run side by side and answer the same prompts of random tokens by turns, one after the other, then eight at once. Memory
-is the proportional set of an engine's processes, processor time what they took for all answers.
+All engines run side by side and answer the same prompts of random tokens by turns, one after the other, then eight and 32 at once.
+The ratios are medians over the rounds, each of which asks all engines within seconds of each other. Memory is the proportional set of an engine's processes, processor time what they took for all answers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ process_setup()
 from streaming.stages import Sampling
 from tests.bench.results import BUNDLE, arguments, ms, origin, percentile, table, write
 
-PROMPT_TOKENS, ANSWER_TOKENS, AT_ONCE = 60, 40, 8
+PROMPT_TOKENS, ANSWER_TOKENS, AT_ONCE = 60, 40, (8, 32)
 WORKER, COMPILED, ASYNC_LLM = "worker", "worker, compiled (`CSLM_EAGER=false`)", "vLLM's AsyncLLM"
 ENGINES = (WORKER, COMPILED, ASYNC_LLM)
 
@@ -121,14 +121,14 @@ def main() -> None:
             children[name] = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
             )
-            record["engines"][name] |= told(children[name]) | {"alone": [], "together": []}
-    for kind, prompts, rounds in (("alone", 1, options.rounds), ("together", AT_ONCE, options.rounds // 8)):
-        for _ in range(rounds):
+            record["engines"][name] |= told(children[name]) | {"1": []} | {str(n): [] for n in AT_ONCE}
+    for prompts in (1, *AT_ONCE):
+        for turn in range(options.rounds if prompts == 1 else options.rounds // 4):
             asked = [[rng.randrange(300, 4000) for _ in range(PROMPT_TOKENS)] for _ in range(prompts)]
-            for name, child in children.items():
-                child.stdin.write(json.dumps(asked) + "\n")
-                child.stdin.flush()
-                record["engines"][name][kind].append(told(child))
+            for name in ENGINES[turn % 3 :] + ENGINES[: turn % 3]:  # none of them is always the first
+                children[name].stdin.write(json.dumps(asked) + "\n")
+                children[name].stdin.flush()
+                record["engines"][name][str(prompts)].append(told(children[name]))
     for child in children.values():
         child.stdin.close()
         child.wait()
@@ -145,19 +145,30 @@ def told(child: subprocess.Popen[str]) -> dict[str, Any]:
     raise RuntimeError("an engine ended before it answered")
 
 
+def tokens_a_second(engine: dict[str, Any], at_once: int) -> float:
+    """Of all answers together."""
+    return median(at_once * ANSWER_TOKENS / told["wall_s"] for told in engine[str(at_once)])
+
+
+def against_raw(record: dict[str, Any], name: str, at_once: int) -> float:
+    """Tokens a second ÷ those of AsyncLLM with the same prompts."""
+    raw, ours = (record["engines"][each][str(at_once)] for each in (ASYNC_LLM, name))
+    return median(each["wall_s"] / own["wall_s"] for each, own in zip(raw, ours, strict=True))
+
+
 def report(record: dict[str, Any]) -> str:
     """A row for each engine."""
     rows = []
     for name, engine in record["engines"].items():
-        first, later = zip(*(answer for told in engine["alone"] for answer in told["answers"]), strict=True)
-        together = median(AT_ONCE * ANSWER_TOKENS / told["wall_s"] for told in engine["together"])
-        last = engine["together"][-1]
+        first, later = zip(*(answer for told in engine["1"] for answer in told["answers"]), strict=True)
+        last = engine[str(AT_ONCE[-1])][-1]
         rows.append(
             [
                 name,
                 *(f"{ms(percentile(sorted(first), q))}" for q in (0.5, 0.95)),
                 *(f"{1000 * percentile(sorted(later), q):.1f}" for q in (0.5, 0.95)),
-                f"{together:.0f}",
+                *(f"{tokens_a_second(engine, n):.0f}" for n in AT_ONCE),
+                *(f"{against_raw(record, name, n):.2f}" for n in AT_ONCE),
                 f"{engine['start_s']:.1f}",
                 f"{last['cpu_s']:.1f}",
                 f"{last['memory_mb']:.0f}",
@@ -169,7 +180,8 @@ def report(record: dict[str, Any]) -> str:
         "p95",
         "each later token, ms: p50",
         "p95",
-        f"{AT_ONCE} at once: tokens a second",
+        *(f"{n} at once: tokens a second" for n in AT_ONCE),
+        *(f"{n} at once ÷ AsyncLLM" for n in AT_ONCE),
     )
     return table((*heads, "start, s", "processor time, s", "memory, MB"), rows)
 
