@@ -13,7 +13,7 @@ from model.vocoders.flow_hift.config import FlowConfig, HiftConfig, VocoderConfi
 from model.vocoders.flow_hift.estimator import Estimator
 from model.vocoders.flow_hift.hift import Hift
 
-SERVED = VocoderConfig(dtype="bfloat16", compile=True)
+SERVED = VocoderConfig(dtype="bfloat16", graphs=True)
 BYTES = 3e9
 """Memory of the vocoder's process: 125 M parameters, activations of a batch, CUDA's own. Assumed."""
 KERNELS = 1226
@@ -61,7 +61,7 @@ def hift_flops(config: HiftConfig) -> float:
 
 @dataclass(frozen=True, slots=True)
 class VocoderTiming:
-    """The vocoder on one GPU. `graphs`: the estimator runs as CUDA graphs (`compile` in its config)."""
+    """The vocoder on one GPU. `graphs`: the estimator runs as CUDA graphs (`graphs` in its config)."""
 
     gpu: Gpu
     config: VocoderConfig = SERVED

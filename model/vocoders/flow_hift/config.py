@@ -96,7 +96,8 @@ class VocoderConfig:
 
     `durations`: "predicted" if there is a `duration.safetensors`, else every unit lasts `fixed_frames` of the unit rate; "fixed":
     always the latter. `speakers`: file of the voices; None: one voice, the weights' own. `dtype`: of the flow's networks;
-    HiFT computes in float32. `compile`: torch.compile the estimator (CUDA graphs). `batch`: sessions decoded at once.
+    HiFT computes in float32. `graphs`: on a GPU, record CUDA graphs of all windows but the last ones. `batch`: sessions decoded at
+    once.
     """
 
     sample_rate: int = 22_050
@@ -107,7 +108,7 @@ class VocoderConfig:
     fixed_frames: int = 1
     speakers: str | None = "spk2info.pt"
     dtype: str = "float32"
-    compile: bool = False
+    graphs: bool = False
     batch: int = 8
     flow: FlowConfig = field(default_factory=FlowConfig)
     hift: HiftConfig = field(default_factory=HiftConfig)

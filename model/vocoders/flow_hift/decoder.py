@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,9 +18,10 @@ from model.vocoders.flow_hift import durations
 from model.vocoders.flow_hift.config import VocoderConfig, load_config
 from model.vocoders.flow_hift.durations import DurationPredictor
 from model.vocoders.flow_hift.flow import Flow
+from model.vocoders.flow_hift.graphs import CudaRecorder, Graphs, Recorder, Tensors, bucket, padded
 from model.vocoders.flow_hift.hift import Hift
 from model.vocoders.flow_hift.weights import check_layout, load_into, load_speakers
-from model.vocoders.flow_hift.windows import Window, next_window, places
+from model.vocoders.flow_hift.windows import Window, next_window, places, start_of
 from streaming.errors import InvalidRequest
 from streaming.stages import Pcm
 
@@ -65,7 +68,7 @@ class Stream:
     spoken: int = 0
     ended: bool = False
     finished: bool = False
-    pcm: list[Pcm] = field(default_factory=list)
+    pcm: list[Tensor] = field(default_factory=list[Tensor])
 
     @property
     def mel_to(self) -> int:
@@ -84,7 +87,9 @@ class FlowHiftVocoder:
         speakers: dict[str, Tensor],
         predictor: DurationPredictor | None = None,
         device: str = "cpu",
+        recorder: Recorder | None = None,
     ) -> None:
+        """`recorder`: records the grid's windows (`Graphs`); by default on a GPU where `config.graphs` is set."""
         self.config, self.sample_rate, self.batch = config, config.sample_rate, config.batch
         self.device = torch.device(device)
         self.flow = flow.eval().to(self.device, getattr(torch, config.dtype))
@@ -95,14 +100,33 @@ class FlowHiftVocoder:
             vectors = torch.stack(list(speakers.values())).to(self.device, self.flow.encoder_proj.weight.dtype)
             self._speakers = dict(zip(speakers, self.flow.speaker(vectors), strict=True))
         self._nearest = config.flow.stretch == "nearest"
-        self._steady_frames = config.grid.back + config.grid.block + config.grid.ahead
-        self._compiled: Callable[..., Tensor] | None = None
-        if config.compile:
-            self._compiled = torch.compile(self.flow.decoder.estimator, mode="reduce-overhead", dynamic=False)
         noise = np.random.RandomState(3).standard_normal((config.flow.n_mels, NOISE_FRAMES))
         self._noise = torch.from_numpy(noise.astype(np.float32)).to(self.device)
         fade = (torch.arange(config.grid.fade, device=self.device) + 0.5) / max(1, config.grid.fade)
         self._rise = torch.sin(fade * math.pi / 2).square()
+        self._copies = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+        if recorder is None and config.graphs and self.device.type == "cuda":
+            recorder = CudaRecorder()
+        self._graphs = (
+            None if recorder is None else tuple(Graphs(each, recorder) for each in (self._mel, self._sing, self._sound))
+        )
+        if self._graphs is not None:
+            self._record(self._graphs)
+
+    @torch.inference_mode()
+    def _record(self, graphs: Sequence[Graphs]) -> None:
+        """All that streams compute until every further block is like the one before, in every batch."""
+        grid = self.config.grid
+        blocks = len(grid.ramp) + math.ceil((grid.back + grid.ahead) / grid.block) + 2
+        units = [number % 2 for number in range(math.ceil(start_of(grid, blocks + 1) / self.config.frames_per_unit))]
+        with ExitStack() as recording:
+            for each in graphs:
+                recording.enter_context(each.recording())
+            rows = 1
+            while rows < 2 * self.batch:
+                streams = [self.open() for _ in range(min(rows, self.batch))]
+                self.push_all([(stream, units, False) for stream in streams])
+                rows *= 2
 
     @classmethod
     def load(cls, directory: Path, device: str = "cpu") -> FlowHiftVocoder:
@@ -153,6 +177,8 @@ class FlowHiftVocoder:
             for group in _grouped(ready, lambda each: (each[1].shape, each[1].final)):
                 self._flow(group)
             self._speak(ready)
+        if self._copies is not None:
+            self._copies.synchronize()
         return [_taken(stream) for stream, _, _ in jobs]
 
     def _take(self, stream: Stream, units: Iterable[int], *, final: bool) -> None:
@@ -188,34 +214,56 @@ class FlowHiftVocoder:
         return window
 
     def _flow(self, group: Sequence[tuple[Stream, Window]]) -> None:
-        """Mel of windows of one shape; the blocks' frames are appended to their streams.
-
-        Compiled code is made for few shapes: that of all windows but the first and last ones, and batches of 1, 2, 4, 8, …
-        """
-        rows, estimator = len(group), None
-        if self._compiled is not None and group[0][1].shape[1] == self._steady_frames:
-            group, estimator = [*group, *[group[-1]] * ((1 << (rows - 1).bit_length()) - rows)], self._compiled
+        """Mel of windows of one shape; the blocks' frames are appended to their streams."""
         spread = [stream.spread[window.first_unit : window.last_unit] for stream, window in group]
         rate, nearest = self.config.frames_per_unit, self._nearest
         where = np.stack([places(window, rate, nearest=nearest) for _, window in group])
         frames = np.stack([np.arange(window.low, window.high) % NOISE_FRAMES for _, window in group])
-        noise = self._noise[:, torch.from_numpy(frames).to(self.device)].transpose(0, 1)
+        noise = self._noise[:, self._sent(frames)].transpose(0, 1)
         prompt = torch.zeros_like(noise)
         if self.config.grid.prompt:
             for row, (stream, window) in zip(prompt, group, strict=True):
                 known = stream.mel[:, window.low - stream.mel_from :]
                 row[:, : known.shape[1]] = known
         voices = torch.stack([stream.voice for stream, _ in group])
-        mels = self.flow(
-            torch.tensor(spread, device=self.device),
-            torch.from_numpy(where).to(self.device),
-            noise,
-            voices,
-            prompt,
-            estimator,
-        )
-        for (stream, window), mel in zip(group[:rows], mels[:rows], strict=True):
+        (mels,) = self._run(0, self._mel, self._sent(np.array(spread)), self._sent(where), noise, voices, prompt)
+        for (stream, window), mel in zip(group, mels, strict=True):
             self._append(stream, window, mel[:, window.start - window.low :])
+
+    def _mel(self, *arguments: Tensor) -> Tensors:
+        return (self.flow(*arguments),)
+
+    def _sing(self, mels: Tensor, phase: Tensor, first: Tensor, inner: Tensor) -> Tensors:
+        """Source and phase of the frames that `inner` [frames] are the numbers of."""
+        pitch = torch.round(self.hift.pitch(mels)[:, inner] * PITCH_STEPS) / PITCH_STEPS
+        return self.hift.source(pitch, phase, first)
+
+    def _sound(self, mels: Tensor, sources: Tensor) -> Tensors:
+        return (self.hift(mels, sources),)
+
+    def _run(self, which: int, function: Callable[..., Tensors], *rows: Tensor, shared: Tensors = ()) -> Tensors:
+        """`function` of rows [B, …]. With graphs in a batch of 1, 2, 4, 8, …; `shared` are the same for all rows."""
+        if self._graphs is None:
+            return function(*rows, *shared)
+        count = len(rows[0])
+        made = self._graphs[which](*(padded(each, bucket(count)) for each in rows), *shared)
+        return tuple(each[:count] for each in made)
+
+    def _sent(self, array: npt.NDArray[Any]) -> Tensor:
+        """On the device. From pinned memory: nothing waits."""
+        here = torch.from_numpy(array)
+        return here if self._copies is None else here.pin_memory().to(self.device, non_blocking=True)
+
+    def _fetched(self, samples: Tensor) -> Tensor:
+        """On the host once `_copies` is through. Copied beside what is computed next."""
+        if self._copies is None:
+            return samples
+        here = torch.empty(samples.shape, dtype=samples.dtype, pin_memory=True)
+        self._copies.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self._copies):
+            here.copy_(samples, non_blocking=True)
+        samples.record_stream(self._copies)
+        return here
 
     def _append(self, stream: Stream, window: Window, fresh: Tensor) -> None:
         """The block's frames, faded in over what the window before said of the first of them."""
@@ -241,11 +289,11 @@ class FlowHiftVocoder:
         reach, first = self.hift.pitch_reach, group[0]
         low = max(first.mel_from, first.sourced - reach)
         end = first.mel_to if first.finished else max(first.sourced, first.mel_to - reach)
-        pitch = self.hift.pitch(torch.stack([stream.mel[:, low - first.mel_from :] for stream in group]))
-        pitch = torch.round(pitch[:, first.sourced - low : end - low] * PITCH_STEPS) / PITCH_STEPS
+        mels = torch.stack([stream.mel[:, low - first.mel_from :] for stream in group])
         phase = torch.stack([stream.phase for stream in group])
-        begin = torch.tensor([stream.sourced * self.hift.hop for stream in group], device=self.device)
-        sources, phases = self.hift.source(pitch, phase, begin)
+        begin = self._sent(np.array([stream.sourced * self.hift.hop for stream in group]))
+        inner = self._sent(np.arange(first.sourced - low, end - low))
+        sources, phases = self._run(1, self._sing, mels, phase, begin, shared=(inner,))
         for stream, source, after in zip(group, sources, phases, strict=True):
             stream.source, stream.phase = torch.cat([stream.source, source]), after
             stream.sourced += len(source) // self.hift.hop
@@ -259,10 +307,11 @@ class FlowHiftVocoder:
             at, to = low - first.mel_from, first.sourced - first.mel_from
             mels = torch.stack([stream.mel[:, at:to] for stream in group])
             sources = torch.stack([stream.source[at * hop : to * hop] for stream in group])
-            made = self.hift(mels, sources)[:, (first.spoken - low) * hop : (end - low) * hop].cpu().numpy()
+            (made,) = self._run(2, self._sound, mels, sources)
+            made = self._fetched(made[:, (first.spoken - low) * hop : (end - low) * hop])
             for stream, pcm in zip(group, made, strict=True):
                 stream.pcm.append(pcm)
-                stream.spoken += pcm.size // hop
+                stream.spoken += len(pcm) // hop
         for stream in group:
             self._forget(stream)
 
@@ -278,7 +327,7 @@ class FlowHiftVocoder:
 
 def _taken(stream: Stream) -> Pcm:
     pcm, stream.pcm = stream.pcm, []
-    return np.concatenate(pcm) if pcm else np.zeros(0, np.float32)
+    return torch.cat(pcm).numpy() if pcm else np.zeros(0, np.float32)
 
 
 def _grouped(items: Iterable[_T], key: Callable[[_T], Hashable]) -> list[list[_T]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +42,7 @@ class Flow(nn.Module):
         self.encoder_proj = nn.Linear(config.width, config.n_mels)
         self.length_regulator = _Regulator(config)
         self.decoder = _Decoder(config)
+        self._kept_times: dict[tuple[int, torch.device], Tensor] = {}
 
     def speaker(self, embedding: Tensor) -> Tensor:
         """Speaker embeddings [B, speaker_width] as the flow takes them: [B, n_mels]."""
@@ -55,42 +55,39 @@ class Flow(nn.Module):
         noise: Tensor,
         speaker: Tensor,
         prompt: Tensor,
-        estimator: Callable[..., Tensor] | None = None,
     ) -> Tensor:
         """Log-mel float32 [B, n_mels, T].
 
         units: [B, N]; places: [B, T], where each frame lies in the window, in units (0 is the middle of the first); noise: float32
-        [B, n_mels, T], standard normal; speaker: [B, n_mels]; prompt: [B, n_mels, T], mel that is known, else 0; estimator: a
-        compiled one, instead of the flow's own.
+        [B, n_mels, T], standard normal; speaker: [B, n_mels]; prompt: [B, n_mels, T], mel that is known, else 0.
         """
         mu = self.condition(units, places)
-        return self.solve(mu, noise, speaker.to(mu.dtype), prompt.to(mu.dtype), estimator)
+        return self.solve(mu, noise, speaker.to(mu.dtype), prompt.to(mu.dtype))
 
     def condition(self, units: Tensor, places: Tensor) -> Tensor:
         """What the units say of each frame: [B, n_mels, T]."""
         hidden = self.encoder_proj(self.encoder(self.input_embedding(units)))
         return self.length_regulator.model(stretch(hidden, places).transpose(1, 2))
 
-    def solve(
-        self,
-        mu: Tensor,
-        noise: Tensor,
-        speaker: Tensor,
-        prompt: Tensor,
-        estimator: Callable[..., Tensor] | None = None,
-    ) -> Tensor:
+    def solve(self, mu: Tensor, noise: Tensor, speaker: Tensor, prompt: Tensor) -> Tensor:
         """Follow the flow from noise to mel: Euler steps, small at first, with classifier-free guidance."""
-        estimator = estimator or self.decoder.estimator
         nothing, x = torch.zeros_like(mu), noise
         mus, prompts = torch.cat([mu, nothing]), torch.cat([prompt, nothing])
         speakers = torch.cat([speaker, torch.zeros_like(speaker)])
         times = [1 - math.cos(step / self.steps * math.pi / 2) for step in range(self.steps + 1)]
-        for now, later in zip(times, times[1:], strict=False):
-            time = torch.tensor(now, device=x.device)
-            both = estimator(torch.cat([x, x]).to(mu.dtype), mus, time, speakers, prompts)
+        lengths = [later - now for now, later in zip(times, times[1:], strict=False)]
+        for time, length in zip(self._times(times[:-1], x.device), lengths, strict=True):
+            both = self.decoder.estimator(torch.cat([x, x]).to(mu.dtype), mus, time, speakers, prompts)
             guided, free = both.float().chunk(2)
-            x = x + (later - now) * ((1 + self.guidance) * guided - self.guidance * free)
+            x = x + length * ((1 + self.guidance) * guided - self.guidance * free)
         return x
+
+    def _times(self, times: list[float], device: torch.device) -> Tensor:
+        """On the device, and sent there once: every sending would wait for what is computed."""
+        key = len(times), device
+        if key not in self._kept_times:
+            self._kept_times[key] = torch.tensor(times, device=device)
+        return self._kept_times[key]
 
 
 def stretch(hidden: Tensor, places: Tensor) -> Tensor:

@@ -151,12 +151,24 @@ class Hift(nn.Module):
         level_log, angle = x.split(config.n_fft // 2 + 1, dim=1)
         magnitude, angle = level_log.exp().clamp_max(1e2), angle.sin()
         spectrum = torch.complex(magnitude * angle.cos(), magnitude * angle.sin())
-        samples = torch.istft(spectrum, config.n_fft, config.hop, config.n_fft, window=self.window)
-        return samples.clamp(-config.limit, config.limit)
+        return self._istft(spectrum).clamp(-config.limit, config.limit)
 
     def _stft(self, source: Tensor) -> Tensor:
         config = self.config
         return torch.stft(source, config.n_fft, config.hop, config.n_fft, window=self.window, return_complex=True)
+
+    def _istft(self, spectrum: Tensor) -> Tensor:
+        """[B, bins, S] to [B, (S - 1) * hop]. As torch.istft, whose check of the window waits for the device every time."""
+        size, hop = self.config.n_fft, self.config.hop
+        steps = spectrum.shape[-1]
+        length = size + hop * (steps - 1)
+        pieces = torch.fft.irfft(spectrum, size, dim=1) * self.window[:, None]
+        weights = self.window.square()[None, :, None].expand(1, size, steps)
+        summed, weight = (
+            F.fold(each, (1, length), (1, size), stride=(1, hop)).flatten(1) for each in (pieces, weights)
+        )
+        inner = slice(size // 2, length - size // 2)
+        return summed[:, inner] / weight[:, inner]
 
 
 def source_noise(harmonics: int) -> tuple[Tensor, Tensor]:

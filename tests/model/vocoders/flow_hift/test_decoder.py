@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,28 +173,3 @@ def test_wrong_settings_are_named(tmp_path: Path, text: str, named: str) -> None
 def test_no_settings_are_the_released_ones(tmp_path: Path) -> None:
     assert load_config(tmp_path) == VocoderConfig()
     assert VocoderConfig().frames_per_unit == 441 / 128
-
-
-def test_compiled_code_sees_few_shapes(
-    weights: Path, vocoder: FlowHiftVocoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = set[tuple[int, ...]]()
-
-    def compiled(module: torch.nn.Module, **_: object) -> Callable[..., torch.Tensor]:
-        def run(x: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
-            seen.add(tuple(x.shape))
-            return module(x, *rest)
-
-        return run
-
-    monkeypatch.setattr(torch, "compile", compiled)
-    plain = FlowHiftVocoder.load(weights)
-    speakers = {"one": torch.ones(192)}
-    quick = FlowHiftVocoder(replace(plain.config, compile=True), plain.flow, plain.hift, speakers, plain.predictor)
-    same = FlowHiftVocoder(plain.config, plain.flow, plain.hift, speakers, plain.predictor)
-    lines = [some_units(count, seed=count) for count in (150, 155, 160)]
-    heard = quick.push_all([(quick.open(), line, True) for line in lines])
-    frames = SMALL.grid.back + SMALL.grid.block + SMALL.grid.ahead
-    assert seen == {(2 * 4, 80, frames)}  # three sessions in a batch of four, with and without guidance
-    for pcm, line in zip(heard, lines, strict=True):
-        assert pcm.size == same.decode(line).size
