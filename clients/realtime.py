@@ -49,6 +49,8 @@ RATE_HZ = 24_000
 SAMPLE_BYTES = 2
 DEFAULT_URL = "ws://127.0.0.1:8080"
 MAX_MESSAGE_BYTES = 16 * 2**20
+QUEUED_S = 60.0
+"""How long a client waits for its place in a full server, from what it was told last."""
 CLOSE_TIMEOUT_S = 3.0
 
 _APPEND_BYTES = RATE_HZ * SAMPLE_BYTES
@@ -301,9 +303,10 @@ async def open_session_socket(
 
 async def _first_event(socket: ClientConnection, timeout_s: float) -> Any:
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_s) as limit:
             event = parse_event(await socket.recv())
-            while event.type == "session.queued":  # of this server, while it is full
+            while event.type == "session.queued":  # of this server, while it is full; it says when it gives up
+                limit.reschedule(asyncio.get_running_loop().time() + max(timeout_s, QUEUED_S))
                 event = parse_event(await socket.recv())
     except TimeoutError as late:
         raise ConnectionRejected(f"the server opened no session within {timeout_s:g} s", retryable=True) from late
@@ -311,7 +314,8 @@ async def _first_event(socket: ClientConnection, timeout_s: float) -> Any:
         reason = _disconnected(closed).message
         raise ConnectionRejected(f"the server opened no session: {reason}", retryable=True) from closed
     if isinstance(event, RealtimeErrorEvent):
-        raise ConnectionRejected(event.error.message, code=event.error.code)
+        passing = event.error.type in ("rate_limit_error", "server_error")
+        raise ConnectionRejected(event.error.message, code=event.error.code, retryable=passing)
     if not isinstance(event, SessionCreatedEvent) and event.type != "session.resumed":
         raise InvalidEvent(f"the first event was {event.type}, not session.created")
     return event

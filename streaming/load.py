@@ -24,6 +24,7 @@ gaps."""
 
 _MEMORY_S = 5.0
 """What was measured so long ago counts a third (1/e)."""
+_WORST = 2.0
 _CALM_S = 2.0
 """Speech without waiting that is taken as measured beside the rest: one slow answer on a quiet server is not a full server."""
 _UNITS_S = 25.0
@@ -33,12 +34,15 @@ _WITH_TEXT = 1.25
 
 
 class Meter:
-    """Seconds of waiting in a second of speech, of late. Pure: the caller's clock, in seconds, is all it knows of time.
+    """Seconds of waiting in a second of speech, of late, divided by `full`. Pure: the caller's clock, in seconds, is all it knows
+    of time.
 
-    Waiting under way counts as long as it has lasted, so that a queue shows before its end.
+    Waiting under way counts as long as it has lasted, so that a queue shows before its end. Twice full is all that is remembered:
+    how bad it was does not say how long it lasts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, full: float = 1.0) -> None:
+        self._full = full
         self._waited_s = self._speech_s = self._at_s = 0.0
         self._waiting: dict[object, float] = {}
 
@@ -54,14 +58,14 @@ class Meter:
     def add(self, now_s: float, *, waited_s: float = 0.0, speech_s: float = 0.0) -> None:
         """Account for waiting that is over, and for speech that came."""
         self._forget(now_s)
-        self._waited_s += waited_s
         self._speech_s += speech_s
+        self._waited_s = min(self._waited_s + waited_s, _WORST * self._full * (self._speech_s + _CALM_S))
 
     def value(self, now_s: float) -> float:
         """As it is at `now_s`."""
         self._forget(now_s)
         waiting_s = sum(_of_late(now_s - began_s) for began_s in self._waiting.values())
-        return (self._waited_s + waiting_s) / (self._speech_s + _CALM_S)
+        return (self._waited_s + waiting_s) / (self._full * (self._speech_s + _CALM_S))
 
     def _forget(self, now_s: float) -> None:
         kept = math.exp(min(0.0, self._at_s - now_s) / _MEMORY_S)
@@ -80,14 +84,14 @@ class Load:
     """Of all sessions together. `clock`: seconds, monotonic."""
 
     clock: Callable[[], float] = time.monotonic
-    meters: dict[Stage, Meter] = field(default_factory=lambda: {stage: Meter() for stage in FULL})
+    meters: dict[Stage, Meter] = field(default_factory=lambda: {stage: Meter(full) for stage, full in FULL.items()})
     units: float = _UNITS_S
     units_speech_s: float = 1.0
 
     def stages(self) -> dict[Stage, float]:
         """How full each stage is."""
         now_s = self.clock()
-        return {stage: meter.value(now_s) / FULL[stage] for stage, meter in self.meters.items()}
+        return {stage: meter.value(now_s) for stage, meter in self.meters.items()}
 
     def value(self) -> float:
         """How full the fullest stage is."""

@@ -120,6 +120,15 @@ async def test_a_full_server_says_so() -> None:
     assert full.value.code == "at_capacity"
 
 
+async def test_a_place_in_the_queue_takes_as_long_as_the_server_says() -> None:
+    """Longer than the client waits for a server that says nothing."""
+    async with listening(max_sessions=1, max_wait_s=1.0) as front, connect(front.url):
+        with pytest.raises(ConnectionRejected) as full:
+            async with connect(front.url, open_timeout_s=0.5):
+                pass
+    assert (full.value.code, full.value.retryable) == ("at_capacity", True)
+
+
 async def test_a_stage_that_fails_is_an_error_of_its_turn(question: Recording) -> None:
     out = io.StringIO()
     async with listening(fake_model(lm=FakeLM(fail_after=3))) as front:

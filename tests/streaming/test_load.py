@@ -187,6 +187,15 @@ def test_many_who_are_stuck_fill_it() -> None:
     assert meter.value(3.0) > 1.0
 
 
+def test_one_bad_gap_is_over_soon() -> None:
+    meter = Meter(0.02)
+    meter.add(0.0, waited_s=5.0, speech_s=1.0)
+    assert meter.value(0.0) == pytest.approx(2.0)
+    for second in range(1, 9):
+        meter.add(float(second), speech_s=1.0)
+    assert meter.value(8.0) < 0.7
+
+
 def test_a_meter_forgets() -> None:
     meter = Meter()
     meter.add(0.0, waited_s=10.0, speech_s=10.0)

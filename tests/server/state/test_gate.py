@@ -25,13 +25,13 @@ class Machine:
     """A stage that needs no time for few answers at once, and is as slow as they are many beyond `knee` of them."""
 
     knee: float
-    meter: Meter = field(default_factory=Meter)
+    meter: Meter = field(default_factory=lambda: Meter(FULL["vocoder"]))
 
     def serve(self, answers: int, now_s: float) -> float:
         """A tick of so many answers. The load after it."""
         for _ in range(answers):
             self.meter.add(now_s, waited_s=TICK_S * min(2.0, (answers / self.knee) ** 2 * 0.85), speech_s=TICK_S)
-        return self.meter.value(now_s) / FULL["vocoder"]
+        return self.meter.value(now_s)
 
 
 @dataclass
