@@ -91,6 +91,8 @@ class SourceFilterVocoder:
             acoustics.double().eval(),
             generator.eval(),
         )
+        for part in (acoustics.pitch_enter, acoustics.blocks, acoustics.out):
+            part.float()
         self._window, self._noise = torch.hann_window(N_FFT), noise_table()
 
     @classmethod

@@ -183,15 +183,17 @@ class Acoustics(nn.Module):
         x = self.pitch_blocks.advance(state.pitch_rows, self.enter(frames), final=final)
         sung = self.pitch_out(x)
         state.sung = torch.cat([state.sung, sung])
-        mel = self.out(self.blocks.advance(state.mel_rows, self._following(x, sung), final=final))
+        mel = self.out(self.blocks.advance(state.mel_rows, self._following(x, sung), final=final)).to(sung.dtype)
         sung, state.sung = state.sung[: len(mel)], state.sung[len(mel) :]
         return torch.cat([mel, sung], dim=-1)
 
     def _following(self, x: Tensor, sung: Tensor, melody: Tensor | None = None) -> Tensor:
         if melody is None:
             melody = torch.cat([sung[..., :1], sung[..., 1:].sigmoid()], dim=-1)
+        enter = self.pitch_enter
+        x, melody = x.to(enter.weight.dtype), melody.to(enter.weight.dtype)
         angle = melody[..., :1] * torch.arange(1, 9, device=x.device, dtype=x.dtype)
-        return x + self.pitch_enter(torch.cat([melody, angle.sin(), angle.cos()], dim=-1))
+        return x + enter(torch.cat([melody, angle.sin(), angle.cos()], dim=-1))
 
 
 @dataclass(slots=True)
