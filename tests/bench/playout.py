@@ -4,8 +4,8 @@
     python -m tests.bench.playout replay
 
 `record` starts a server whose language model and vocoder write down when they gave what, lets `cslm load` call it, and keeps a trace
-of each number of callers in `tests/data/playout`. `replay` lets the cut scheduler cut the recorded answers: as the bundle says, with
-longer and shorter vocoder times, and with first cuts of a fixed size.
+of each number of callers in `tests/data/playout`. `replay` lets the cut scheduler cut the recorded answers: with first cuts of a
+fixed size, as the bundle says, and with shorter and longer vocoder times.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 
 from structlog.contextvars import get_contextvars
 
+from tests.bench.results import DOCS, origin, table, write
 from tests.playout_replay import Answer, Trace, outcome, replay
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,8 @@ def main() -> None:
     recording = commands.add_parser("record")
     recording.add_argument("--callers", type=int, nargs="+", default=[9, 22])
     recording.add_argument("--turns", type=int, default=5, help="questions of each caller")
-    commands.add_parser("replay")
+    replaying = commands.add_parser("replay")
+    replaying.add_argument("--out", type=Path, default=DOCS, help="directory of the results")
     serving = commands.add_parser("serve")
     serving.add_argument("port", type=int)
     serving.add_argument("out", type=Path)
@@ -51,31 +53,30 @@ def main() -> None:
         for callers in options.callers:
             record(callers, options.turns)
     else:
-        print(report())
+        results: dict[str, Any] = {"origin": origin(), "rows": rows()}
+        heads = ("callers", "vocoder", "first cut", "answers", "with a gap", "request → first audio, ms: p50", "p95")
+        write(options.out, "playout", results, table(heads, results["rows"]))
 
 
-def report() -> str:
-    """A table of all traces: what their listeners would meet, with other schedules and other vocoder times."""
+def rows() -> list[tuple[Any, ...]]:
+    """Of all traces: what their listeners would meet, with other schedules and other vocoder times."""
     from model.bundle import find_bundle
-    from tests.bench.results import table
 
     schedule = find_bundle("cslm-mini", None).profile.cut_schedule()
     fixed = replace(schedule, most_first_units=0)
-    rows = []
-    for path in sorted(TRACES.glob("*.json")):
-        trace = Trace.load(path)
+    found = list[tuple[Any, ...]]()
+    for trace in sorted(map(Trace.load, TRACES.glob("*.json")), key=lambda trace: trace.callers):
         for name, cuts, factor in (
-            ("as recorded", schedule, 1.0),
-            ("twice as long", schedule, 2.0),
-            ("half as long", schedule, 0.5),
             ("as recorded", fixed, 1.0),
+            ("as recorded", schedule, 1.0),
+            ("three quarters of it", schedule, 0.75),
+            ("half as long again", schedule, 1.5),
         ):
             slowed = replace(trace, cuts=[(units, factor * ms) for units, ms in trace.cuts])
             result = outcome(replay(slowed, cuts))
             first = "by outlook" if cuts is schedule else f"{cuts.first_units} units"
-            rows.append((trace.callers, name, first, result.answers, result.broken, *result.first_audio_ms))
-    heads = ("callers", "vocoder", "first cut", "answers", "with a gap", "first audio, ms: p50", "p95")
-    return table(heads, rows)
+            found.append((trace.callers, name, first, result.answers, result.broken, *result.first_audio_ms))
+    return found
 
 
 def record(callers: int, turns: int) -> None:
@@ -109,7 +110,7 @@ def served(port: int, out: Path) -> Iterator[tuple[str, list[str]]]:
     url, events = f"http://127.0.0.1:{port}", list[str]()
     server = subprocess.Popen([sys.executable, "-m", "tests.bench.playout", "serve", str(port), str(out)], cwd=ROOT)
     try:
-        for _ in range(600):
+        for _ in range(960):
             try:
                 if httpx.get(f"{url}/readyz", timeout=2).status_code == 200:
                     break
