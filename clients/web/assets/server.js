@@ -40,6 +40,9 @@ export async function refusal(model, key) {
 const REFUSALS = {
   missing_api_key: "The server asks for an API key.",
   invalid_api_key: "The server does not accept this API key.",
+  api_key_expired: "This API key has expired.",
+  api_key_revoked: "This API key has been revoked.",
+  too_many_sessions: "This API key has as many conversations as it may have at once.",
   at_capacity: "All places of this server are taken.",
   too_many_waiting: "Others at your address wait for this server already.",
   model_loading: "The server is still loading its model.",
