@@ -6,8 +6,6 @@ import asyncio
 import io
 import itertools
 import random
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +24,7 @@ from clients.turns import TurnRecord
 from tests.clients.conftest import SILENT_FRAME, SPEECH_FRAME
 from tests.clients.fake_server import Script, fake_server
 from tests.clients.test_live import Card, Display
+from tests.cut_network import Network
 from tests.fakes import TEXT, TRANSCRIPT, FakeLM
 from tests.server.front import listening
 from tests.server.models import fake_model
@@ -233,37 +232,6 @@ async def test_a_plain_session_stays_lost() -> None:
 
 def _system(text: str) -> dict[str, Any]:
     return {"type": "message", "role": "system", "content": [{"type": "input_text", "text": text}]}
-
-
-class Network:
-    """Between client and server: the first connection passes so many bytes, either way, before it breaks, then the second, …"""
-
-    def __init__(self, port: int, lives: list[int]) -> None:
-        self._port = port
-        self._lives = lives
-        self.connections = 0
-
-    @asynccontextmanager
-    async def opened(self) -> AsyncGenerator[str]:
-        async with await asyncio.start_server(self._connected, "127.0.0.1", 0) as server:
-            yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-    async def _connected(self, near: asyncio.StreamReader, near_writer: asyncio.StreamWriter) -> None:
-        left = self._lives.pop(0) if self._lives else 1 << 60
-        self.connections += 1
-        far, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
-
-        async def passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            nonlocal left
-            with suppress(ConnectionError):
-                while left > 0 and (data := await reader.read(4096)):
-                    writer.write(data[:left])
-                    await writer.drain()
-                    left -= len(data)
-            near_writer.transport.abort()
-            far_writer.transport.abort()
-
-        await asyncio.gather(passed(near, far_writer), passed(far, near_writer))
 
 
 async def _asked_through(lives: list[int]) -> tuple[bytes, list[tuple[str, str]], int]:
