@@ -45,7 +45,8 @@ async def test_a_conversation_outlives_its_server(tmp_path: Path) -> None:
         turns.append(await conversation.ask_at_once(second))
 
     with ExitStack() as servers:
-        processes.append(servers.enter_context(running_server(tmp_path / "1.log", port)))
+        waits = {"resume_s": "1"}  # it is certain soon that the answer is lost
+        processes.append(servers.enter_context(running_server(tmp_path / "1.log", port, **waits)))
         patient = Backoff(patience_s=START_S)
         async with stay_connected(f"http://127.0.0.1:{port}", backoff=patient) as session:
             before = session.created.session.id
@@ -53,9 +54,11 @@ async def test_a_conversation_outlives_its_server(tmp_path: Path) -> None:
             assert session.created.session.id != before
     assert [turn.answered for turn in turns] == [True, True]
     assert all(turn.transcript and turn.text and turn.audio_s > 0 for turn in turns)
-    [lost], [restored] = (
+    losses, [restored] = (
         [event for event in seen if isinstance(event, kind)] for kind in (ConnectionLost, ConnectionRestored)
     )
-    assert lost.reason
+    assert [lost.resumable for lost in losses] == [True, False]
+    assert all(lost.reason for lost in losses)
+    assert not restored.resumed
     assert restored.messages >= 3, "the first turn, and the second question"
     assert not [event for event in seen if event.type == "error"]
