@@ -4,8 +4,7 @@
     python -m tests.bench.many_callers --before ../before --callers 1 9 22 32
 
 Both servers run. The callers of `cslm load` call one of them, then the other, so that what else the machine does meets both. They
-arrive within five seconds, speak recordings in real time, commit at the last sound, listen to the answer to its end, wait a second
-and ask again. A gap is one of a millisecond or more for a player that plays the first byte at once.
+speak recordings in real time, commit at the last sound, listen to the answer to its end and call again. A gap is one of a millisecond or more for a player that plays the first byte at once.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from tests.bench.results import ROOT, arguments, ms, origin, table, write
 from tests.live_server import free_port
 
 RECORDINGS = ROOT / "tests" / "data" / "recordings"
-ARRIVE_S, START_S = 5.0, 240.0
+START_S = 240.0
 
 
 def main() -> None:
@@ -36,12 +35,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--before", type=Path, required=True, help="a checkout to compare with")
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 9, 22, 32])
-    parser.add_argument(
-        "--turns",
-        type=int,
-        default=4,
-        help="questions of each caller in a round; one alone asks four times as many, once",
-    )
+    parser.add_argument("--seconds", type=float, default=30.0, help="in which they call, in each round")
     parser.add_argument(
         "--rounds", type=int, default=2, help="times that each server is called by each number of callers"
     )
@@ -49,10 +43,11 @@ def main() -> None:
     record: dict[str, Any] = {"origin": origin(), "before": commit(options.before), "runs": []}
     with serving(options.before) as before, serving(ROOT) as after:
         for callers in options.callers:
-            for number in range(1 if callers == 1 else options.rounds):
+            for number in range(options.rounds):
                 for name, url in (("before", before), ("after", after))[:: 1 if number % 2 == 0 else -1]:
-                    turns = options.turns * (4 if callers == 1 else 1)
-                    record["runs"].append({"server": name, "callers": callers, **called(url, callers, turns, number)})
+                    record["runs"].append(
+                        {"server": name, "callers": callers, **called(url, callers, options.seconds, number)}
+                    )
     write(options.out, "many_callers", record, report(record))
 
 
@@ -84,21 +79,23 @@ def _ready(url: str) -> bool:
         return False
 
 
-def called(url: str, callers: int, turns: int, seed: int) -> dict[str, Any]:
+def called(url: str, callers: int, seconds: float, seed: int) -> dict[str, Any]:
     """What `cslm load` measured."""
     with tempfile.TemporaryDirectory() as directory:
         result = Path(directory, "load.json")
-        plan = [
-            "--commit",
-            "--arrivals",
-            "fixed",
-            "--rate",
-            str(callers / ARRIVE_S),
-            "--duration",
-            str(ARRIVE_S + 0.01),
+        plan = ["--commit", "--callers", str(callers), "--duration", str(seconds), "--seed", str(seed)]
+        command = [
+            sys.executable,
+            "-m",
+            "server.cli",
+            "load",
+            str(RECORDINGS),
+            *plan,
+            "--url",
+            url,
+            "--json",
+            str(result),
         ]
-        command = [sys.executable, "-m", "server.cli", "load", str(RECORDINGS), *plan, "--turns", str(turns)]
-        command += ["--seed", str(seed), "--url", url, "--json", str(result)]
         subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return json.loads(result.read_text(encoding="utf-8"))
 

@@ -31,7 +31,6 @@ from tests.playout_replay import Answer, Trace, outcome, replay
 ROOT = Path(__file__).parents[2]
 TRACES = ROOT / "tests" / "data" / "playout"
 RECORDINGS = ROOT / "tests" / "data" / "recordings"
-ARRIVE_S = 5.0
 
 
 def main() -> None:
@@ -40,7 +39,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     recording = commands.add_parser("record")
     recording.add_argument("--callers", type=int, nargs="+", default=[9, 22])
-    recording.add_argument("--turns", type=int, default=5, help="questions of each caller")
+    recording.add_argument("--seconds", type=float, default=30.0, help="in which they call")
     replaying = commands.add_parser("replay")
     replaying.add_argument("--out", type=Path, default=DOCS, help="directory of the results")
     serving = commands.add_parser("serve")
@@ -51,7 +50,7 @@ def main() -> None:
         asyncio.run(serve(options.port, options.out))
     elif options.command == "record":
         for callers in options.callers:
-            record(callers, options.turns)
+            record(callers, options.seconds)
     else:
         results: dict[str, Any] = {"origin": origin(), "rows": rows()}
         heads = ("callers", "vocoder", "first cut", "answers", "with a gap", "request → first audio, ms: p50", "p95")
@@ -79,23 +78,14 @@ def rows() -> list[tuple[Any, ...]]:
     return found
 
 
-def record(callers: int, turns: int) -> None:
+def record(callers: int, seconds: float) -> None:
     """A server, its callers, and the trace of what happened."""
-    from clients.load_report import checkout, machine
-
+    from clients.origin import checkout, machine
     from tests.live_server import free_port
 
     with tempfile.TemporaryDirectory() as directory, served(free_port(), Path(directory, "events")) as (url, events):
-        plan = [
-            "--commit",
-            "--arrivals",
-            "fixed",
-            "--rate",
-            str(callers / ARRIVE_S),
-            "--duration",
-            str(ARRIVE_S + 0.01),
-        ]
-        load = [sys.executable, "-m", "server.cli", "load", str(RECORDINGS), *plan, "--turns", str(turns), "--url", url]
+        plan = ["--commit", "--callers", str(callers), "--duration", str(seconds), "--url", url]
+        load = [sys.executable, "-m", "server.cli", "load", str(RECORDINGS), *plan]
         subprocess.run(load, cwd=ROOT, check=False)
     TRACES.mkdir(parents=True, exist_ok=True)
     trace = trace_of(callers, json.loads(events[0]))
