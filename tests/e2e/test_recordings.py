@@ -20,18 +20,18 @@ from tests.live_server import ROOT, free_port, running_server
 
 pytestmark = pytest.mark.e2e
 
-QUESTIONS = ("ask_sum_en", "ask_france_en")
+QUESTION = "ask_sum_en"
+"""Alone: a second one, spoken at its recorded time, would interrupt a server that is slower now."""
 
 
 async def converse(url: str) -> None:
-    """Two spoken questions, in real time."""
+    """One spoken question, in real time."""
     async with connect(url) as session:
 
         async def script(conversation: Conversation) -> None:
             await conversation.configure(SessionOptions(ServerVad()))
-            for name in QUESTIONS:
-                turn = await conversation.ask_aloud(read_recording(ROOT / "tests" / "data" / f"{name}.wav"))
-                assert turn.answered
+            turn = await conversation.ask_aloud(read_recording(ROOT / "tests" / "data" / f"{QUESTION}.wav"))
+            assert turn.answered
 
         await Conversation(session, timeout_s=120).hold(script)
 
@@ -67,8 +67,8 @@ def test_a_recording_is_asked_again(tmp_path: Path) -> None:
         print(said.output)
         done = CliRunner().invoke(app, ["replay", str(path), "--server", url, "--json"])
         document = json.loads(done.output)
-        assert [answer["status"] for answer in document["now"]["answers"]] == ["completed"] * len(QUESTIONS)
-        assert [answer["status"] for answer in document["recorded"]["answers"]] == ["completed"] * len(QUESTIONS)
+        assert [answer["status"] for answer in document["now"]["answers"]] == ["completed"]
+        assert [answer["status"] for answer in document["recorded"]["answers"]] == ["completed"]
         assert document["now"]["heard"] == document["recorded"]["heard"], "cslm-mini does not sample"
         until_complete(kept, 3)
 
