@@ -11,19 +11,16 @@ fixed size, as the bundle says, and with shorter and longer vocoder times.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from structlog.contextvars import get_contextvars
 
 from tests.bench.results import DOCS, origin, table, write
 from tests.playout_replay import Answer, Trace, outcome, replay
@@ -34,7 +31,7 @@ RECORDINGS = ROOT / "tests" / "data" / "recordings"
 
 
 def main() -> None:
-    """Record, replay, or be the server that is recorded."""
+    """Record or replay."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     recording = commands.add_parser("record")
@@ -42,13 +39,8 @@ def main() -> None:
     recording.add_argument("--seconds", type=float, default=30.0, help="in which they call")
     replaying = commands.add_parser("replay")
     replaying.add_argument("--out", type=Path, default=DOCS, help="directory of the results")
-    serving = commands.add_parser("serve")
-    serving.add_argument("port", type=int)
-    serving.add_argument("out", type=Path)
     options = parser.parse_args()
-    if options.command == "serve":
-        asyncio.run(serve(options.port, options.out))
-    elif options.command == "record":
+    if options.command == "record":
         for callers in options.callers:
             record(callers, options.seconds)
     else:
@@ -98,7 +90,7 @@ def served(port: int, out: Path) -> Iterator[tuple[str, list[str]]]:
     import httpx
 
     url, events = f"http://127.0.0.1:{port}", list[str]()
-    server = subprocess.Popen([sys.executable, "-m", "tests.bench.playout", "serve", str(port), str(out)], cwd=ROOT)
+    server = subprocess.Popen([sys.executable, "-m", "tests.bench.playout_server", str(port), str(out)], cwd=ROOT)
     try:
         for _ in range(960):
             try:
@@ -150,59 +142,6 @@ def audio_ms(vocoder: Any, units: Sequence[int]) -> list[int]:
 
 def _of(events: Sequence[Sequence[Any]], what: str) -> list[Sequence[Any]]:
     return [event for event in events if event[1] == what]
-
-
-# The server that is recorded
-
-
-@dataclass(frozen=True, slots=True)
-class _Recorder:
-    """Stands before the language model and before the vocoder's process, and writes down what passes."""
-
-    inner: Any
-    events: list[tuple[Any, ...]]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    async def generate(self, prompt: Sequence[int], sampling: Any) -> AsyncGenerator[list[int]]:
-        turn = get_contextvars().get("turn_id")
-        self.events.append((time.monotonic(), "asked", turn))
-        async for ids in self.inner.generate(prompt, sampling):
-            self.events.append((time.monotonic(), "said", turn, ids))
-            yield ids
-
-    async def decode(self, cuts: Sequence[Any]) -> Any:
-        began_s = time.monotonic()
-        pieces = await self.inner.decode(cuts)
-        now_s = time.monotonic()
-        self.events.append((now_s, "cut", None, sum(len(cut.units) for cut in cuts), now_s - began_s))
-        return pieces
-
-
-async def serve(port: int, out: Path) -> None:
-    """The server, until it is told to stop."""
-    from model.lm.process import process_setup
-
-    process_setup()
-    from server.app import create_app
-    from server.serve import Server, listening_socket, transport_config
-    from server.settings import Settings
-    from server.state.loading import open_model
-
-    @asynccontextmanager
-    async def recorded(settings: Any) -> AsyncIterator[Any]:
-        events = list[tuple[Any, ...]]()
-        async with open_model(settings) as model:
-            stages = model.stages
-            stages.decoder._decoding = _Recorder(stages.decoder._decoding, events)  # type: ignore[attr-defined]
-            yield replace(model, stages=replace(stages, lm=_Recorder(stages.lm, events)))
-        await asyncio.to_thread(out.write_text, json.dumps(events), encoding="utf-8")
-
-    settings = Settings(port=port, max_sessions=64)
-    application = create_app(settings, recorded)
-    server = Server(transport_config(application, settings), application.state.shared)
-    await server.serve(sockets=[listening_socket(settings.host, port)])
 
 
 if __name__ == "__main__":
