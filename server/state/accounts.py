@@ -143,6 +143,10 @@ class Account:
             )
         return None
 
+    async def until_ended(self) -> None:
+        """See `Allowance`."""
+        await self.ended.wait()
+
     def check_turn(self) -> None:
         """Raises what `refusal` says."""
         self._raise(self.refusal())

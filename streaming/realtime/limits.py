@@ -32,8 +32,8 @@ class SessionExpired(SpeechServerError):
 class Allowance(Protocol):
     """What the caller may use in all of its sessions together."""
 
-    ended: asyncio.Event
-    """The caller may not be here any more; `refusal` says why."""
+    async def until_ended(self) -> None:
+        """Until the caller may not be here any more; `refusal` then says why."""
 
     def refusal(self) -> SpeechServerError | None:
         """Why no turn may begin now; None where one may."""
@@ -54,8 +54,9 @@ class Unlimited:
 
     turns: RateLimit | None = None
 
-    def __init__(self) -> None:
-        self.ended = asyncio.Event()
+    async def until_ended(self) -> None:
+        """For ever."""
+        await asyncio.Event().wait()
 
     def refusal(self) -> SpeechServerError | None:
         """Never."""

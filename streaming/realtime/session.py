@@ -180,7 +180,7 @@ class _Running:
 
     async def obey(self, allowance: Allowance) -> None:
         """Say why and leave once the caller may not be here any more."""
-        await allowance.ended.wait()
+        await allowance.until_ended()
         if (why := allowance.refusal()) is not None:
             self._observer.error(why)
             self._outbox.put_nowait(Failed(why))

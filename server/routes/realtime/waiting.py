@@ -59,7 +59,8 @@ class WaitingClient:
             async with asyncio.timeout(None) as waiting:
 
                 def leave(_: asyncio.Task[None]) -> None:
-                    waiting.reschedule(asyncio.get_running_loop().time())
+                    with suppress(RuntimeError):  # both at once: it was let in, and the time-out is over
+                        waiting.reschedule(asyncio.get_running_loop().time())
 
                 listening.add_done_callback(leave)
                 try:

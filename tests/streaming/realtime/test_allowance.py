@@ -29,7 +29,10 @@ class Turns:
     """An allowance of a few turns."""
 
     def __init__(self, most: int) -> None:
-        self.most, self.left, self.ended = most, most, asyncio.Event()
+        self.most, self.left = most, most
+
+    async def until_ended(self) -> None:
+        await asyncio.Event().wait()
 
     def refusal(self) -> SpeechServerError | None:
         return None if self.left else RateLimited("no more", retry_s=7.0)
