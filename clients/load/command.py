@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.status import Status
 
 from clients.errors import ClientError, InvalidPlan
 from clients.load.objective import EXAMPLE, Objective, read_objective
@@ -133,9 +132,9 @@ def _searching(plan: LoadPlan, aim: Objective | None, rate: float | None) -> Sea
 def _measure(test: LoadTest) -> bool:
     """Whether it was broken off by the user or by SIGTERM: what was measured until then still counts."""
     try:
-        with _terminated_as_interrupted(), Console(stderr=True).status("opening a first session") as status:
-            asyncio.run(test.measure(status))
-    except KeyboardInterrupt:
+        with Console(stderr=True).status("opening a first session") as status:
+            asyncio.run(_measured(test, status))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return True
     except BaseExceptionGroup as group:
         known, others = group.split(ClientError)
@@ -145,13 +144,15 @@ def _measure(test: LoadTest) -> bool:
     return False
 
 
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+async def _measured(test: LoadTest, status: Status) -> None:
+    """Measure; SIGTERM breaks it off, as Ctrl-C does, also where SIGINT is ignored, as in a background job of a script."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        yield
+        await test.measure(status)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 def _tell(test: LoadTest, interrupted: bool, json_path: Path | None, html_path: Path | None) -> int:

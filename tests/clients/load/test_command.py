@@ -154,7 +154,9 @@ def test_options_that_contradict_each_other_are_refused(wav: Path, arguments: tu
 
 
 def call(wav: Path, server: FakeServer, out: Path, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "import typer; from clients.load import load; typer.run(load)", str(wav)]
+    """The command in a process of its own, which heeds SIGINT although a background job may have been told to ignore it."""
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heed}; import typer; from clients.load import load; typer.run(load)", str(wav)]
     more = ["--url", server.url, "--json", out, *FAST, *arguments]
     return subprocess.Popen(command + [str(each) for each in more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
 
