@@ -265,9 +265,11 @@ class AnyClient(RuleBasedStateMachine):
 
     async def leaves(self) -> None:
         """Settle, look at what is left, hang up, and look again."""
-        peer = self.peer
-        if peer.machine.shape().kind == "transcription":  # speech that is not written down holds the client back
+        peer, kind = self.peer, self.peer.machine.shape().kind
+        if kind == "transcription":  # speech that is not written down holds the client back
             self.lm.released.set()
+        deaf = {"type": kind, "audio": {"input": {"turn_detection": None}}}
+        peer.send("session.update", session=deaf)  # else an idle user may be spoken to while all is counted
         peer.send("input_audio_buffer.clear")
         await peer.until("input_audio_buffer.cleared")
         await peer.settled(50)
