@@ -195,7 +195,7 @@ class _Running:
     def _leave_if_idle(self) -> None:
         machine, answering = self._machine, self._turns.keys() - self._hidden.keys()
         busy = machine.waiting or machine.listening or answering or self._captions
-        if self._leaving and (self._parked or not busy):
+        if self._leaving and not self.over and (self._parked or not busy):
             self._leaving = False
             self._do(do.HangUp())
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streaming.headroom import Headroom
-from streaming.realtime.limits import SessionLimits, SessionModel
+from streaming.realtime.limits import SessionLimits, SessionModel, Stop
 from streaming.realtime.machine import RealtimeMachine
 from tests.fakes import fake_stages
 from tests.streaming.realtime.peer import Peer
@@ -26,12 +26,13 @@ async def connect() -> AsyncGenerator[Connect]:
         *,
         limits: SessionLimits | None = None,
         headroom: Headroom | None = None,
+        stop: Stop | None = None,
         reply_languages: tuple[str, ...] = ("auto", "en", "zh"),
         **stages: Any,
     ) -> Peer:
         model = SessionModel("fake", ("default", "other"), fake_stages(**stages), reply_languages=reply_languages)
         limits = limits or SessionLimits()
-        peers.append(Peer(RealtimeMachine(model, limits), model.stages, limits=limits, headroom=headroom))
+        peers.append(Peer(RealtimeMachine(model, limits), model.stages, limits=limits, headroom=headroom, stop=stop))
         return peers[-1]
 
     yield open_session

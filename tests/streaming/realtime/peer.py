@@ -19,7 +19,7 @@ from streaming.realtime.beta import Beta
 from streaming.realtime.effects import Machine, Unreadable
 from streaming.realtime.events import ServerEvent
 from streaming.realtime.ga import Ga
-from streaming.realtime.limits import Observer, Outcome, SessionLimits
+from streaming.realtime.limits import Observer, Outcome, SessionLimits, Stop
 from streaming.realtime.messages import ClientMessage
 from streaming.realtime.session import Session
 from streaming.report import TurnReport
@@ -34,8 +34,11 @@ EXTENSIONS = {
 } | {("response", "warnings")}
 """Fields that we send and the SDK's event types do not have: our four, and three that its `RealtimeSessionCreateResponse` has."""
 
-QUEUED = {"type", "event_id", "position", "estimated_wait_s"}
-"""Fields of `session.queued`, the one event that is ours."""
+OURS = {
+    "session.queued": {"type", "event_id", "position", "estimated_wait_s"},
+    "session.ending": {"type", "event_id", "within_s"},
+}
+"""Fields of the events that are ours."""
 
 _UNION = get_args(get_args(RealtimeServerEvent)[0])
 _BY_TYPE = {get_args(kind.model_fields["type"].annotation)[0]: kind for kind in _UNION}
@@ -44,8 +47,8 @@ _BY_TYPE = {get_args(kind.model_fields["type"].annotation)[0]: kind for kind in 
 def check_types(event: Event) -> None:
     """`event` is exactly what `openai.types.realtime` says, and JSON."""
     json.dumps(event, ensure_ascii=False, allow_nan=False).encode()
-    if event["type"] == "session.queued":
-        assert event.keys() == QUEUED
+    if (ours := OURS.get(event["type"])) is not None:
+        assert event.keys() == ours
         return
     kind = _BY_TYPE[event["type"]]
     parsed = kind.model_validate(event, strict=True)
@@ -186,6 +189,7 @@ class Peer:
         limits: SessionLimits | None = None,
         dialect: Ga | Beta | None = None,
         headroom: Headroom | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self.machine = machine
         self._dialect = dialect or Ga()
@@ -205,7 +209,7 @@ class Peer:
             error=lambda error: self.errors.append(error),
             speculation=lambda stage: self.speculations.append(stage),
         )
-        session = Session(machine, stages, limits or SessionLimits(), observer, headroom or Headroom())
+        session = Session(machine, stages, limits or SessionLimits(), observer, headroom or Headroom(), stop or Stop())
         self.running = asyncio.create_task(session.run(self._messages(), self._receive))
         self.running.add_done_callback(lambda _: self._came.set())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streaming.realtime.limits import SessionLimits
+from streaming.realtime.limits import SessionLimits, Stop
 from tests.fakes import TRANSCRIPT, UNITS, FakeDecoder, FakeEncoder, FakeEndOfTurn, FakeLM, answer_ids
 from tests.streaming.realtime.peer import Peer, silence, tone
 
@@ -277,6 +277,22 @@ async def test_speech_faster_than_it_can_be_written_down_is_held_back(connect: C
     for _ in range(7):
         await peer.until(f"{HEARD}.completed")
     assert lm.most == 2
+
+
+async def test_a_client_that_leaves_while_the_server_stops_and_writes_down_what_it_said(connect: Connect) -> None:
+    lm, stop, failures = FakeLM(hang_after=5), Stop(), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, failure: failures.append(failure))
+    peer = connect(lm=lm, stop=stop)
+    await becomes(peer, transcribing())
+    peer.say(tone(400))
+    peer.say(silence(600))
+    await peer.until("conversation.item.done")
+    await peer.settled()
+    assert lm.active
+    stop.ask(5.0)
+    await peer.settled()
+    await peer.hang_up()
+    assert not failures
 
 
 async def test_a_transcription_that_fails(connect: Connect) -> None:
