@@ -9,12 +9,13 @@ import asyncio
 import base64
 import json
 import logging
+import threading
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -48,41 +49,45 @@ class Tape:
     def __init__(self, head: Head) -> None:
         self.head = head
         self.lost = self.over = False
+        self._lock = threading.Lock()
         self._began_s = time.monotonic()
         self._messages = 0
-        self._waiting: deque[str] = deque([head.line()])
+        self._waiting: list[Callable[[], str]] = [head.line]  # lines, made when they are written
         self._behind = 0
 
     def take(self, sender: Sender, message: str | bytes) -> None:
         """A message as it is on the line. Where the disk is far behind, the recording is given up."""
-        if self.lost or self.over:
-            return
         text = message if isinstance(message, str) else message.decode("utf-8", "replace")
-        self._behind += len(text)
-        if self._behind > _MOST_WAITING:
-            self.give_up()
-            return
-        self._messages += 1
-        self._waiting.append(Message(time.monotonic() - self._began_s, sender, text).line())
+        with self._lock:  # the order of the lines is that of their times
+            if self.lost or self.over:
+                return
+            self._behind += len(text)
+            if self._behind > _MOST_WAITING:
+                self.lost, self._waiting = True, []
+                return
+            self._messages += 1
+            self._waiting.append(Message(self._lasted_s(), sender, text).line)
 
     def end(self) -> None:
         """The session is over."""
-        if not (self.lost or self.over):
-            self._waiting.append(end_line(time.monotonic() - self._began_s, self._messages))
-        self.over = True
+        with self._lock:
+            if not (self.lost or self.over):
+                self._waiting.append(partial(end_line, self._lasted_s(), self._messages))
+            self.over = True
 
     def give_up(self) -> None:
         """Nothing of it will be kept."""
-        self.lost = True
-        self._waiting.clear()
+        with self._lock:
+            self.lost, self._waiting = True, []
 
     def waiting(self) -> bytes:
         """What is to be written next. For the thread that writes."""
-        self._behind = 0
-        lines = []
-        while self._waiting:
-            lines.append(self._waiting.popleft())
-        return "".join(lines).encode("utf-8", "replace")
+        with self._lock:
+            lines, self._waiting, self._behind = self._waiting, [], 0
+        return "".join(line() for line in lines).encode("utf-8", "replace")
+
+    def _lasted_s(self) -> float:
+        return time.monotonic() - self._began_s
 
 
 class Taped:

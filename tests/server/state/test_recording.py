@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from server.serve import serve
 from server.state.recording import Recorder, Tape
 from server.state.shelf import Part, Shelf, Unwritable
 from streaming.realtime.ga import Ga
-from streaming.recording import Head, RecordedSession, read_session
+from streaming.recording import Head, RecordedSession, Sender, parsed_session, read_session
 from tests.fakes import TEXT, UNITS
 from tests.server.front import Front, eventually, listening, make_settings
 from tests.server.routes.test_calls import connect as dial
@@ -138,6 +139,29 @@ async def test_a_disk_that_is_far_behind_costs_the_recording(monkeypatch: pytest
     for _ in range(3):
         tape.take("client", "x" * 50)
     assert tape.lost and not tape.waiting()
+
+
+def test_messages_of_several_threads_stand_in_the_order_of_their_times() -> None:
+    """Large messages are read in threads, while the loop records what the server says."""
+    tape, rounds = Tape(HEAD), 2000
+
+    def talk(sender: Sender) -> None:
+        for _ in range(rounds):
+            tape.take(sender, "{}")
+
+    threads = [threading.Thread(target=talk, args=(sender,)) for sender in ("client", "server")]
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval_s)
+    tape.end()
+    session = parsed_session(tape.waiting().splitlines(), "it")
+    assert len(session.messages) == 2 * rounds
 
 
 async def test_what_runs_when_the_server_stops_is_kept(tmp_path: Path) -> None:
