@@ -106,7 +106,8 @@ class Screen:
         """When things came, counted from the end of the question, and how it ended if not well."""
         self._shown_error = None
         if turn.status not in (None, "completed"):
-            self.line("status", f"the answer is {turn.status} ({turn.reason or 'no reason given'})")
+            how = {"failed": "failed", "cancelled": "was cancelled"}.get(turn.status, f"is {turn.status}")
+            self.line("status", f"the answer {how} ({turn.reason or 'no reason given'})")
         self.line("timings", describe_timings(turn))
 
     def _mark_first_audio(self, turn: TurnRecord) -> None:

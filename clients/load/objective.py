@@ -39,7 +39,7 @@ EXAMPLE = "p95 first audio <= 600 ms, answers with a gap <= 1 %"
 
 _TERM = re.compile(
     r"(?:(?P<statistic>mean|max|p(?P<percent>\d+(?:\.\d+)?))\s+)?(?P<measure>[a-z][a-z ]*?)\s*"
-    r"(?P<comparison><=|≤|<)\s*(?P<limit>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|%)"
+    r"(?P<comparison><=|≤|<)\s*(?P<limit>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|%)?"
 )
 
 
@@ -89,21 +89,28 @@ class Objective:
 
 
 def read_objective(text: str) -> Objective:
-    """Raises InvalidObjective, with the term that cannot be read and what would be."""
+    """Raises InvalidObjective, which names the condition that cannot be read and how to write it."""
     parts = [part.strip() for part in re.split(r",|\band\b", text, flags=re.IGNORECASE)]
     if not all(parts):
-        raise InvalidObjective(f"an objective is terms separated by commas, such as {EXAMPLE!r}; got {text!r}")
+        raise InvalidObjective(
+            f"an objective is one condition or several, separated by commas, such as {EXAMPLE!r}; got {text!r}"
+        )
     return Objective(tuple(_term(part) for part in parts))
 
 
 def _term(text: str) -> Term:
     found = _TERM.fullmatch(" ".join(text.lower().split()))
     if found is None:
-        raise InvalidObjective(f"{text!r} is no term of an objective; write it like those of {EXAMPLE!r}")
+        raise InvalidObjective(f"{text!r} is not a condition; write conditions as in {EXAMPLE!r}, with < or <=")
     statistic, measure, unit = found["statistic"], found["measure"], found["unit"]
     if measure not in TIMES and measure not in SHARES:
         raise InvalidObjective(f"{text!r}: there is no measure {measure!r}; there are {_listed([*TIMES, *SHARES])}")
+    if unit is None:
+        wanted = "%" if measure in SHARES else "ms or s"
+        raise InvalidObjective(f"{text!r}: the limit has no unit; give it in {wanted}")
     _check(text, measure, statistic, found["percent"], unit)
+    if unit == "%" and float(found["limit"]) > 100:
+        raise InvalidObjective(f"{text!r}: no share is above 100 %")
     scale = {"ms": 0.001, "s": 1.0, "%": 0.01}[unit]
     comparison: Literal["<", "<="] = "<" if found["comparison"] == "<" else "<="
     return Term(found[0], statistic, measure, comparison, float(found["limit"]) * scale)

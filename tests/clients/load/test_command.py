@@ -143,7 +143,7 @@ def test_the_command_says_what_it_needs(wav: Path, tmp_path: Path) -> None:
         (("--search", "--objective", "unanswered < 1 %", "--rate", 1), "leave out --rate"),
         (("--search", "--objective", "unanswered < 1 %", "--callers", 9, "--max-sessions", 8), "--max-sessions 8"),
         (("--callers", 2, "--rate", 1), "either --callers or --rate"),
-        (("--objective", "quick"), "no term of an objective"),
+        (("--objective", "quick"), "is not a condition"),
         (("--header", "nonsense"), "Name: value"),
     ],
 )
