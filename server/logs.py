@@ -59,6 +59,11 @@ class Sparing(logging.Filter):
         return self._seen[kind] <= _MOST_ALIKE
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for uvicorn's complaint about every handshake that is answered by an HTTP error: it takes it for a forgotten one."""
+    return record.msg != "ASGI callable returned without completing handshake."
+
+
 def _harmless(_: object, __: str, event: EventDict) -> EventDict:
     """No keys, and no control characters that a peer wrote."""
     for name, value in event.items():
@@ -71,6 +76,7 @@ def _harmless(_: object, __: str, event: EventDict) -> EventDict:
 def configure_logs(level: str, stream: TextIO = sys.stderr) -> None:
     """Send all logs from `level` on to `stream`, in place of what was configured before."""
     handler = logging.StreamHandler(stream)
+    handler.addFilter(_is_news)
     handler.addFilter(Sparing())
     handler.setFormatter(_formatter(is_terminal=stream.isatty()))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

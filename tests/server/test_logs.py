@@ -138,6 +138,18 @@ async def test_a_handshake_has_an_id_too() -> None:
 
 
 @pytest.mark.usefixtures("configured")
+async def test_a_refused_handshake_is_no_error_of_the_server() -> None:
+    stream = io.StringIO()
+    configure_logs("info", stream)
+    async with listening() as front:
+        url = front.url.replace("http", "ws")
+        for address in ("/v1/realtime?model=nobody", "/nowhere"):
+            with pytest.raises(websockets.InvalidStatus):
+                await websockets.connect(url + address, proxy=None)
+    assert not [line for line in lines(stream) if line["level"] == "error"]
+
+
+@pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize(
     "line",
     [
