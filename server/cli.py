@@ -219,8 +219,11 @@ def _settings(options: dict[str, Any]) -> Settings:
         return Settings(**options)
     except ValidationError as failure:
         first = failure.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        _fail(f"{where}: {first['msg']}" if where else str(first["msg"]))
+        if not first["loc"]:
+            _fail(str(first["msg"]))
+        name = str(first["loc"][0])
+        where = f"--{name.replace('_', '-')}" if name in options else f"CSLM_{name.upper()}"
+        _fail(f"{where}: {first['msg']}")
 
 
 def _fail(message: str, status: int = 2) -> NoReturn:

@@ -102,7 +102,7 @@ class Settings(BaseSettings):
         32, ge=1, description="turns, sockets and calls at once, however much the machine has left"
     )
     max_waiting: int = Field(
-        64, ge=0, description="of them, how many may wait for a place; 0: who is too many is refused"
+        64, ge=0, description="sessions that may wait for a place; 0: a full server refuses at once"
     )
     max_waiting_per_peer: int = Field(32, ge=1, description="of those, of one address; a proxy is one")
     max_wait_s: float = Field(10.0, ge=0, description="longest wait for a place")

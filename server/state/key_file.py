@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from filelock import FileLock
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from server.errors import StartError
 
@@ -27,7 +29,16 @@ MOST_KEYS = 256
 RESERVED = ("default", "anonymous")
 """Names in logs and metrics of the key that `CSLM_API_KEY` holds, and of those who need none."""
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+
+def _name(value: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", value) is None:
+        raise PydanticCustomError(
+            "name", "a name has 1 to 40 letters, digits and '.', '_', '-', and begins with a letter or digit"
+        )
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
 
 
 class _Shape(BaseModel):

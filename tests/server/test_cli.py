@@ -39,12 +39,14 @@ def test_help_imports_nothing_heavy() -> None:
         assert command in out.stdout
 
 
-def test_bad_settings_are_named() -> None:
+def test_bad_settings_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     result = runner.invoke(app, ["serve", "--backend", "abacus"])
     assert result.exit_code == 2
-    assert "backend" in result.stderr
+    assert "cslm: --backend: " in result.stderr
     assert "abacus" not in result.stdout
     assert runner.invoke(app, ["serve", "--backend", "vllm_http"]).exit_code == 2
+    monkeypatch.setenv("CSLM_RECORD_DAYS", "soon")
+    assert "cslm: CSLM_RECORD_DAYS: " in runner.invoke(app, ["serve"]).stderr
 
 
 def test_the_key_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

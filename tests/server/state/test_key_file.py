@@ -66,6 +66,7 @@ def test_a_client_secret_is_revoked_by_its_id(tmp_path: Path) -> None:
 def test_names_are_labels(name: str, tmp_path: Path) -> None:
     result = runner.invoke(app, ["keys", "new", "--file", str(tmp_path / "keys.json"), "--", name])
     assert result.exit_code == 2 and "sk-cslm" not in result.output
+    assert "a name has 1 to 40 letters" in result.stderr or "no key may be named" in result.stderr
     assert not (tmp_path / "keys.json").exists()
 
 
