@@ -270,7 +270,7 @@ class Line:
 
         Raises NotResumable where what follows them is not kept; the session ends then.
         """
-        if not self._kept.start <= received <= self._kept.end:
+        if not self._keeps(received):
             self.give_up()
             raise NotResumable(
                 f"the client has {received} events of the session, and those after {self._kept.start} are kept, up to "
@@ -280,8 +280,8 @@ class Line:
 
     async def carry_on(self, carrier: Carrier, received: int) -> None:
         """Go on over another socket, behind the first `received` events. Returns when that has ended."""
-        if self._over or self._parking is None:
-            await carrier.close(1011, "the session has ended")
+        if self._over or self._parking is None or not self._keeps(received):  # others may have been faster
+            await carrier.close(1011, "the session cannot be resumed any more")
             return
         before, self._carrier = self._carrier, carrier
         carrier.next = received
@@ -294,3 +294,7 @@ class Line:
         await self._deliver()
         await before.close(1008, "the session goes on over another connection")
         await carrier.closed.wait()
+
+    def _keeps(self, received: int) -> bool:
+        """What follows the first `received` events is kept."""
+        return self._kept.start <= received <= self._kept.end

@@ -15,6 +15,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
+from server.routes.realtime.dialects import returning
+from server.routes.realtime.waiting import WaitingClient
 from streaming.audio import WireFormat
 from tests.fakes import FakeLM
 from tests.server.front import Front, eventually, listening
@@ -180,6 +182,40 @@ async def test_a_return_whose_answer_was_lost_may_be_tried_again() -> None:
             cut(socket)
         async with client.again(first) as socket:
             await client.until(socket, "session.resumed")
+
+
+async def test_who_comes_back_too_slowly_takes_nothing_from_who_came_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handshake of one lasts until what it lacks is not kept any more."""
+    accept, slow, over = WaitingClient.accept, asyncio.Event(), asyncio.Event()
+
+    async def accepted(client: WaitingClient) -> None:
+        if returning(client.socket) and not slow.is_set():
+            slow.set()
+            await over.wait()
+        await accept(client)
+
+    monkeypatch.setattr(WaitingClient, "accept", accepted)
+    async with listening(resume_bytes=500) as front:
+        client = Client(front)
+        async with client.connected() as socket:
+            await client.until(socket, "session.resumable")
+            cut(socket)
+
+        async def come_late(offer: Any) -> None:
+            async with offer as socket:
+                await socket.recv()
+
+        late = asyncio.create_task(come_late(client.again()))
+        await slow.wait()
+        async with client.again() as socket:
+            await send(socket, *ASK)
+            await client.until(socket, "response.done")
+            over.set()
+            with pytest.raises(ConnectionClosed, match="cannot be resumed"):
+                await late
+            await send(socket, {"type": "input_audio_buffer.clear"})
+            await client.until(socket, "input_audio_buffer.cleared")
+    assert shape(client.events[:-1]) == shape(await uncut())
 
 
 async def test_the_old_socket_may_still_be_open() -> None:
