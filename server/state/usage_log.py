@@ -11,8 +11,8 @@ import json
 import logging
 import os
 import re
-from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -50,19 +50,20 @@ class UsageLog:
         self._keep_days = keep_days
         self._now = now
         self._waiting: deque[bytes] = deque()
-        self._dirty = self.failing = False
+        self._ours = self._dirty = self.failing = False
         self._whole = True  # the file ends with a whole line
         self._lock = FileLock(directory / ".lock", timeout=0, mode=0o600, thread_local=False)
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            if not self._locked() and not wait:
+            self._ours = self._locked()
+            if not self._ours and not wait:
                 raise StartError(
                     f"{directory} is the usage log of another server that runs; each server needs its own (CSLM_USAGE_DIR)",
                     code="usage_log_in_use",
                 )
             self._day = now().date()
             self._file = self._opened()
-            self._read_day()
+            self._count(*self._read(self._day))
         except OSError as failure:
             self._lock.release()
             raise StartError(
@@ -96,7 +97,7 @@ class UsageLog:
         self._waiting.append(line.encode())
         if len(self._waiting) > _MOST_WAITING:
             log.error("usage could not be recorded", extra=json.loads(self._waiting.popleft()))
-        if not self._lock.is_locked:
+        if not self._ours:
             return
         try:
             if at.date() != self._day:
@@ -142,20 +143,25 @@ class UsageLog:
         self._whole = True
         self._remove_old()
 
-    def _take_over(self) -> None:
+    async def _take_over(self) -> None:
         """The server before has left: its last lines count, too."""
         with suppress(OSError):
-            self._day = self._now().date()
-            before, self._file = self._file, self._opened()
+            day = self._now().date()
+            found = await asyncio.to_thread(self._read, day)
+            if self._now().date() != day:
+                return  # the next attempt reads the other day
+            before, self._day = self._file, day
+            self._file = self._opened()
             os.close(before)
-            self._read_day()
+            self._count(*found)
+            self._ours = True
             self._write()
 
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(_SYNC_S)
-            if not self._lock.is_locked and self._locked():
-                self._take_over()
+            if not self._ours and self._locked():
+                await self._take_over()
             if self._dirty:
                 self._dirty = False
                 with suppress(OSError):
@@ -167,31 +173,32 @@ class UsageLog:
     def _path(self, day: date) -> Path:
         return self._directory / f"usage-{day.isoformat()}.jsonl"
 
-    def _read_day(self) -> None:
-        """Sum up this day's file and what waits, telling of lines that cannot be read."""
-        self.tally.clear()
-        path, damaged = self._path(self._day), list[int]()
+    def _read(self, day: date) -> tuple[Mapping[str, float], bool]:
+        """What each key used by the file of `day`, and whether that ends with a whole line. Tells of lines that cannot be read."""
+        path, damaged, used = self._path(day), list[int](), defaultdict[str, float](float)
         line = b"\n"
-        with path.open("rb") as lines:
+        with suppress(FileNotFoundError), path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if line == b"\n":
                     continue
                 try:
-                    self._count(line)
+                    key, seconds = _use(line)
                 except (ValueError, KeyError, TypeError):
                     damaged.append(number)
-        self._whole = line.endswith(b"\n")
-        for waiting in self._waiting:
-            self._count(waiting)
+                else:
+                    used[key] += seconds
         if damaged:
             log.warning(
                 "usage_log_damaged: %s: %d lines were passed over, the first is line %d", path, len(damaged), damaged[0]
             )
+        return used, line.endswith(b"\n")
 
-    def _count(self, line: bytes) -> None:
-        """Raises ValueError, KeyError or TypeError for what is no record of a turn."""
-        entry = json.loads(line)
-        self.tally.add(str(entry["key"]), _seconds(entry["question_s"]) + _seconds(entry["answer_s"]))
+    def _count(self, used: Mapping[str, float], whole: bool) -> None:
+        """What was read of this day's file, and what waits, is what was used today."""
+        self.tally.clear()
+        self._whole = whole
+        for key, seconds in (*used.items(), *map(_use, self._waiting)):
+            self.tally.add(key, seconds)
 
     def _remove_old(self) -> None:
         if not self._keep_days:
@@ -202,6 +209,12 @@ class UsageLog:
             if found and found[1] < first.isoformat():
                 with suppress(OSError):
                     path.unlink()
+
+
+def _use(line: bytes) -> tuple[str, float]:
+    """A key, and the seconds of a turn. Raises ValueError, KeyError or TypeError for what is no record of one."""
+    entry = json.loads(line)
+    return str(entry["key"]), _seconds(entry["question_s"]) + _seconds(entry["answer_s"])
 
 
 def _seconds(value: object) -> float:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -165,3 +166,28 @@ async def test_a_successor_waits_and_counts_the_last_lines_of_the_server_before(
         assert second.tally.of("ben") == 3.0
         second.append(turn("carl"))
     assert [line["key"] for line in lines(tmp_path / FILE)] == ["anna", "anna", "ben", "carl"]
+
+
+async def test_the_loop_does_not_wait_while_a_successor_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a turn lost or counted twice that ends meanwhile."""
+    counting, go_on, loads = threading.Event(), threading.Event(), json.loads
+    first = UsageLog(tmp_path, now=at(MORNING))
+    second = UsageLog(tmp_path, wait=True, now=at(MORNING))
+
+    def slow(line: bytes) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            counting.set()
+            go_on.wait(60)
+        return loads(line)
+
+    monkeypatch.setattr(json, "loads", slow)
+    first.append(turn("anna"))
+    first.close()
+    async with second.kept():
+        await eventually(counting.is_set)
+        second.append(turn("ben"))
+        go_on.set()
+        await eventually(lambda: second.tally.of("ben") == 3.0)
+        assert second.tally.of("anna") == 3.0
+    monkeypatch.undo()
+    assert [line["key"] for line in lines(tmp_path / FILE)] == ["anna", "ben"]
