@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 _SECRETS = re.compile(
-    r"(?i)(?P<before>\bsk-cslm-|\bbearer\s+|authorization['\"]?\s*[:=,]\s*b?['\"]?(?:\w+\s+)?|openai-insecure-api-key\.|\bek_)[^\s'\",)]+"
+    r"(?i)(?P<before>\bsk-cslm-|\bbearer\s+|authorization['\"]?\s*[:=,]\s*b?['\"]?(?:\w+\s+)?|openai-insecure-api-key\.|\bek_"
+    r"|\bcslm\.(?=[\w-]{43}\.))[^\s'\",)]+"  # the last: a token that resumes a session, no logger's name
 )
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ADDRESSES = ("aioice", "aiortc")

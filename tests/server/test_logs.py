@@ -157,6 +157,7 @@ async def test_a_refused_handshake_is_no_error_of_the_server() -> None:
         "headers: {'authorization': 'Bearer sk-secret', 'host': 'here'}",
         "> Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.sk-secret, other",
         "(b'authorization', b'Basic sk-secret')",
+        f"< sec-websocket-protocol: realtime, cslm.secret-{'x' * 36}.12",
         "the key ek_eyJ-secret.x9 has expired",
         "KeyError: 'sk-cslm-secret'",
     ],
