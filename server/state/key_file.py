@@ -12,7 +12,7 @@ import re
 import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -149,12 +149,15 @@ def changing(path: Path) -> Iterator[list[KeyDocument]]:
 
 def _write(path: Path, document: KeyDocument) -> None:
     text = json.dumps(document.model_dump(mode="json", exclude_none=True), indent=2) + "\n"
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    before = path.stat() if path.exists() else None
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as out:
         try:
             out.write(text)
             out.flush()
-            os.fchmod(out.fileno(), mode)
+            os.fchmod(out.fileno(), 0o600 if before is None else before.st_mode & 0o777)
+            if before is not None:
+                with suppress(PermissionError):  # root may; else the file is of who changes it
+                    os.fchown(out.fileno(), before.st_uid, before.st_gid)
             os.fsync(out.fileno())
             os.replace(out.name, path)
         except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -49,6 +50,25 @@ def test_revoked_keys_stay_in_the_file(tmp_path: Path) -> None:
     assert "has a key anna already" in run(path, "new", "anna", status=2).stderr
     assert "has no key ben" in run(path, "revoke", "ben", status=2).stderr
     assert path.stat().st_mode & 0o777 == 0o644, "whoever could read it still can"
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_a_file_that_root_changes_is_still_its_owners(
+    may: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, given = tmp_path / "keys.json", list[tuple[int, int]]()
+
+    def fchown(file: int, user: int, group: int) -> None:
+        given.append((user, group))
+        if not may:
+            raise PermissionError
+
+    monkeypatch.setattr(os, "fchown", fchown)
+    run(path, "new", "anna")
+    assert not given
+    run(path, "new", "ben")
+    assert given == [(path.stat().st_uid, path.stat().st_gid)]
+    assert len(read_keys(path).keys) == 2
 
 
 def test_a_client_secret_is_revoked_by_its_id(tmp_path: Path) -> None:
