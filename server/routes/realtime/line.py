@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -188,7 +188,8 @@ class Line:
         """Wait for the client. False if it did not come back in time, or others need the place."""
         outcome: Parkings = "ended"
         try:
-            with parking.away(self):
+            # Who comes back before its loss was noticed takes the place of nobody who is away.
+            with nullcontext() if lost.lost == "replaced" else parking.away(self):
                 async with asyncio.timeout(parking.within_s):
                     while self._carrier is lost and not self._over:
                         self._changed.clear()

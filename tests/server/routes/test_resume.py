@@ -356,6 +356,22 @@ async def test_the_one_that_has_waited_longest_gives_way() -> None:
             await second.until(socket, "session.resumed")
 
 
+async def test_who_comes_back_while_its_old_socket_is_open_takes_nobodys_place() -> None:
+    async with listening(max_parked=1) as front:
+        away, half_open = Client(front), Client(front)
+        async with away.connected() as socket:
+            await away.until(socket, "session.resumable")
+            cut(socket)
+        await eventually(lambda: front.count("cslm_parked_sessions") == 1)
+        async with half_open.connected() as socket:
+            await half_open.until(socket, "session.resumable")
+            async with half_open.again() as again:
+                await half_open.until(again, "session.resumed")
+                await eventually(lambda: front.count("cslm_parkings_total", outcome="resumed") == 1)
+                async with away.again() as socket:
+                    await away.until(socket, "session.resumed")
+
+
 async def test_a_stopping_server_waits_for_nobody_who_is_away() -> None:
     lm = FakeLM(hang_after=12)
     async with listening(fake_model(lm=lm), shutdown_s=60) as front:
