@@ -61,7 +61,14 @@ class Predecessor:
 
 
 def predecessor(path: Path) -> Predecessor | None:
-    """The server that hands its socket over at `path`, or None where none does. Raises OSError."""
+    """The server that hands its socket over at `path`, or None where none does.
+
+    Raises OSError, also where none ever can: in a directory that does not exist, or in place of a file that is no socket.
+    """
+    if not path.parent.is_dir():
+        raise OSError(f"there is no directory {path.parent}")
+    if path.exists() and not path.is_socket():
+        raise OSError("there is a file of another kind, which is left alone")
     control = socket.socket(socket.AF_UNIX)
     try:
         control.settimeout(_ANSWER_S)

@@ -54,6 +54,10 @@ async def serve(settings: Settings) -> int:
     sweep_leftovers()
     try:
         before = predecessor(settings.handover) if settings.handover else None
+    except OSError as error:
+        typer.echo(f"cslm: cannot use {settings.handover} (CSLM_HANDOVER): {error.strerror or error}", err=True)
+        return 1
+    try:
         listener = before.listener if before else activated_socket() or listening_socket(settings.host, settings.port)
     except OSError as error:
         place = f"{settings.host} port {settings.port}"

@@ -223,6 +223,18 @@ async def test_an_address_that_is_taken_is_named(capsys: pytest.CaptureFixture[s
     assert f"cannot listen on 127.0.0.1 port {port}" in capsys.readouterr().err
 
 
+async def test_a_handover_that_cannot_be_is_told_before_anything_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (keys := tmp_path / "keys.json").write_text("{}")
+    async with asyncio.timeout(10):
+        assert await serve(make_settings(port=0, handover=tmp_path / "nowhere" / "handover")) == 1
+        assert "no directory" in capsys.readouterr().err
+        assert await serve(make_settings(port=0, handover=keys)) == 1
+    assert "file of another kind" in capsys.readouterr().err
+    assert keys.read_text() == "{}"
+
+
 async def test_serving_ends_if_the_model_cannot_be_loaded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
