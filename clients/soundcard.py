@@ -104,7 +104,7 @@ def open_sound_card() -> Iterator[SoundCard]:
     try:
         import sounddevice
     except ImportError as error:
-        raise SoundCardMissing("--mic needs the library `sounddevice`: pip install 'cslm-serve[mic]'") from error
+        raise SoundCardMissing("--mic needs the library `sounddevice`: pip install -r requirements/mic.txt") from error
     except OSError as error:
         raise SoundCardMissing("--mic needs PortAudio: apt install libportaudio2") from error
     card = _DefaultSoundCard()

@@ -188,7 +188,9 @@ class Settings(BaseSettings):
         if address.scheme not in ("http", "https") or not address.hostname:
             raise ValueError(f"otlp_endpoint {value!r} is no address; accepted: http://host:port or https://host:port")
         if not _is_installed("opentelemetry.exporter.otlp.proto.http"):
-            raise ValueError("otlp_endpoint (CSLM_OTLP_ENDPOINT) needs the extra otel: pip install 'cslm-serve[otel]'")
+            raise ValueError(
+                "otlp_endpoint (CSLM_OTLP_ENDPOINT) needs OpenTelemetry: pip install -r requirements/otel.txt"
+            )
         return value
 
     @model_validator(mode="before")

@@ -206,7 +206,7 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.settings._is_installed", lambda module: False)
-    with pytest.raises(ValidationError, match=r"needs the extra otel: pip install 'cslm-serve\[otel\]'"):
+    with pytest.raises(ValidationError, match=r"needs OpenTelemetry: pip install -r requirements/otel.txt"):
         Settings(otlp_endpoint="http://localhost:4318")
 
 
