@@ -215,7 +215,7 @@ def talk(
     realtime: Annotated[
         bool, typer.Option("--realtime", help="Speak recordings in real time; the server notices when they end.")
     ] = False,
-    url: Annotated[str, typer.Option(help="The server.")] = DEFAULT_URL,
+    url: Annotated[str, typer.Option("--url", "--server", help="The server.")] = DEFAULT_URL,
     reply_language: Annotated[ReplyLanguage | None, typer.Option(help="Language of the answer.")] = None,
     instructions: Annotated[str | None, typer.Option(help="How to answer.")] = None,
     voice: Annotated[str | None, typer.Option(help="Voice of the answer.")] = None,

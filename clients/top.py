@@ -79,7 +79,7 @@ def metrics_url(server: str) -> str:
 
 
 def top(
-    server: Annotated[str, typer.Option(help="The server.")] = DEFAULT_SERVER,
+    server: Annotated[str, typer.Option("--server", "--url", help="The server.")] = DEFAULT_SERVER,
     api_key: Annotated[
         str | None, typer.Option(envvar="CSLM_API_KEY", help="Where a proxy asks for one; the server does not.")
     ] = None,

@@ -59,7 +59,9 @@ def load(
     player_buffer: Annotated[float, typer.Option(min=0, help="Seconds a caller's player holds back.")] = 0.0,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a complete answer.")] = 30.0,
     seed: Annotated[int, typer.Option(help="What callers do is the same for the same seed.")] = 0,
-    url: Annotated[str, typer.Option(help="The server: any that speaks the OpenAI Realtime protocol.")] = DEFAULT_URL,
+    url: Annotated[
+        str, typer.Option("--url", "--server", help="The server: any that speaks the OpenAI Realtime protocol.")
+    ] = DEFAULT_URL,
     model: Annotated[str | None, typer.Option(help="Model to ask.")] = None,
     api_key: Annotated[str | None, typer.Option(envvar="CSLM_API_KEY", help="Key of the server.")] = None,
     header: Annotated[list[str] | None, typer.Option(help="More headers, each as 'Name: value'.")] = None,

@@ -39,6 +39,14 @@ def test_help_imports_nothing_heavy() -> None:
         assert command in out.stdout
 
 
+@pytest.mark.parametrize("option", ["--url", "--server"])
+@pytest.mark.parametrize("command", ["talk", "load", "top", "replay"])
+def test_every_client_takes_the_address_by_either_name(command: str, option: str, tmp_path: Path) -> None:
+    (file := tmp_path / "nothing").touch()
+    arguments = [command, option, "http://127.0.0.1:1", *([] if command == "top" else [str(file)])]
+    assert "No such option" not in runner.invoke(app, arguments).stderr
+
+
 def test_bad_settings_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     result = runner.invoke(app, ["serve", "--backend", "abacus"])
     assert result.exit_code == 2
