@@ -63,12 +63,13 @@ def create_app(
 
     Raises StartError for files that the settings name and that cannot be used.
     """
+    reloading = Reloading()
+    if settings.keys_file is not None:  # before they are read: a change from now on is noticed
+        read = partial(keys_of_settings, settings)
+        reloading.add("keys", [settings.keys_file], read, lambda document: keys.replace(document))
     document = keys_of_settings(settings)
     usage = _usage_log(settings)
     keys = Keyring(document, _secret(settings.api_key), usage)
-    reloading = Reloading()
-    if settings.keys_file is not None:
-        reloading.add("keys", [settings.keys_file], partial(keys_of_settings, settings), keys.replace)
     metrics = Metrics()
     metrics.build(version=package_version(), model=settings.bundle, backend=settings.backend)
     metrics.slots(settings.max_sessions)

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from server.errors import StartError
 from server.state.key_file import digest
+from server.state.keyring import Keyring
 from tests.server.front import Front, eventually, listening, recording, serving
 
 ANNA, BEN, SINGLE = "sk-cslm-of-anna", "sk-cslm-of-ben", "sk-single"
@@ -197,6 +198,19 @@ async def test_keys_change_while_the_server_runs(tmp_path: Path, caplog: pytest.
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
         assert await status(ANNA) == 401 and front.count("cslm_reload_failed") == 0
         assert front.count("cslm_key_turns_total", key="anna") == 0, "a key that is gone is no label any more"
+
+
+async def test_keys_that_change_while_the_server_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, made = written(tmp_path, entry("anna", ANNA)), Keyring.__init__
+
+    def make(*arguments: Any) -> None:
+        written(tmp_path, entry("anna", ANNA, revoked=PAST))
+        made(*arguments)
+
+    monkeypatch.setattr(Keyring, "__init__", make)
+    async with listening(keys_file=path) as front:
+        await eventually(lambda: front.state.keys.accounts["anna"].void() is not None)
+        assert (await front.client.get("/v1/models", headers=auth(ANNA))).status_code == 401
 
 
 async def test_a_key_that_expires_ends_its_sessions(tmp_path: Path) -> None:
