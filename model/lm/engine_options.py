@@ -51,6 +51,7 @@ def engine_options(directory: Path, config: EngineConfig, *, on_cpu: bool) -> di
         "enforce_eager": on_cpu if config.eager is None else config.eager,
         "enable_prefix_caching": True,
         "disable_log_stats": True,
+        "use_tqdm_on_load": False,
     }
     if on_cpu:
         kv_cache = {"kv_cache_memory_bytes": config.kv_cache_mb << 20, "block_size": _BLOCK_TOKENS}

@@ -7,7 +7,9 @@ vocoder's is, and whatever vLLM starts for several GPUs belongs to it.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,6 +154,7 @@ def _params(sampling: Sampling) -> Any:
 
 
 def _build(directory: Path, config: EngineConfig) -> LLMEngine:
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")  # it looks through torch's old names
     import torch
     from vllm.engine.arg_utils import EngineArgs
     from vllm.platforms import current_platform
@@ -168,6 +171,7 @@ def _build(directory: Path, config: EngineConfig) -> LLMEngine:
             threads = os.environ["OMP_NUM_THREADS"].partition(",")[0].strip()
             torch.set_num_threads(max(1, int(threads)) if threads.isdigit() else 1)  # OpenMP minds no nonsense either
             built.parallel_config.distributed_executor_backend = "uni"
+            multiprocessing.set_start_method("fork", force=True)  # of its locks nothing is left when it is killed
         return LLMEngine(built, Executor.get_class(built), log_stats=False, multiprocess_mode=False)
     except (OSError, ValueError, RuntimeError) as error:
         raise BundleError(f"vLLM cannot load {directory}: {error}") from error
