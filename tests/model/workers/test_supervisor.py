@@ -286,7 +286,7 @@ async def test_a_template_that_hangs_is_replaced(tmp_path: Path, monkeypatch: py
 
 
 GATEWAY = """
-import asyncio, sys
+import asyncio, signal, sys
 from model.workers.supervisor import Supervisor
 from model.workers.worker import Job, Limits
 from tests.model.workers.test_supervisor import echo
@@ -301,6 +301,7 @@ async def main():
     await asyncio.sleep(600)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is told to ignore it
     asyncio.run(main())
 """
 
