@@ -98,6 +98,10 @@ class Parking(Generic[S]):
             self._away.pop(session, None)
             self._metrics.parked(-1)
 
+    def returning(self, session: S) -> None:
+        """Its client is about to be back: it gives way to nobody any more."""
+        self._away.pop(session, None)
+
     def _forget(self, digests: list[bytes]) -> None:
         for digest in digests:
             del self._sessions[digest]

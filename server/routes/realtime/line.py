@@ -278,6 +278,8 @@ class Line:
                 f"{self._kept.end}"
             )
         self._carrier.lose("replaced")
+        if self._parking is not None:
+            self._parking.returning(self)
 
     async def carry_on(self, carrier: Carrier, received: int) -> None:
         """Go on over another socket, behind the first `received` events. Returns when that has ended."""

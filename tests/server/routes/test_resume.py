@@ -356,6 +356,39 @@ async def test_the_one_that_has_waited_longest_gives_way() -> None:
             await second.until(socket, "session.resumed")
 
 
+async def test_who_is_about_to_be_back_gives_way_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    accept, slow, over = WaitingClient.accept, asyncio.Event(), asyncio.Event()
+
+    async def accepted(client: WaitingClient) -> None:
+        if returning(client.socket):
+            slow.set()
+            await over.wait()
+        await accept(client)
+
+    monkeypatch.setattr(WaitingClient, "accept", accepted)
+    async with listening(max_parked=1) as front:
+        first, second = Client(front), Client(front)
+        async with first.connected() as socket:
+            await first.until(socket, "session.resumable")
+            cut(socket)
+        await eventually(lambda: front.count("cslm_parked_sessions") == 1)
+
+        async def come_back() -> None:
+            async with first.again() as socket:
+                await first.until(socket, "session.resumed")
+                await send(socket, *ASK)
+                await first.until(socket, "response.done")
+
+        back = asyncio.create_task(come_back())
+        await slow.wait()
+        async with second.connected() as socket:
+            await second.until(socket, "session.resumable")
+            cut(socket)
+        await eventually(lambda: front.count("cslm_parked_sessions") == 2)
+        over.set()
+        await back
+
+
 async def test_who_comes_back_while_its_old_socket_is_open_takes_nobodys_place() -> None:
     async with listening(max_parked=1) as front:
         away, half_open = Client(front), Client(front)
