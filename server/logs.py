@@ -60,9 +60,16 @@ class Sparing(logging.Filter):
         return self._seen[kind] <= _MOST_ALIKE
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """False for uvicorn's complaint about every handshake that is answered by an HTTP error: it takes it for a forgotten one."""
-    return record.msg != "ASGI callable returned without completing handshake."
+_UNWANTED = {
+    "ASGI callable returned without completing handshake.",  # uvicorn, of every one that is answered by an HTTP error
+    "< %s",  # websockets, of every frame, with some of what was said
+    "> %s",
+}
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    """False for what libraries write that would mislead, or tell what was said."""
+    return record.msg not in _UNWANTED
 
 
 def _harmless(_: object, __: str, event: EventDict) -> EventDict:
@@ -77,7 +84,7 @@ def _harmless(_: object, __: str, event: EventDict) -> EventDict:
 def configure_logs(level: str, stream: TextIO = sys.stderr) -> None:
     """Send all logs from `level` on to `stream`, in place of what was configured before."""
     handler = logging.StreamHandler(stream)
-    handler.addFilter(_is_news)
+    handler.addFilter(_is_wanted)
     handler.addFilter(Sparing())
     handler.setFormatter(_formatter(is_terminal=stream.isatty()))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

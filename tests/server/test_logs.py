@@ -107,10 +107,11 @@ async def test_a_failure_that_nothing_foresaw_is_found_by_the_id_of_its_answer(
 
 
 @pytest.mark.usefixtures("configured")
-async def test_a_realtime_turn_is_one_line_with_its_ids_and_none_of_its_words() -> None:
+@pytest.mark.parametrize("level", ["info", "debug"])
+async def test_a_realtime_turn_is_one_line_with_its_ids_and_none_of_its_words(level: str) -> None:
+    stream = io.StringIO()
+    configure_logs(level, stream)
     async with listening() as front:
-        stream = io.StringIO()
-        configure_logs("info", stream)
         async with websockets.connect(f"{front.url.replace('http', 'ws')}/v1/realtime", proxy=None) as socket:
             session = json.loads(await socket.recv())["session"]
             content = [{"type": "input_text", "text": "Is it a secret?"}]
