@@ -17,6 +17,7 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from server.cluster.contract import ClusterError
+from streaming.background import beside
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +50,8 @@ class Cluster:
             await _wait_for_stages(start_s)
             await asyncio.to_thread(_tell_nodes)
             cluster = cls()
-            watching = asyncio.create_task(cluster._watch(), name="cluster-watch")
-            try:
+            async with beside(cluster._watch, "cluster-watch"):
                 yield cluster
-            finally:
-                watching.cancel()
-                await asyncio.wait({watching})
         finally:
             await asyncio.to_thread(ray.shutdown)
 

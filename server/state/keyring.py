@@ -20,6 +20,7 @@ from server.state.accounts import Account, DayTally, KeyLimits
 from server.state.auth import keys_of
 from server.state.key_file import KeyDocument, KeyEntry, digest, parsed, read_keys
 from server.state.usage_log import UsageLog
+from streaming.background import beside
 from streaming.report import TurnReport
 
 log = logging.getLogger("cslm.keys")
@@ -104,12 +105,8 @@ class Keyring:
     @asynccontextmanager
     async def watched(self) -> AsyncGenerator[None]:
         """Notice keys that expire while the context lasts."""
-        watch = asyncio.create_task(self._watch(), name="keys")
-        try:
+        async with beside(self._watch, "keys"):
             yield
-        finally:
-            watch.cancel()
-            await asyncio.wait({watch})
 
     async def _watch(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from server.errors import StartError
+from streaming.background import beside
 
 log = logging.getLogger("cslm.reload")
 
@@ -55,12 +56,8 @@ class Reloading:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Look for changes while the context lasts."""
-        watch = asyncio.create_task(self._watch(), name="reloading")
-        try:
+        async with beside(self._watch, "reloading"):
             yield
-        finally:
-            watch.cancel()
-            await asyncio.wait({watch})
 
     async def _watch(self) -> None:
         while True:

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from server.errors import StartError
 from server.state.accounts import DayTally
+from streaming.background import beside
 
 log = logging.getLogger("cslm.usage")
 
@@ -82,12 +83,10 @@ class UsageLog:
     @asynccontextmanager
     async def kept(self) -> AsyncGenerator[None]:
         """Bring lines to the disk while the context lasts; at its end close the record."""
-        keeper = asyncio.create_task(self._keep(), name="usage-log")
         try:
-            yield
+            async with beside(self._keep, "usage-log"):
+                yield
         finally:
-            keeper.cancel()
-            await asyncio.wait({keeper})
             await asyncio.to_thread(self.close)
 
     def append(self, entry: dict[str, Any]) -> None:

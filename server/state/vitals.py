@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from model.workers.link import own_gauges
 from model.workers.supervisor import WorkerState
 from model.workers.worker import Reason
+from streaming.background import beside
 
 _TICK_S = 0.1
 _LAG_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -35,12 +36,8 @@ class Vitals(Collector):
     @asynccontextmanager
     async def watched(self) -> AsyncGenerator[None]:
         """Measure the event loop while the context lasts."""
-        watch = asyncio.create_task(self._watch(), name="event-loop-lag")
-        try:
+        async with beside(self._watch, "event-loop-lag"):
             yield
-        finally:
-            watch.cancel()
-            await asyncio.wait({watch})
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
