@@ -63,6 +63,42 @@ def create_app(
 
     Raises StartError for files that the settings name and that cannot be used.
     """
+    state, usage = _parts(settings, new_decoder)
+    app = FastAPI(
+        title="cslm-serve",
+        version=package_version(),
+        lifespan=lambda _: _running(state, usage, open_model),
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.shared = state
+    error_responses.install(app, state.metrics.error)
+    openapi.install(app)
+    docs_page.install(app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED_HEADERS,
+        )
+    app.add_middleware(Origins, settings=settings, count=state.metrics.error)
+    if settings.otlp_endpoint is not None:
+        from server.http.trace_context import TraceContext
+
+        app.add_middleware(TraceContext)
+    app.add_middleware(RequestIds)
+    for module in _ROUTES:
+        app.include_router(module.router)
+    _answer_head(app)
+    web = web_directory()
+    if web is not None:
+        _serve_page(app, web)
+    return app
+
+
+def _parts(settings: Settings, new_decoder: Callable[[], Decode]) -> tuple[AppState, UsageLog | None]:
     reloading = Reloading()
     if settings.keys_file is not None:  # before they are read: a change from now on is noticed
         read = partial(keys_of_settings, settings)
@@ -80,64 +116,40 @@ def create_app(
     traces = _tracing(settings)
     recorder = Recorder(settings.record_dir, settings.record_bytes, settings.record_days * _DAY_S, metrics.recording)
     state = AppState(
-        settings,
-        metrics,
-        traces,
-        recorder,
-        load,
-        admission,
-        Serving(load),
-        keys,
-        keys.anonymous,
-        SecretSigner(_secret(settings.signing_key or settings.api_key), settings.client_secret_uses),
-        SpokenAnswers(),
-        CallRegistry(settings, admission, metrics, traces, recorder),
-        Decoding(settings.max_turn_s, new_decoder),
-        reloading,
-        Parking[Any](settings.max_parked, settings.resume_s, metrics),
+        settings=settings,
+        metrics=metrics,
+        tracing=traces,
+        recorder=recorder,
+        load=load,
+        admission=admission,
+        serving=Serving(load),
+        keys=keys,
+        account=keys.anonymous,
+        secrets=SecretSigner(_secret(settings.signing_key or settings.api_key), settings.client_secret_uses),
+        spoken=SpokenAnswers(),
+        calls=CallRegistry(settings, admission, metrics, traces, recorder),
+        decoding=Decoding(settings.max_turn_s, new_decoder),
+        reloading=reloading,
+        parking=Parking[Any](settings.max_parked, settings.resume_s, metrics),
     )
+    return state, usage
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        async with (
-            usage.kept() if usage is not None else nullcontext(),
-            reloading.running(),
-            keys.watched(),
-            metrics.vitals.watched(),
-            traces.opened(),
-            recorder.opened(),
-            state.decoding.opened(),
-            state.serving.opened(open_model, settings),
-            state.calls.opened(),
-        ):
-            yield
 
-    app = FastAPI(title="cslm-serve", version=package_version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.shared = state
-    error_responses.install(app, metrics.error)
-    openapi.install(app)
-    docs_page.install(app)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=_EXPOSED_HEADERS,
-        )
-    app.add_middleware(Origins, settings=settings, count=metrics.error)
-    if settings.otlp_endpoint is not None:
-        from server.http.trace_context import TraceContext
-
-        app.add_middleware(TraceContext)
-    app.add_middleware(RequestIds)
-    for module in _ROUTES:
-        app.include_router(module.router)
-    _answer_head(app)
-    web = web_directory()
-    if web is not None:
-        _serve_page(app, web)
-    return app
+@asynccontextmanager
+async def _running(state: AppState, usage: UsageLog | None, open_model: OpenModel) -> AsyncGenerator[None]:
+    """All that goes on in the background, while the context lasts."""
+    async with (
+        usage.kept() if usage is not None else nullcontext(),
+        state.reloading.running(),
+        state.keys.watched(),
+        state.metrics.vitals.watched(),
+        state.tracing.opened(),
+        state.recorder.opened(),
+        state.decoding.opened(),
+        state.serving.opened(open_model, state.settings),
+        state.calls.opened(),
+    ):
+        yield
 
 
 def _usage_log(settings: Settings) -> UsageLog | None:
