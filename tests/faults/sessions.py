@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,10 @@ TURN_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a session heard. `gap_s`: longest silence for who plays without a buffer; `began_s`, `ended_s`: monotonic."""
+    """What a session heard. `gap_s`: longest silence for who plays without a buffer; `began_s`, `ended_s`: monotonic.
+
+    Turns that were judged keep no `pcm`: a long run would fill the memory with them.
+    """
 
     text: str
     pcm: np.ndarray
@@ -71,8 +74,8 @@ class Talker:
             async with connect(f"{url.replace('http', 'ws')}/v1/realtime", max_size=None) as socket:
                 while True:
                     turn = await self._turn(socket)
-                    self.turns.append(turn)
                     self._judge(turn)
+                    self.turns.append(replace(turn, pcm=turn.pcm[:0].copy()))
                     asked.set()
                     await asyncio.sleep(0.3 + self.rest * turn.pcm.size / RATE_HZ)
         except (WebSocketException, OSError) as failure:

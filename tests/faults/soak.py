@@ -1,6 +1,7 @@
 """Sessions for a long time, with a fault again and again: does memory grow, or the number of descriptors?
 
-    python -m tests.faults.soak --minutes 120 --sessions 8
+    python -m tests.faults.soak --minutes 120 --sessions 8 --rows soak.jsonl
+    python -m tests.faults.soak --judge soak.jsonl            # the table of a soak that still runs, or was broken off
 
 Takes all faults of `tests.faults` by turns. The first fifth of the time is not counted. A slope is that of the straight line through the means of
 equal pieces of the rest, with its standard error: what lies within two of them is noise. Exit status 1 if anything was lost.
@@ -11,12 +12,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +38,17 @@ WARM_UP = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the processes hold. `at_s`: since the beginning."""
+    """What the processes hold, and what had happened by then. `at_s`: since the beginning."""
 
     at_s: float
     gateway_mb: float
     gateway_descriptors: int
     all_mb: float
     processes: int
+    faults: int
+    turns: int
+    lost: list[str]
+    gone: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ def slope(at_s: Sequence[float], values: Sequence[float]) -> Slope:
     return Slope(per_hour, float(np.sqrt(rest @ rest / (PIECES - 2) / (hours @ hours))))
 
 
-def sample(processes: Processes, began_s: float) -> Sample:
+def sample(processes: Processes, began_s: float, faults: int, talkers: Sequence[Talker]) -> Sample:
     """As it is now. Shared pages of workers are counted once (PSS); a process that has just gone counts nothing."""
     family, all_mb = processes.all(), 0.0
     for each in family:
@@ -77,25 +83,35 @@ def sample(processes: Processes, began_s: float) -> Sample:
         except psutil.Error:
             continue
     gateway = processes.gateway
-    return Sample(time.monotonic() - began_s, gateway.memory_info().rss / 1e6, gateway.num_fds(), all_mb, len(family))
+    return Sample(
+        time.monotonic() - began_s,
+        gateway.memory_info().rss / 1e6,
+        gateway.num_fds(),
+        all_mb,
+        len(family),
+        faults,
+        sum(len(talker.turns) for talker in talkers),
+        [what for talker in talkers for what in talker.lost],
+        [talker.gone for talker in talkers if talker.gone],
+    )
 
 
-async def soak(place: Path, minutes: float, sessions: int, every_s: float) -> dict[str, Any]:
-    """Samples, faults and what became of the turns."""
+async def soak(place: Path, options: argparse.Namespace, rows: Path) -> None:
+    """Talk and hurt for so many minutes. Each sample is a line of `rows` at once."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    samples, faults = list[Sample](), list[str]()
-    with running_server(place / "soak.log", port) as server:
+    faults = list[str]()
+    with running_server(place / "soak.log", port) as server, rows.open("a", encoding="utf-8", buffering=1) as out:
         processes = Processes(psutil.Process(server.pid))
-        async with talking(url, sessions) as talkers:
+        async with talking(url, options.sessions, options.rest) as talkers:
             began_s = time.monotonic()
-            hurting = asyncio.create_task(_hurt(processes, every_s, faults))
-            while time.monotonic() - began_s < 60 * minutes:
-                samples.append(await asyncio.to_thread(sample, processes, began_s))
+            hurting = asyncio.create_task(_hurt(processes, options.every_s, faults))
+            while time.monotonic() - began_s < 60 * options.minutes:
+                taken = await asyncio.to_thread(sample, processes, began_s, len(faults), talkers)
+                out.write(json.dumps(asdict(taken)) + "\n")
                 await asyncio.sleep(SAMPLE_S)
             hurting.cancel()
             await asyncio.wait({hurting})
-            return _record(samples, talkers) | {"faults": faults}
 
 
 async def _hurt(processes: Processes, every_s: float, faults: list[str]) -> None:
@@ -105,7 +121,10 @@ async def _hurt(processes: Processes, every_s: float, faults: list[str]) -> None
         await FAULTS[name](processes)
 
 
-def _record(samples: list[Sample], talkers: Sequence[Talker]) -> dict[str, Any]:
+def judged(rows: Path) -> dict[str, Any]:
+    """What a soak wrote down: where it came from, the slopes, and what was lost. A last line that was cut off is left out."""
+    head, *lines = rows.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
+    samples = [Sample(**json.loads(line)) for line in lines]
     counted = [each for each in samples if each.at_s >= WARM_UP * samples[-1].at_s]
     at_s = [each.at_s for each in counted]
     columns = {
@@ -113,7 +132,7 @@ def _record(samples: list[Sample], talkers: Sequence[Talker]) -> dict[str, Any]:
         "gateway, descriptors": [float(each.gateway_descriptors) for each in counted],
         "all processes, MB": [each.all_mb for each in counted],
     }
-    rows = {
+    table_rows = {
         name: {
             "first": values[0],
             "last": values[-1],
@@ -122,13 +141,9 @@ def _record(samples: list[Sample], talkers: Sequence[Talker]) -> dict[str, Any]:
         }
         for name, values in columns.items()
     }
-    return {
-        "rows": rows,
-        "minutes": samples[-1].at_s / 60,
-        "turns": sum(len(talker.turns) for talker in talkers),
-        "lost": [what for talker in talkers for what in talker.lost],
-        "gone": [talker.gone for talker in talkers if talker.gone],
-    }
+    last = asdict(samples[-1])
+    counts = {name: last[name] for name in ("faults", "turns", "lost", "gone")}
+    return json.loads(head) | {"rows": table_rows, "minutes": last["at_s"] / 60} | counts
 
 
 def report(record: dict[str, Any]) -> str:
@@ -139,7 +154,7 @@ def report(record: dict[str, Any]) -> str:
     ]
     return (
         table(["", "first", "last", "change an hour", "within two standard errors"], lines)
-        + f"\n\n{record['minutes']:.0f} minutes, {record['sessions']} sessions, {len(record['faults'])} faults, {record['turns']} turns, "
+        + f"\n\n{record['minutes']:.0f} minutes, {record['sessions']} sessions, {record['faults']} faults, {record['turns']} turns, "
         f"{len(record['lost'])} of them lost, {len(record['gone'])} sessions lost."
     )
 
@@ -149,13 +164,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=120)
     parser.add_argument("--sessions", type=int, default=8)
+    parser.add_argument(
+        "--rest", type=float, default=0.5, help="of a session after an answer, as a share of its length"
+    )
     parser.add_argument("--every-s", type=float, default=60, help="between two faults")
+    parser.add_argument("--rows", type=Path, help="where samples are written as they are taken")
+    parser.add_argument("--judge", type=Path, metavar="ROWS", help="no soak, only the table of these samples")
     parser.add_argument("--out", type=Path, default=DOCS, help="directory of the results")
     options = parser.parse_args()
-    record: dict[str, Any] = {"origin": origin() | {"command": "python -m tests.faults.soak " + " ".join(sys.argv[1:])}}
-    record["sessions"] = options.sessions
     with tempfile.TemporaryDirectory() as place:
-        record |= asyncio.run(soak(Path(place), options.minutes, options.sessions, options.every_s))
+        rows: Path = options.judge or options.rows or Path(place) / "rows.jsonl"
+        if not options.judge:
+            begun = origin() | {"command": "python -m tests.faults.soak " + " ".join(sys.argv[1:])}
+            rows.write_text(json.dumps({"origin": begun, "sessions": options.sessions}) + "\n", encoding="utf-8")
+            asyncio.run(soak(Path(place), options, rows))
+        record = judged(rows)
     publish(options.out, "soak", record, report(record))
     return int(bool(record["lost"] or record["gone"]))
 
