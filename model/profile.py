@@ -32,10 +32,23 @@ class TokenNames(_Frozen):
     unit: str
 
 
+class ToolShape(_Frozen):
+    """How tools are told and called. `declared`: `{tools}` in the system turn, behind the instructions.
+
+    `call`: a call of the model, `{content}`; it stands where an answer would begin, and its first token marks it. `result`: what
+    the client found, `{content}`.
+    """
+
+    declared: str
+    call: str
+    result: str
+
+
 class PromptShape(_Frozen):
     """Chat rendering: `{content}` stands for the message. `system_turn` is absent where the model knows none.
 
-    `system`: what the system turn always says, before the asker's instructions, to a spoken and to a typed question.
+    `system`: what the system turn always says, before the asker's instructions, to a spoken and to a typed question. `tools`: the
+    format that the model is trained on, if any; `Profile.supports_tools` says whether it has learned it.
     """
 
     bos_count: Annotated[int, Field(ge=0)]
@@ -44,6 +57,7 @@ class PromptShape(_Frozen):
     generation_prompt: str
     system_turn: str | None = None
     system: dict[Literal["speech", "text"], str] = {}
+    tools: ToolShape | None = None
 
 
 class SamplingDefaults(_Frozen):
@@ -135,6 +149,7 @@ class Profile(_Frozen):
     early_units: Stability | None = None
     history_turns: int = 0
     supports_instructions: bool = False
+    supports_tools: bool = False
     max_question_s: float = 30.0
     voices: tuple[str, ...] = ("default",)
 

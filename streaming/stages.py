@@ -18,6 +18,7 @@ from streaming.outlook import Outlook
 from streaming.pace import Pace
 from streaming.planning import CutSchedule
 from streaming.spoken import SpokenForm
+from streaming.tools import Tool, ToolCall
 
 Pcm = NDArray[np.float32]
 """Mono audio, float32 [T] in [-1, 1]; the caller knows the rate."""
@@ -62,6 +63,9 @@ class TurnOptions:
     "auto" leaves it to the model. `apologise`: where nothing comes of the question, say so if the bundle can, in place of
     raising. `playout_lead_s`: audio that is to be made before the first is heard, and to stay ahead: a smoother answer that begins
     later; None: as the server is set.
+
+    `tools`: what the model may call in place of an answer, and must where `must_call`; `calls`: what it called for this question
+    before, which it now answers with what came of them.
     """
 
     task: Task = "answer"
@@ -76,19 +80,24 @@ class TurnOptions:
     max_tokens: int | None = None
     apologise: bool = False
     playout_lead_s: float | None = None
+    tools: tuple[Tool, ...] = ()
+    must_call: bool = False
+    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """An earlier turn, as text: what was asked, and of the answer what was heard.
 
-    `units`: of a spoken question that nobody has written down; `recording`: gives them where it is still being encoded.
+    `units`: of a spoken question that nobody has written down; `recording`: gives them where it is still being encoded. `calls`:
+    what was called before the answer.
     """
 
     question: str
     answer: str
     units: tuple[int, ...] = ()
     recording: Callable[[], AsyncIterator[list[int]]] | None = field(default=None, compare=False)
+    calls: tuple[ToolCall, ...] = ()
 
 
 class VoiceActivity(Protocol):

@@ -12,6 +12,7 @@ from tokenizers.decoders import DecodeStream
 
 from model.profile import Profile
 from model.prompts import PromptFormat
+from model.prompts.declared import called, declared
 from model.prompts.plain_text import PlainText
 from model.reading.spoken import Reader
 from streaming.errors import BundleError, InvalidRequest
@@ -20,6 +21,7 @@ from streaming.sentences import sentences
 from streaming.spoken import SpokenForm
 from streaming.stages import Exchange, Sampling, Task, TurnOptions
 from streaming.telling import told
+from streaming.tools import ToolCall
 
 Piece = str | int
 """Plain text, or the id of a control token."""
@@ -87,6 +89,8 @@ class Prompts:
 
     def opening(self, options: TurnOptions) -> list[int]:
         """The marker that the prompt ends with, where the answer lacks it."""
+        if options.calls and self._profile.tokens.answer:
+            return [self._id(self._profile.tokens.answer)]
         if options.task not in self._profile.tasks:
             return []
         wording, names = self._wording(options), self._profile.tokens
@@ -110,6 +114,11 @@ class Prompts:
         """Ids of the silence between two sentences read aloud; none where the bundle names no unit for it."""
         unit, names = self._profile.pause_unit, self._profile.tokens
         return [] if unit is None else [self._id(names.speech_start), self._unit_ids[unit], self._id(names.speech_end)]
+
+    def call_opening(self) -> list[int]:
+        """What a call begins with, its first id the mark that tells it from an answer; nothing where the format has no calls."""
+        shape = self._profile.prompt.tools
+        return self._encoded(self._pieces(shape.call.partition("{content}")[0])) if shape else []
 
     def unit_ids(self, units: Sequence[int]) -> list[int]:
         """Token ids of speech units."""
@@ -153,15 +162,27 @@ class Prompts:
         pieces = self._pieces(profile.tokens.bos) * shape.bos_count
         always = shape.system.get("speech" if _UNITS in content else "text", "")
         instructions = options.instructions if profile.supports_instructions else ""
-        if shape.system_turn and (system := "\n".join(filter(None, (always, instructions)))):
+        tools = shape.tools.declared.format(tools=declared(options.tools)) if shape.tools and options.tools else ""
+        if shape.system_turn and (system := "\n".join(filter(None, (always, instructions, tools)))):
             pieces += self._filled(shape.system_turn, "{content}", [system])
-        earlier = [(asked, exchange.answer) for exchange in history if (asked := self._asked(exchange))]
-        for asked, answer in told(earlier, profile.history_turns):
-            pieces += self._filled(shape.user_turn, "{content}", asked)
-            pieces += self._filled(shape.assistant_turn, "{content}", [answer])
+        earlier = [(asked, exchange) for exchange in history if (asked := self._asked(exchange))]
+        for asked, exchange in told(earlier, profile.history_turns):
+            pieces += self._filled(shape.user_turn, "{content}", asked) + self._calls(exchange.calls)
+            pieces += self._filled(shape.assistant_turn, "{content}", [exchange.answer])
         pieces += self._filled(shape.user_turn, "{content}", self._filled(wording, "{input}", content))
-        pieces += self._pieces(shape.generation_prompt)
-        return self._encoded(pieces)
+        pieces += self._calls(options.calls) + self._pieces(shape.generation_prompt)
+        return self._encoded(pieces) + (self.opening(options) if options.calls else [])
+
+    def _calls(self, calls: Sequence[ToolCall]) -> list[Piece]:
+        """Calls and what came of them; nothing where the model knows no tools."""
+        shape = self._profile.prompt.tools
+        if shape is None:
+            return []
+        pieces = list[Piece]()
+        for call in calls:
+            pieces += self._filled(shape.call, "{content}", [called(call)])
+            pieces += self._filled(shape.result, "{content}", [call.output or ""])
+        return pieces
 
     def _asked(self, exchange: Exchange) -> list[Piece]:
         """The question of an earlier turn; nothing where the model cannot be told it."""

@@ -13,8 +13,9 @@ from random import Random
 from model.profile import Profile
 from model.prompts.interleaved import Prompts
 from model.prompts.plain_text import PlainText
+from model.training.backbone.calling import Called, called, lacking, some_tools
 from model.training.backbone.instructed import instructed
-from model.training.backbone.known import everyday, refused
+from model.training.backbone.known import everyday, refusal_of, refused
 from model.training.backbone.talks import talked
 from model.training.backbone.texts import Spoken, Texts, has_scored_sentence
 from model.training.domains import LANGS, Lang, draw, interpret
@@ -24,14 +25,26 @@ from model.training.noise import UnitNoise
 from model.training.segments import segments
 from model.training.shards import Document
 from streaming.stages import Exchange, TurnOptions
+from streaming.tools import Tool
 
 Mixture = Mapping[str, float]
 """Share of each kind of document: `hear` (units, then text), `say` (text, then units), `answer` (a spoken question), `understand` (the
 same up to where the answer is spoken), `type` (a typed question), `interpret`, `chat` (written question and answer, as the base knows them:
-against forgetting)."""
+against forgetting), `call` (a question with tools at hand)."""
 
-KINDS = ("hear", "say", "answer", "understand", "type", "interpret", "chat")
+KINDS = ("hear", "say", "answer", "understand", "type", "interpret", "chat", "call")
 IN_WRITING = "Answer in writing only."
+TOOL_SHARES: Mixture = {"called": 0.45, "result": 0.21, "unneeded": 0.2, "lacking": 0.14}
+"""Of the questions with tools at hand."""
+TYPED_WITH_TOOLS = 0.3
+ASSISTANTS: Mapping[Lang, tuple[str, ...]] = {
+    "en": (
+        "You are a helpful assistant.",
+        "You are a voice assistant. Use the tools.",
+        "Help the user with the tools you have.",
+    ),
+    "zh": ("你是一个语音助手。", "你是乐于助人的助手。", "请用工具帮助用户。"),
+}
 MADE_SHARES: Mixture = {"domains": 0.42, "everyday": 0.18, "talked": 0.17, "instructed": 0.15, "refused": 0.08}
 """Of the exchanges that are composed: worlds, open questions, conversations, instructions, what cannot be known."""
 DOMAIN_SHARES: Mixture = {
@@ -67,6 +80,8 @@ class Composer:
             return self._interpreted(rng, lang)
         if kind == "chat":
             return self.chat(self._exchange(rng, lang))
+        if kind == "call":
+            return self._with_tools(rng, lang)
         document = self.turn(self._exchange(rng, lang), rng, typed=kind == "type")
         return document.until(self.speech_start) if kind == "understand" else document
 
@@ -107,25 +122,79 @@ class Composer:
         document.add([*self._prompts.unit_ids(spoken_units(sentence)), self.speech_end, self.end_of_turn], UNIT_WEIGHT)
         return document
 
-    def turn(self, spoken: Spoken, rng: Random, *, typed: bool = False, task: str = "answer") -> Document:
+    def turn(
+        self, spoken: Spoken, rng: Random, *, typed: bool = False, task: str = "answer", tools: tuple[Tool, ...] = ()
+    ) -> Document:
         """A question, and its answer piece by piece in text and speech."""
-        options = TurnOptions(task=task, reply_language=spoken.reply_language, instructions=spoken.instructions)  # type: ignore[arg-type]
-        history = [Exchange(asked, told) for asked, told in spoken.before]
+        options = TurnOptions(
+            task=task, reply_language=spoken.reply_language, instructions=spoken.instructions, tools=tools
+        )  # type: ignore[arg-type]
+        document = self._asked(spoken.question, spoken.before, options, rng, typed=typed)
+        document.add([self.answer], TEXT_WEIGHT)
+        return self._answered(document, spoken.answer)
+
+    def call(self, called: Called, rng: Random, *, typed: bool = False, instructions: str = "") -> Document:
+        """A question, and the call of a tool in place of an answer."""
+        assert called.call is not None
+        options = TurnOptions(tools=called.tools, instructions=instructions)
+        document = self._asked(called.question, called.before, options, rng, typed=typed)
+        document.add(self._prompts.call_opening(), TEXT_WEIGHT)
+        for text in (called.call.name, f" {called.call.arguments}"):  # apart, as they are asked for
+            document.add(self._text.encode(text), TEXT_WEIGHT)
+        document.add([self.end_of_turn], TEXT_WEIGHT)
+        return document
+
+    def result(self, called: Called, instructions: str = "") -> Document:
+        """The answer to a question whose call has been answered."""
+        assert called.call is not None
+        options = TurnOptions(tools=called.tools, instructions=instructions, calls=(called.call,))
+        history = [Exchange(asked, told) for asked, told in called.before]
+        document = Document()
+        document.add(self._prompts.text_prompt(called.question, options, history), 0)
+        return self._answered(document, called.answer)
+
+    def _asked(
+        self, question: str, before: tuple[tuple[str, str], ...], options: TurnOptions, rng: Random, *, typed: bool
+    ) -> Document:
+        """The prompt of a question, and its transcript."""
+        history = [Exchange(asked, told) for asked, told in before]
         document = Document()
         if typed:
-            document.add(self._prompts.text_prompt(spoken.question, options, history), 0)
+            document.add(self._prompts.text_prompt(question, options, history), 0)
         else:
             head, tail = self._prompts.speech_prompt(options, history)
-            heard = self.noise.hear(rng, list(spoken_units(spoken.question)))
+            heard = self.noise.hear(rng, list(spoken_units(question)))
             document.add([*head, *self._prompts.unit_ids(heard), *tail], 0)
-        document.add([self.question, *self._text.encode(f": {spoken.question}; "), self.answer], TEXT_WEIGHT)
-        pieces = segments(spoken.answer)
+        document.add([self.question, *self._text.encode(f": {question}; ")], TEXT_WEIGHT)
+        return document
+
+    def _answered(self, document: Document, answer: str) -> Document:
+        """`document` with an answer in pieces, each in text and in speech."""
+        pieces = segments(answer)
         for at, piece in enumerate(pieces):
             document.add([*self._text.encode((": " if at == 0 else "") + piece), self.speech_start], TEXT_WEIGHT)
             units = answer_units(piece, last=at == len(pieces) - 1)
             document.add([*self._prompts.unit_ids(units), self.speech_end], UNIT_WEIGHT)
         document.add([self.end_of_turn], TEXT_WEIGHT)
         return document
+
+    def _with_tools(self, rng: Random, lang: Lang) -> Document:
+        """A question with tools at hand: one is called, or its result told, or lacks an argument, or none is needed."""
+        if not self._prompts.call_opening():
+            raise ValueError("the profile has no prompt.tools, the format that calls are trained in")
+        shape = rng.choices(list(TOOL_SHARES), list(TOOL_SHARES.values()))[0]
+        typed = rng.random() < TYPED_WITH_TOOLS
+        if shape == "unneeded":
+            while refusal_of((spoken := self._exchange(rng, lang)).question):
+                pass  # what is refused without tools may be what one of them does
+            return self.turn(spoken, rng, typed=typed, tools=some_tools(rng, lang))
+        if shape == "lacking":
+            lacks = lacking(rng, lang)
+            return self.turn(Spoken(lacks.question, lacks.answer), rng, typed=typed, tools=lacks.tools)
+        instructions = rng.choice(ASSISTANTS[rng.choice(LANGS)]) if rng.random() < 0.3 else ""
+        if shape == "called":
+            return self.call(called(rng, lang), rng, typed=typed, instructions=instructions)
+        return self.result(called(rng, lang), instructions)
 
     def chat(self, spoken: Spoken) -> Document:
         """A question and its answer in writing alone, without the marks of speech; an instruction of its own tells it from `type`."""
