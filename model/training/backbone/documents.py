@@ -139,7 +139,7 @@ class Composer:
         options = TurnOptions(tools=called.tools, instructions=instructions)
         document = self._asked(called.question, called.before, options, rng, typed=typed)
         document.add(self._prompts.call_opening(), TEXT_WEIGHT)
-        for text in (called.call.name, f" {called.call.arguments}"):  # apart, as they are asked for
+        for text in (f"{called.call.name} ", called.call.arguments):  # apart, as they are asked for
             document.add(self._text.encode(text), TEXT_WEIGHT)
         document.add([self.end_of_turn], TEXT_WEIGHT)
         return document
