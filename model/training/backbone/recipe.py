@@ -18,7 +18,7 @@ class Recipe:
     """A configuration file. Tokens are counted with padding.
 
     mixtures: shares of the kinds of document, each until so many tokens; ease_tokens: until then sentences are short, and little of
-    them is misheard at first.
+    them is misheard at first; int8: the frozen layers in 8-bit integers, on a CPU alone.
     """
 
     rank: int = 32
@@ -34,6 +34,7 @@ class Recipe:
     ease_tokens: int = 150_000
     composed: float = 0.4
     bfloat16: bool = True
+    int8: bool = False
     seed: int = 0
     mixtures: tuple[tuple[int, dict[str, float]], ...] = field(default=((0, {"hear": 1.0}),))
 

@@ -79,7 +79,9 @@ class Trainer:
         self.composer = Composer(load_profile(start), start / "lm", known, noise, recipe.composed)
         self.before = Difference.load(start / START)
         self._attention = attention.NAME if self.device.type == "cpu" else "sdpa"
-        self.model = adapt(model, recipe.rank, model.config.vocab_size - self.composer.first_unit).train()
+        self.model = adapt(
+            model, recipe.rank, model.config.vocab_size - self.composer.first_unit, int8=recipe.int8
+        ).train()
         self.model.set_attn_implementation(self._attention)
         self.parameters = learned(self.model)
         put(self.model, self.before)

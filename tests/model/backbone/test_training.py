@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
@@ -22,6 +23,7 @@ from model.backbone.vocabulary import added_tokens
 from model.profile import load_profile
 from model.prompts.interleaved import Prompts
 from model.training.backbone import export
+from model.training.backbone.adapters import Int8Linear
 from model.training.backbone.choose import spelled
 from model.training.backbone.compose import compose
 from model.training.backbone.compose import main as compose_main
@@ -244,6 +246,26 @@ def test_only_adapters_and_new_rows_change(begun: Path, texts: Path, tmp_path: P
     now = trainer.model.state_dict()
     assert all(torch.equal(value, now[name]) for name, value in frozen.items())
     assert {name.rpartition(".")[2] for name in trainer.parameters} == {"up", "down", "new"}
+
+
+def test_frozen_layers_in_8_bits_give_nearly_the_same_loss_and_gradients() -> None:
+    pytest.importorskip("vllm")
+    torch.manual_seed(0)
+    exact = torch.nn.Linear(64, 48)
+    x = torch.randn(3, 5, 64, requires_grad=True)
+    towards = torch.randn(3, 5, 48)
+
+    def run_in(layer: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+        out = layer(x).float()
+        (gradient,) = torch.autograd.grad((out * towards).sum(), x)
+        return out, gradient
+
+    for rounded, whole in zip(run_in(Int8Linear(exact)), run_in(exact), strict=True):
+        assert 0 < (rounded - whole).norm() < 0.03 * whole.norm()
+    with ThreadPoolExecutor(2) as pool:
+        layer = Int8Linear(exact)
+        alone = layer(x)
+        assert all(torch.equal(out, alone) for out in pool.map(lambda _: layer(x), range(50)))
 
 
 def test_the_budget_ends_a_run_with_scores_and_a_difference_that_serves(
