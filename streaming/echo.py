@@ -8,16 +8,21 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streaming.audio import MODEL_RATE_HZ, AudioFrame, Resampler
+from streaming.audio import MODEL_RATE_HZ, AudioFrame, Resampler, resampled
 from streaming.stages import Pcm, Stages, VoiceActivity
 
-_LAG = MODEL_RATE_HZ * 3 // 2
+_RATE_HZ = 4_000
+"""Rate of the comparison. Speech has most of its energy below 2 kHz, so that noise hides less of an echo than at 16 kHz."""
+_LAG = _RATE_HZ * 3 // 2
 """An echo comes at most so many samples after its audio was sent: the way there and back, and the client's buffer."""
-_COMPARED = 12 * 512
-"""Samples of the microphone that are compared with what was sent. In fewer, speech resembles other speech too often."""
-_SAME = 0.45
-"""Correlation from which it is an echo: a fifth of the energy. Two voices reach 0.2 in one comparison of a hundred."""
-_AHEAD = 120 * MODEL_RATE_HZ
+_WINDOWS = 12
+"""Windows of 32 ms that are compared with what was sent. In fewer, speech resembles other speech too often."""
+_WINDOW = 512 * _RATE_HZ // MODEL_RATE_HZ
+_HELD = 2 * _WINDOW
+"""A comparison holds for so many samples: two windows, one fewer than it takes to begin a turn."""
+_SAME = 0.5
+"""Correlation from which it is an echo: a quarter of the energy. Two voices reach 0.38 in one comparison of a hundred."""
+_AHEAD = 120 * _RATE_HZ
 
 
 class EchoGuard:
@@ -25,14 +30,15 @@ class EchoGuard:
 
     While an answer plays, and shortly after, what voice activity takes for speech is compared with what was sent: normalised
     cross-correlation of the first differences, which have no long-term spectrum in common, at every lag. An echo at any level is
-    found so; speech over an echo that is weaker than itself is not.
+    found so; speech over an echo that is weaker than itself is not. At other times nothing is computed.
     """
 
     def __init__(self) -> None:
         self._sent: deque[tuple[int, Pcm]] = deque()
-        self._heard: Pcm = np.zeros(_COMPARED, np.float32)
+        self._heard: deque[Pcm] = deque(maxlen=_WINDOWS)
         self._now = self._end = 0
-        self._resampler = Resampler(MODEL_RATE_HZ, MODEL_RATE_HZ)
+        self._compared, self._same = -_HELD, False
+        self._resampler = Resampler(_RATE_HZ, _RATE_HZ)
 
     def guarding(self, stages: Stages) -> Stages:
         """`stages`, whose voice activity does not take echoes for speech."""
@@ -40,8 +46,8 @@ class EchoGuard:
 
     def sent(self, audio: AudioFrame) -> None:
         """The client plays this when it has played what was sent before."""
-        if audio.rate_hz != self._resampler.from_hz:
-            self._resampler = Resampler(audio.rate_hz, MODEL_RATE_HZ)
+        if audio.rate_hz != self._resampler.from_hz or self._end <= self._now:
+            self._resampler = Resampler(audio.rate_hz, _RATE_HZ)
         pcm = self._resampler.push(audio.pcm)
         start = max(self._now, self._end)
         if pcm.size and start + pcm.size - self._now <= _AHEAD:
@@ -58,26 +64,32 @@ class EchoGuard:
             self._sent.append((start, pcm[: self._now - start]))
 
     def heard(self, window: Pcm) -> None:
-        """The next audio of the microphone, 16 kHz."""
-        self._heard = np.concatenate([self._heard, window])[-_COMPARED:]
-        self._now += window.size
-        while self._sent and self._sent[0][0] + self._sent[0][1].size <= self._now - _COMPARED - _LAG:
+        """The next 32 ms of the microphone, 16 kHz."""
+        self._heard.append(window)
+        self._now += window.size * _RATE_HZ // MODEL_RATE_HZ
+        earliest = self._now - _LAG - _WINDOWS * _WINDOW
+        while self._sent and self._sent[0][0] + self._sent[0][1].size <= earliest:
             self._sent.popleft()
 
     def is_echo(self) -> bool:
         """What was heard last is an echo of what was sent."""
-        if not self._sent:
+        if not self._sent or self._sent[0][0] >= self._now:
             return False
-        return _resemblance(np.diff(self._heard), np.diff(self._played())) >= _SAME
+        if self._now - self._compared >= _HELD:
+            heard = resampled(AudioFrame(np.concatenate(self._heard), MODEL_RATE_HZ), _RATE_HZ)
+            self._same = _resemblance(np.diff(heard), np.diff(self._played(heard.size))) >= _SAME
+            self._compared = self._now
+        return self._same
 
-    def _played(self) -> Pcm:
-        """What may be heard now, silence where nothing was sent."""
-        begin = self._now - _COMPARED - _LAG
-        played = np.zeros(_COMPARED + _LAG, np.float32)
+    def _played(self, size: int) -> Pcm:
+        """What `size` samples that were just heard may be an echo of, with as much silence around it."""
+        begin = max(self._now - _LAG, self._sent[0][0]) - size
+        end = min(self._now, self._sent[-1][0] + self._sent[-1][1].size + size)
+        played = np.zeros(end - begin, np.float32)
         for start, pcm in self._sent:
-            if start >= self._now:
+            if start >= end:
                 break
-            first, last = max(start, begin), min(start + pcm.size, self._now)
+            first, last = max(start, begin), min(start + pcm.size, end)
             played[first - begin : last - begin] = pcm[first - start : last - start]
         return played
 

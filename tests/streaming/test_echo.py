@@ -69,6 +69,14 @@ def test_an_echo_is_no_turn(activity: Callable[[], VoiceActivity], name: str, le
 
 
 @pytest.mark.parametrize("name", ANSWERS)
+def test_an_echo_in_noise_is_no_turn(activity: Callable[[], VoiceActivity], name: str) -> None:
+    answer = spoken(name)
+    size = answer.size + MODEL_RATE_HZ
+    noise = np.random.default_rng(0).normal(0, 10 ** (-50 / 20), size).astype(np.float32)
+    assert list(starts(activity, at(-20, answer, DELAY_S, size) + noise, answer)) == []
+
+
+@pytest.mark.parametrize("name", ANSWERS)
 def test_without_the_guard_it_would_be_one(activity: Callable[[], VoiceActivity], name: str) -> None:
     answer = spoken(name)
     assert list(starts(activity, at(-20, answer, DELAY_S, answer.size + MODEL_RATE_HZ), None))
