@@ -146,7 +146,7 @@ async def application() -> AsyncGenerator[Any]:
     async def open_model(settings: Any) -> AsyncGenerator[Any]:
         yield null_model()
 
-    app = create_app(Settings(api_key=None, max_sessions=64), open_model)
+    app = create_app(Settings(api_key=None, max_sessions=128), open_model)  # half of them are let in at once
     async with app.router.lifespan_context(app):
         state = app.state.shared if hasattr(app.state, "shared") else app.state.gateway
         await state.serving.settled()
@@ -180,6 +180,11 @@ class Answers:
                 self._news.clear()
                 await self._news.wait()
 
+    def check(self, count: int) -> None:
+        """Raises where there are fewer than `count`."""
+        if self._done < count:
+            raise SystemExit(f"{self._done} of {count} questions were answered")
+
 
 async def over_socket(app: Any, questions: int) -> None:
     """One ASGI connection."""
@@ -198,10 +203,11 @@ async def over_socket(app: Any, questions: int) -> None:
             await answers.until(question + 1)
         yield {"type": "websocket.disconnect", "code": 1000}
 
-    received = messages()
+    received: asyncio.Queue[dict[str, Any]] = asyncio.Queue(1)
 
-    async def receive() -> dict[str, Any]:
-        return await anext(received)
+    async def speak() -> None:
+        async for message in messages():
+            await received.put(message)
 
     async def send(message: dict[str, Any]) -> None:
         if message["type"] == "websocket.send":
@@ -213,7 +219,10 @@ async def over_socket(app: Any, questions: int) -> None:
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "subprotocols": [], "state": {},
         "extensions": {"websocket.http.response": {}},
     }  # fmt: skip
-    await app(scope, receive, send)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(speak())
+        await app(scope, received.get, send)
+    answers.check(questions)
 
 
 class Channel:
@@ -261,6 +270,7 @@ async def over_call(app: Any, questions: int) -> None:
     call._connected.set()
     call._microphone.set_result(Microphone())
     await running
+    answers.check(questions)
 
 
 def begun(app: Any) -> tuple[Any, Any]:
