@@ -193,9 +193,10 @@ class _Running:
         self._leave_if_idle()
 
     def _leave_if_idle(self) -> None:
+        if not self._leaving or self.over:
+            return
         machine, answering = self._machine, self._turns.keys() - self._hidden.keys()
-        busy = machine.waiting or machine.listening or answering or self._captions
-        if self._leaving and not self.over and (self._parked or not busy):
+        if self._parked or not (machine.waiting or machine.listening or answering or self._captions):
             self._leaving = False
             self._do(do.HangUp())
 

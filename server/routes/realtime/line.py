@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
@@ -60,6 +60,23 @@ async def close(socket: WebSocket, code: int, reason: str) -> None:
                 await socket.close(code, reason)
 
 
+class _Here:
+    """Raises TimeoutError after `within_s`, or when the socket is lost, which goes by those who are `waiting`."""
+
+    # No generator: it is entered for every message.
+
+    def __init__(self, waiting: set[asyncio.Timeout], within_s: float | None) -> None:
+        self._waiting, self._limit = waiting, asyncio.timeout(within_s)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+        self._waiting.add(self._limit)
+
+    async def __aexit__(self, *raised: Any) -> None:
+        self._waiting.discard(self._limit)
+        await self._limit.__aexit__(*raised)
+
+
 class Carrier:
     """One socket of a session. `next`: number of the message that it brings next; `lost`: how it ended, without a goodbye."""
 
@@ -77,7 +94,7 @@ class Carrier:
         if self.lost is not None or self._socket.client_state is not WebSocketState.CONNECTED:
             return None
         try:
-            async with self._here(within_s=None):
+            async with _Here(self._waiting, within_s=None):
                 message = await self._client.receive()
         except (RuntimeError, TimeoutError):
             return None
@@ -103,7 +120,7 @@ class Carrier:
         if self.lost is not None or self._socket.application_state is not WebSocketState.CONNECTED:
             return False
         try:
-            async with self._here(self._write_timeout_s):
+            async with _Here(self._waiting, self._write_timeout_s):
                 await self._socket.send_text(message)
         except TimeoutError:
             self.lose("unread")
@@ -124,16 +141,6 @@ class Carrier:
         """Say goodbye, if somebody is there."""
         await close(self._socket, code, reason)
         self.closed.set()
-
-    @asynccontextmanager
-    async def _here(self, within_s: float | None) -> AsyncGenerator[None]:
-        """Raises TimeoutError after `within_s`, or when the socket is lost."""
-        async with asyncio.timeout(within_s) as limit:
-            self._waiting.add(limit)
-            try:
-                yield
-            finally:
-                self._waiting.discard(limit)
 
 
 class Line:
