@@ -107,7 +107,8 @@ class Screen:
         self._shown_error = None
         if turn.status not in (None, "completed"):
             how = {"failed": "failed", "cancelled": "was cancelled"}.get(turn.status, f"is {turn.status}")
-            self.line("status", f"the answer {how} ({turn.reason or 'no reason given'})")
+            said = next((f": {error.message}" for error in reversed(turn.errors) if error.code == turn.reason), "")
+            self.line("status", f"the answer {how} ({turn.reason or 'no reason given'}){said}")
         self.line("timings", describe_timings(turn))
 
     def _mark_first_audio(self, turn: TurnRecord) -> None:

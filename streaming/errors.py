@@ -7,6 +7,7 @@ error, and its text never leaves the server.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
@@ -108,14 +109,14 @@ class CapacityError(SpeechServerError):
 
 
 class RateLimited(SpeechServerError):
-    """The caller has used what it may use for now. `retry_s`: until it may use more."""
+    """The caller has used what it may use for now. `retry_s`: until it may use more, which the message says, too."""
 
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
     retryable = True
 
     def __init__(self, message: str, *, retry_s: float, code: str | None = None) -> None:
-        super().__init__(message, code=code)
+        super().__init__(f"{message}; try again in {_rounded_up(retry_s)}", code=code)
         self.retry_s = retry_s
 
 
@@ -141,6 +142,14 @@ class TurnTimeout(SpeechServerError):
 
     code = "turn_timeout"
     retryable = True
+
+
+def _rounded_up(seconds: float) -> str:
+    """For people: in the largest unit of which there are at least two."""
+    for unit, of_s in (("h", 3600), ("min", 60)):
+        if seconds > 2 * of_s:
+            return f"{math.ceil(seconds / of_s)} {unit}"
+    return f"{max(1, math.ceil(seconds))} s"
 
 
 def _encodable(text: str) -> str:

@@ -242,7 +242,7 @@ _SESSION = {"type": "realtime", "model": "fake", "output_modalities": ["audio"]}
 
 
 def _response(name: str, status: str) -> dict[str, Any]:
-    error = {"type": "server_error", "code": "engine_unavailable"}
+    error = {"type": "server_error", "code": "engine_unavailable", "message": "a stage is being restarted"}
     details = {"type": status, "error": error} if status == "failed" else None
     return {"id": name, "object": "realtime.response", "status": status, "status_details": details, "output": []}
 

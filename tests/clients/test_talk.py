@@ -115,7 +115,7 @@ def test_a_failed_answer_is_told(wav: Path) -> None:
     with fake_server_in_thread(Script(endings=("failed",))) as server:
         done = run(wav, "--url", server.url)
     assert done.exit_code == 4
-    assert "the answer failed (engine_unavailable)" in done.stdout
+    assert "the answer failed (engine_unavailable): a stage is being restarted\n" in done.stdout
 
 
 def test_a_lost_connection_is_told(wav: Path) -> None:

@@ -76,6 +76,14 @@ def test_never_more_than_the_limit_in_any_minute_and_retry_after_is_true(pauses:
         assert sum(at > time.passed_s - 60.0 for at in begun) <= most
 
 
+@pytest.mark.parametrize(
+    ("retry_s", "told"), [(0.2, "1 s"), (19.2, "20 s"), (120.0, "120 s"), (121.0, "3 min"), (40_000.0, "12 h")]
+)
+def test_the_message_says_when_to_try_again(retry_s: float, told: str) -> None:
+    """It is all that a client of the realtime protocol gets."""
+    assert RateLimited("too many turns", retry_s=retry_s).message == f"too many turns; try again in {told}"
+
+
 def test_a_lower_limit_after_a_reload() -> None:
     time = Time()
     anna = account(time, turns_per_minute=3)
