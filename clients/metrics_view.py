@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -76,6 +78,37 @@ class Snapshot:
         """Of a histogram; None where nothing was measured."""
         count = self.total(f"{name}_count", **only)
         return self.total(f"{name}_sum", **only) / count if count else None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """One session or request under way. `buffered_s`: audio that its listener still has to hear."""
+
+    id: str
+    key: str
+    transport: str
+    state: str
+    language: str | None
+    buffered_s: float
+    age_s: float
+    turns: int
+
+
+def sessions_of(body: bytes) -> list[SessionView]:
+    """What `GET /v1/sessions` answers, the oldest first. Raises ForeignMetrics where that is something else."""
+    try:
+        found = [_session(row) for row in json.loads(body)["data"]]
+        return sorted(found, key=lambda each: -each.age_s)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ForeignMetrics("/v1/sessions answers with something else than sessions") from error
+
+
+def _session(row: dict[str, Any]) -> SessionView:
+    said, key, transport, state = (str(row[name]) for name in ("id", "key", "transport", "state"))
+    language = None if row["language"] is None else str(row["language"])
+    return SessionView(
+        said, key, transport, state, language, float(row["buffered_s"]), float(row["age_s"]), int(row["turns"])
+    )
 
 
 @dataclass(frozen=True, slots=True)

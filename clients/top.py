@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from clients.errors import ClientError, ConnectionRejected, ForeignMetrics, ServerUnreachable
-from clients.metrics_view import Snapshot, view
+from clients.metrics_view import SessionView, Snapshot, sessions_of, view
 from clients.talk import report_error
 from clients.top_screen import drawn
 
@@ -41,28 +41,40 @@ class Metrics:
 
     def look(self) -> Snapshot:
         """As they are now. Raises ServerUnreachable, ConnectionRejected, ForeignMetrics."""
-        try:
-            with self._client.stream("GET", self.url, headers={"Accept": "text/plain"}) as answer:
-                body = bytearray()
-                for piece in answer.iter_bytes():
-                    body += piece
-                    if len(body) > _MOST_BYTES:
-                        raise ForeignMetrics(f"{self.url} has more than {_MOST_BYTES} bytes: these are not our metrics")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ServerUnreachable(f"nothing answers at {self.url}: {error or type(error).__name__}") from error
-        if answer.status_code in (401, 403):
+        status, body = self._get(self.url, "text/plain")
+        if status in (401, 403):
             raise ConnectionRejected(
-                f"{self.url} refuses: HTTP {answer.status_code}; give the key with --api-key or CSLM_API_KEY",
+                f"{self.url} refuses: HTTP {status}; give the key with --api-key or CSLM_API_KEY",
                 code="invalid_api_key",
             )
-        if answer.status_code != 200:
-            raise ForeignMetrics(f"{self.url} answers with HTTP {answer.status_code}: there are no metrics")
+        if status != 200:
+            raise ForeignMetrics(f"{self.url} answers with HTTP {status}: there are no metrics")
         try:
             return Snapshot.of(body.decode(), time.time())
         except UnicodeDecodeError as error:
             raise ForeignMetrics(f"{self.url} is no text") from error
         except ForeignMetrics as error:
             raise ForeignMetrics(f"{self.url}: {error.message}") from error
+
+    def sessions(self) -> list[SessionView] | None:
+        """What is under way, as far as the key may see it; None: it may not, or the server does not say.
+
+        Raises ServerUnreachable, ForeignMetrics.
+        """
+        status, body = self._get(f"{self.url.removesuffix('/metrics')}/v1/sessions", "application/json")
+        return sessions_of(body) if status == 200 else None
+
+    def _get(self, url: str, media_type: str) -> tuple[int, bytes]:
+        try:
+            with self._client.stream("GET", url, headers={"Accept": media_type}) as answer:
+                body = bytearray()
+                for piece in answer.iter_bytes():
+                    body += piece
+                    if len(body) > _MOST_BYTES:
+                        raise ForeignMetrics(f"{url} has more than {_MOST_BYTES} bytes: that is not of our server")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ServerUnreachable(f"nothing answers at {url}: {error or type(error).__name__}") from error
+        return answer.status_code, bytes(body)
 
 
 def metrics_url(server: str) -> str:
@@ -81,7 +93,8 @@ def metrics_url(server: str) -> str:
 def top(
     server: Annotated[str, typer.Option("--server", "--url", help="The server.")] = DEFAULT_SERVER,
     api_key: Annotated[
-        str | None, typer.Option(envvar="CSLM_API_KEY", help="Where a proxy asks for one; the server does not.")
+        str | None,
+        typer.Option(envvar="CSLM_API_KEY", help="For the list of sessions; a proxy may ask for it, too."),
     ] = None,
     interval: Annotated[float, typer.Option(min=0.2, max=60, help="Seconds between two looks.")] = 2.0,
     once: Annotated[
@@ -89,7 +102,7 @@ def top(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The same as one JSON document.")] = False,
 ) -> None:
-    """Sessions, stages, queues and room of a server, as its metrics show them.
+    """Sessions, stages, queues and room of a server, as its metrics show them, and what is under way.
 
     Exit status: 0, or 3 where there is no server or something else answers.
     """
@@ -98,10 +111,11 @@ def top(
         with Metrics(server, api_key) as metrics:
             first = metrics.look()
             if as_json:
-                now = view(first)
-                typer.echo(json.dumps({"server": metrics.url, **asdict(now), "free": now.free}))
+                now, under_way = view(first), metrics.sessions()
+                listed = None if under_way is None else [asdict(each) for each in under_way]
+                typer.echo(json.dumps({"server": metrics.url, **asdict(now), "free": now.free, "under_way": listed}))
             elif once or not console.is_terminal:
-                console.print(drawn(view(first), metrics.url))
+                console.print(drawn(view(first), metrics.url, metrics.sessions()))
             else:
                 _watch(metrics, first, interval, console)
     except ClientError as error:
@@ -112,13 +126,13 @@ def top(
 
 def _watch(metrics: Metrics, last: Snapshot, interval_s: float, console: Console) -> None:
     """Draw until somebody interrupts. A server that does not answer for a while is waited for."""
-    shown, lost = view(last), ""
+    shown, under_way, lost = view(last), metrics.sessions(), ""
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            live.update(drawn(shown, metrics.url, lost), refresh=True)
+            live.update(drawn(shown, metrics.url, under_way, lost), refresh=True)
             time.sleep(interval_s)
             try:
-                now = metrics.look()
+                now, under_way = metrics.look(), metrics.sessions()
             except ServerUnreachable as error:
                 lost = error.message
                 continue

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from clients.metrics_view import View
+from clients.metrics_view import SessionView, View
 
 _FULL, _BUSY = 1.0, 0.7
+_MOST_SESSIONS = 20
+_STATES = {"away": "red", "hearing": "cyan", "answering": "green", "playing": "green"}
 
 
-def drawn(now: View, url: str, lost: str = "") -> RenderableType:
-    """All of it. `lost`: why it is not of now."""
+def drawn(now: View, url: str, under_way: Sequence[SessionView] | None = None, lost: str = "") -> RenderableType:
+    """All of it. `under_way`: the oldest first; None: nobody says. `lost`: why it is not of now."""
     over = "since its start" if now.over_s is None else f"over {now.over_s:.1f} s"
     state = Text("ready", "green") if now.ready else Text("not ready", "bold red")
     head = Text.assemble(
@@ -24,7 +26,31 @@ def drawn(now: View, url: str, lost: str = "") -> RenderableType:
     parts: list[RenderableType] = [head]
     if lost:
         parts.append(Text(lost, "red"))
-    return Group(*parts, Columns([_sessions(now), _speed(now), _stages(now), _processes(now), _trouble(now)]))
+    parts.append(Columns([_sessions(now), _speed(now), _stages(now), _processes(now), _trouble(now)]))
+    parts.append(Text("a key shows what is under way: --api-key", "dim") if under_way is None else _listed(under_way))
+    return Group(*parts)
+
+
+def _listed(under_way: Sequence[SessionView]) -> Table:
+    more = len(under_way) - _MOST_SESSIONS
+    title = "Under way" + (f", the oldest {_MOST_SESSIONS} of {len(under_way)}" if more > 0 else "")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for name in ("id", "key", "transport", "state", "language"):
+        table.add_column(name, no_wrap=True)
+    for name in ("buffered", "age", "turns"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in under_way[:_MOST_SESSIONS]:
+        table.add_row(
+            Text(each.id),
+            Text(each.key),
+            Text(each.transport),
+            Text(each.state, _STATES.get(each.state, "")),
+            Text(each.language or "–"),
+            f"{each.buffered_s:.1f} s",
+            f"{each.age_s:,.0f} s",
+            str(each.turns),
+        )
+    return table
 
 
 def _table(title: str, rows: Iterable[tuple[str, str | Text]]) -> Table:

@@ -21,7 +21,7 @@ from server.http.dependencies import AppState
 from server.http.origins import Origins
 from server.http.request_ids import RequestIds
 from server.media.decoding import Decode, DecoderProcess, Decoding
-from server.routes import health, models
+from server.routes import health, models, sessions
 from server.routes.audio import text_to_speech, transcriptions
 from server.routes.chat import route as chat
 from server.routes.realtime import beta_sessions, calls, client_secrets, sockets
@@ -32,6 +32,7 @@ from server.state.admission import Admission
 from server.state.gate import GateRules
 from server.state.key_metrics import KeyMetrics
 from server.state.keyring import Keyring, keys_of_settings
+from server.state.live import LiveSession, LiveSessions
 from server.state.metrics import Metrics
 from server.state.parking import Parking
 from server.state.recording import Recorder
@@ -52,7 +53,7 @@ _EXPOSED_HEADERS = (
 _DAY_S = 86_400.0
 
 _ROUTES = (
-    health, models, speech, transcriptions, text_to_speech, chat, client_secrets, beta_sessions, calls, sockets,
+    health, models, sessions, speech, transcriptions, text_to_speech, chat, client_secrets, beta_sessions, calls, sockets,
 )  # fmt: skip
 
 
@@ -115,6 +116,7 @@ def _parts(settings: Settings, new_decoder: Callable[[], Decode]) -> tuple[AppSt
     admission = Admission(rules, metrics.session, load=load.value, patience_s=settings.max_wait_s)
     traces = _tracing(settings)
     recorder = Recorder(settings.record_dir, settings.record_bytes, settings.record_days * _DAY_S, metrics.recording)
+    live = LiveSessions()
     state = AppState(
         settings=settings,
         metrics=metrics,
@@ -125,9 +127,11 @@ def _parts(settings: Settings, new_decoder: Callable[[], Decode]) -> tuple[AppSt
         serving=Serving(load),
         keys=keys,
         account=keys.anonymous,
+        live=live,
+        here=LiveSession("", keys.anonymous, "rest"),
         secrets=SecretSigner(_secret(settings.signing_key or settings.api_key), settings.client_secret_uses),
         spoken=SpokenAnswers(),
-        calls=CallRegistry(settings, admission, metrics, traces, recorder),
+        calls=CallRegistry(settings, admission, metrics, live, traces, recorder),
         decoding=Decoding(settings.max_turn_s, new_decoder),
         reloading=reloading,
         parking=Parking[Any](settings.max_parked, settings.resume_s, metrics),

@@ -18,6 +18,7 @@ from server.state.accounts import Account
 from server.state.admission import Admission
 from server.state.auth import keys_of
 from server.state.keyring import Keyring, valid
+from server.state.live import LiveSession, LiveSessions
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics
 from server.state.parking import Parking
@@ -35,7 +36,7 @@ from streaming.load import Load
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """One server's parts; lives in `app.state.shared`. `account`: of who asks, where a request has been let in."""
+    """One server's parts; lives in `app.state.shared`. `account`: of who asks, `here`: the request, where that has been let in."""
 
     settings: Settings
     metrics: Metrics
@@ -46,6 +47,8 @@ class AppState:
     serving: Serving
     keys: Keyring
     account: Account
+    live: LiveSessions
+    here: LiveSession
     secrets: SecretSigner
     spoken: SpokenAnswers
     calls: CallRegistry
@@ -110,8 +113,9 @@ async def admitted(
         state.account.check_turn()  # who may not is told so without waiting
         async with state.admission.slot("rest", peer_of(connection)):
             state.account.take_turn()
-            with state.tracing.session("rest"):
-                yield state
+            here = LiveSession(connection.state.request_id, state.account, "rest")
+            with state.tracing.session("rest"), state.live.held(here):
+                yield replace(state, here=here)
 
 
 def _caller(state: AppState, headers: Mapping[str, str]) -> Caller:

@@ -71,6 +71,7 @@ class TurnRunner:
             bind_contextvars(**trace.ids)
             try:
                 self.model.headroom.begin(turn)
+                self.state.here.begun(self.id, turn.report)
                 async with self.state.admission.until_over():
                     await turn.run(self.state.settings.max_turn_s)
                 outcome = "completed"
@@ -103,6 +104,7 @@ class TurnRunner:
     def _account(self, report: TurnReport, outcome: Outcome, began_s: float, trace: TurnTrace) -> None:
         heard_s = min(0.0, self.received_s - began_s)
         trace.end(report, outcome)
+        self.state.here.ended(self.id, outcome)
         self.state.metrics.observe_turn(report, "rest", outcome, heard_s=heard_s, exemplar=trace.exemplar)
         self.state.account.spend(report, "rest", outcome)
         self.received_s = time.monotonic()

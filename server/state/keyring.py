@@ -144,6 +144,10 @@ class Keyring:
             raise Unauthorised("this server needs an API key: send `Authorization: Bearer KEY`", code="missing_api_key")
         raise Unauthorised("the API key is wrong")
 
+    def sees_all(self, account: Account) -> bool:
+        """It is the operator's: the key of `CSLM_API_KEY`, or, where the server is open, everybody."""
+        return self.is_open or (self._single is not None and account is self._single.account)
+
     def held_by(self, account: Account) -> Held:
         """What is known of the key of `account`."""
         return next((held for held in self._all() if held.account is account), Held("", account))

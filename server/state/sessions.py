@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from server.settings import Settings
 from server.state.accounts import Account
+from server.state.live import LiveSession
 from server.state.loading import ServedModel
-from server.state.metrics import Metrics, Transport
+from server.state.metrics import Metrics
 from server.state.tracing import NO_TRACES, Tracing, TurnTrace
 from streaming.audio import WireFormat
 from streaming.realtime.config import AnyConfig
@@ -25,8 +24,6 @@ from streaming.realtime.session import Session
 from streaming.realtime.settings import initial_settings, settings_shape
 from streaming.realtime.translation import TranslationConfig, translated_into, translation_shape
 from streaming.report import TurnReport
-
-log = logging.getLogger("cslm.realtime")
 
 _LARGE = 64 * 1024
 
@@ -56,26 +53,30 @@ def session_limits(settings: Settings, model: ServedModel, account: Account) -> 
     )
 
 
-def session_observer(
-    metrics: Metrics, account: Account, transport: Transport = "realtime", tracing: Tracing = NO_TRACES
-) -> Observer:
-    """Where a session reports to: metrics, the account of its key, and traces."""
+def session_observer(metrics: Metrics, live: LiveSession, tracing: Tracing = NO_TRACES) -> Observer:
+    """Where the session `live` reports to: metrics, the account of its key, and traces."""
     traces: dict[str, TurnTrace] = {}
 
-    def begun(turn_id: str) -> Mapping[str, str]:
+    def begun(turn_id: str, report: TurnReport) -> Mapping[str, str]:
+        live.begun(turn_id, report)
         traces[turn_id] = tracing.turn(turn_id)
         return traces[turn_id].ids
 
     def turn(turn_id: str, report: TurnReport, outcome: Outcome) -> None:
         trace = traces.pop(turn_id)
         trace.end(report, outcome)
-        metrics.observe_turn(report, transport, outcome, heard_s=report.lead_s, exemplar=trace.exemplar)
-        account.spend(report, transport, outcome)
+        live.ended(turn_id, outcome)
+        metrics.observe_turn(report, live.transport, outcome, heard_s=report.lead_s, exemplar=trace.exemplar)
+        live.account.spend(report, live.transport, outcome)
+
+    def discarded(turn_id: str, report: TurnReport) -> None:
+        live.ended(turn_id, None)
+        traces.pop(turn_id).end(report, "discarded")
 
     return Observer(
         begun=begun,
         turn=turn,
-        discarded=lambda turn_id, report: traces.pop(turn_id).end(report, "discarded"),
+        discarded=discarded,
         speculation=metrics.speculation,
         error=lambda error: metrics.error(error.code),
     )
@@ -86,26 +87,13 @@ def realtime_session(
     metrics: Metrics,
     model: ServedModel,
     machine: Machine,
-    account: Account,
+    live: LiveSession,
     stop: Stop,
-    transport: Transport = "realtime",
     tracing: Tracing = NO_TRACES,
 ) -> Session:
-    """The session of `machine`, on the served model, until `stop`."""
-    limits, observer = session_limits(settings, model, account), session_observer(metrics, account, transport, tracing)
+    """The session of `machine`, known as `live`, on the served model, until `stop`."""
+    limits, observer = session_limits(settings, model, live.account), session_observer(metrics, live, tracing)
     return Session(machine, model.stages, limits, observer, model.headroom, stop)
-
-
-@contextmanager
-def told(transport: Transport, session_id: str) -> Iterator[None]:
-    """Log the beginning and the end of a session."""
-    began_s = time.monotonic()
-    log.info("session opened", extra={"transport": transport, "session_id": session_id})
-    try:
-        yield
-    finally:
-        lasted_s = round(time.monotonic() - began_s, 1)
-        log.info("session closed", extra={"transport": transport, "session_id": session_id, "lasted_s": lasted_s})
 
 
 def described_session(settings: Settings, model: ServedModel, config: AnyConfig) -> dict[str, Any]:

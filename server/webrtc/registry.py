@@ -16,11 +16,12 @@ from server.errors import TooManyCalls
 from server.settings import Settings
 from server.state.accounts import Account
 from server.state.admission import Admission
+from server.state.live import LiveSession, LiveSessions
 from server.state.loading import ServedModel
 from server.state.metrics import Metrics
 from server.state.peers import counted_as
 from server.state.recording import UNRECORDED, CallTape, Recorder
-from server.state.sessions import realtime_session, session_limits, session_model, told
+from server.state.sessions import realtime_session, session_limits, session_model
 from server.state.tracing import NO_TRACES, Tracing
 from server.webrtc.call import CONNECT_S, Call
 from server.webrtc.offers import bounded
@@ -58,12 +59,13 @@ class CallRegistry:
         settings: Settings,
         admission: Admission,
         metrics: Metrics,
+        live: LiveSessions,
         tracing: Tracing = NO_TRACES,
         recorder: Recorder = UNRECORDED,
     ) -> None:
         self._settings = settings
         self._admission = admission
-        self._metrics, self._tracing, self._recorder = metrics, tracing, recorder
+        self._metrics, self._live, self._tracing, self._recorder = metrics, live, tracing, recorder
         self._rate = CallRate(settings.calls_per_peer)
         self._held: dict[str, _Held] = {}
 
@@ -162,9 +164,10 @@ class CallRegistry:
         with tracing.session("webrtc"), recording as tape:
             if tape is not None:
                 call.tape = CallTape(tape, type(call.dialect)(), lambda: machine.audio_in)
-            session = realtime_session(self._settings, self._metrics, model, machine, account, stop, "webrtc", tracing)
+            live = LiveSession(machine.id, account, "webrtc", machine)
+            session = realtime_session(self._settings, self._metrics, model, machine, live, stop, tracing)
             answered.set_result(await call.answer(offer))
-            with told("webrtc", machine.id):
+            with self._live.told(live):
                 await call.run(session)
 
 

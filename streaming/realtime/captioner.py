@@ -79,7 +79,7 @@ class Captioner:
         async with self._passes:
             turn = Turn(self._stages, Question(units, audio_s=audio_s), options, _ignore)
             if final:
-                self._observer.begun(final)
+                self._observer.begun(final, turn.report)
             outcome: Outcome = "failed"
             try:
                 report = await turn.run(self._max_turn_s)

@@ -149,11 +149,12 @@ class Stop:
 class Observer:
     """Where a session reports to, turns by their ids.
 
-    `begun`: answers with what log lines of the turn carry beside its id. Each turn ends by `turn`, or by `discarded` where it was
-    speculative and came to nothing. `speculation`: what became of speculative turns; `error`: what the client was told of.
+    `begun`: takes the report, which fills while the turn runs, and answers with what its log lines carry beside its id. Each turn
+    ends by `turn`, or by `discarded` where it was speculative and came to nothing. `speculation`: what became of speculative
+    turns; `error`: what the client was told of.
     """
 
-    begun: Callable[[str], Mapping[str, str]] = lambda turn_id: {}
+    begun: Callable[[str, TurnReport], Mapping[str, str]] = lambda turn_id, report: {}
     turn: Callable[[str, TurnReport, Outcome], None] = lambda turn_id, report, outcome: None
     discarded: Callable[[str, TurnReport], None] = lambda turn_id, report: None
     speculation: Callable[[Speculation], None] = lambda stage: None

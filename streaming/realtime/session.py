@@ -324,7 +324,9 @@ class _Running:
         turn = Turn(self._stages, effect.question, effect.options, emit, hidden=effect.hidden)
         if effect.hidden:
             self._hidden[turn_id] = turn
-        with bound_contextvars(turn_id=turn_id, **self._observer.begun(turn_id)):  # of the task, and of its end
+        with bound_contextvars(
+            turn_id=turn_id, **self._observer.begun(turn_id, turn.report)
+        ):  # of the task and its end
             task = self._turns[turn_id] = self._tasks.create_task(self._run(turn), name="response")
             task.add_done_callback(partial(self._closed, turn_id, turn))
 

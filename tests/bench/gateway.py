@@ -58,7 +58,7 @@ def main() -> None:
             costs: dict[str, list[float]] = {"before": [], "after": []}
             for _ in range(ROUNDS):
                 for name, checkout in (("before", options.before), ("after", here)):
-                    costs[name].append(cost_ms(checkout, transport, sessions))
+                    costs[name].append(cost_ms(checkout, transport, sessions, SESSIONS[sessions]))
             record["ms_per_s"][f"{transport} {sessions}"] = costs
             before, after = min(costs["before"]), min(costs["after"])
             rows.append((transport, sessions, f"{before:.1f}", f"{after:.1f}", f"{after / before:.2f}"))
@@ -73,16 +73,16 @@ def commit(checkout: Path) -> str:
     return said.stdout.strip()
 
 
-def cost_ms(checkout: Path, transport: str, sessions: int) -> float:
-    """Milliseconds of processor time for a second of a session."""
-    command = [sys.executable, str(Path(__file__).resolve()), "--work", transport, str(sessions)]
+def cost_ms(checkout: Path, transport: str, sessions: int, questions: int, **settings: str) -> float:
+    """Milliseconds of processor time for a second of a session. `settings`: more variables of the environment."""
+    command = [sys.executable, str(Path(__file__).resolve()), "--work", transport, str(sessions), str(questions)]
     done = subprocess.run(
-        [*command, str(SESSIONS[sessions])],
+        command,
         cwd=checkout,
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "CSLM_ECHO_GUARD": "0"},
+        env={**os.environ, "CSLM_ECHO_GUARD": "0", **settings},
     )
     record = json.loads(done.stdout.splitlines()[-1])
     return 1000 * float(record["cpu_s"]) / float(record["session_s"])
@@ -276,6 +276,7 @@ async def over_call(app: Any, questions: int) -> None:
 def begun(app: Any) -> tuple[Any, Any]:
     """A call and the work of it, of whichever checkout this is."""
     try:
+        from server.state.live import LiveSession
         from server.state.sessions import realtime_session, session_limits, session_model
         from server.webrtc.call import Call
         from streaming.realtime.ga import Ga
@@ -284,9 +285,8 @@ def begun(app: Any) -> tuple[Any, Any]:
         state, call = app.state.shared, Call([], Ga())
         model = state.serving.model()
         machine = RealtimeMachine(session_model(model), session_limits(state.settings, model, state.account))
-        session = realtime_session(
-            state.settings, state.metrics, model, machine, state.account, state.admission.stop, "webrtc"
-        )
+        live = LiveSession(machine.id, state.account, "webrtc", machine)
+        session = realtime_session(state.settings, state.metrics, model, machine, live, state.admission.stop)
         return call, call.run(session)
     except ImportError:
         from server.call import Call  # type: ignore[import-not-found, no-redef]

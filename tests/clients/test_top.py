@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
+from websockets.asyncio.client import connect
 
 from clients.errors import ForeignMetrics, ServerUnreachable
-from clients.metrics_view import Snapshot, view
+from clients.metrics_view import SessionView, Snapshot, sessions_of, view
 from clients.top import Metrics, _watch, metrics_url
 from clients.top_screen import drawn
 from server.cli import app
@@ -125,7 +126,7 @@ def test_no_room_is_free_while_a_stage_is_full() -> None:
 
 
 def test_an_older_server_that_lacks_some_is_shown_all_the_same() -> None:
-    assert screen(drawn(view(look(1.0, "")), "http://old", "no answer"))
+    assert screen(drawn(view(look(1.0, "")), "http://old", lost="no answer"))
 
 
 @contextmanager
@@ -199,12 +200,45 @@ def test_a_server_that_stops_answering_is_waited_for() -> None:
                 raise nxt
             return nxt
 
+        def sessions(self) -> list[SessionView] | None:
+            return None
+
     out = io.StringIO()
     with Scripted("http://here") as metrics, pytest.raises(KeyboardInterrupt):
         _watch(metrics, look(1.0, ""), 0.0, Console(file=out, width=160, height=40, force_terminal=True))
     shown = out.getvalue()
     assert shown.index("not ready") < shown.index("nothing answers") < shown.rindex("ready")
     assert not looks
+
+
+ROW = {"id": "sess_1", "key": "anna", "transport": "realtime", "state": "away", "language": None}
+FIGURES = {"buffered_s": 1.25, "age_s": 93, "turns": 4}
+
+
+async def test_what_is_under_way_is_listed_for_who_has_the_key() -> None:
+    async with listening(fake_model(), api_key="secret") as front:
+        with_key = ("--api-key", "secret")
+        headers = {"Authorization": "Bearer secret"}
+        async with connect(f"{front.url.replace('http', 'ws')}/v1/realtime", additional_headers=headers) as socket:
+            session = json.loads(await socket.recv())["session"]["id"]
+            shown = json.loads((await asyncio.to_thread(run, "--server", front.url, "--json", *with_key)).output)
+            drawn_ = (await asyncio.to_thread(run, "--server", front.url, "--once", *with_key)).output
+            hidden = json.loads((await asyncio.to_thread(run, "--server", front.url, "--json")).output)
+    (row,) = shown["under_way"]
+    assert (row["id"], row["key"], row["state"], row["language"]) == (session, "default", "idle", "auto")
+    assert session in drawn_ and hidden["under_way"] is None
+
+
+def test_of_very_many_only_the_oldest_are_drawn() -> None:
+    rows = [{**ROW, **FIGURES, "id": f"sess_{number:02d}", "age_s": number} for number in range(30)]
+    shown = screen(drawn(view(look(1.0, "")), "here", sessions_of(json.dumps({"data": rows}).encode())))
+    assert "the oldest 20 of 30" in shown and "sess_29" in shown and "sess_10" in shown and "sess_09" not in shown
+
+
+@pytest.mark.parametrize("answer", ["", "[]", "{}", '{"data": [{}]}', json.dumps({"data": [{**ROW, "age_s": "old"}]})])
+def test_something_else_than_sessions(answer: str) -> None:
+    with pytest.raises(ForeignMetrics):
+        sessions_of(answer.encode())
 
 
 def test_nobody_there() -> None:

@@ -255,6 +255,11 @@ class Line:
     # Its end, and coming back
 
     @property
+    def away(self) -> bool:
+        """The client is not there, and may come back."""
+        return self._carrier.lost is not None
+
+    @property
     def unread(self) -> bool:
         """The client did not read what it was told."""
         return self._carrier.lost == "unread"

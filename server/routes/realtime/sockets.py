@@ -30,10 +30,11 @@ from server.routes.realtime.dialects import BETA_SUBPROTOCOL, OUR_SUBPROTOCOL, R
 from server.routes.realtime.line import Carrier, Line, Opening, close
 from server.routes.realtime.waiting import WaitingClient
 from server.state.auth import SUBPROTOCOL_PREFIX, keys_of
+from server.state.live import LiveSession
 from server.state.loading import ServedModel
 from server.state.parking import NotResumable
 from server.state.recording import Taped
-from server.state.sessions import realtime_session, session_limits, session_model, told
+from server.state.sessions import realtime_session, session_limits, session_model
 from streaming.errors import InvalidRequest, NotFound, SpeechServerError
 from streaming.realtime.config import AnyConfig, TranscriptionConfig
 from streaming.realtime.effects import Machine
@@ -128,12 +129,11 @@ async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
             address = socket.url.path + ("?intent=transcription" if socket.query_params.get("intent") else "")
             recording = state.recorder.session(machine.id, model.name, "realtime", dialect, address, caller.session)
             stop, tracing = state.admission.stop, state.tracing
-            with tracing.session("realtime"), told("realtime", machine.id), recording as tape:
-                session = realtime_session(
-                    state.settings, state.metrics, model, machine, caller.account, stop, tracing=tracing
-                )
+            live = LiveSession(machine.id, caller.account, "realtime", machine)
+            with tracing.session("realtime"), state.live.told(live), recording as tape:
+                session = realtime_session(state.settings, state.metrics, model, machine, live, stop, tracing)
                 dialect = dialect if tape is None else Taped(dialect, tape)
-                await _serve(client, session, dialect, opening, replace(state, account=caller.account))
+                await _serve(client, session, dialect, opening, replace(state, account=caller.account, here=live))
     except SpeechServerError as error:
         log_refusal(error)
         state.metrics.error(error.code)
@@ -199,6 +199,7 @@ async def _serve(client: WaitingClient, session: Session, dialect: Dialect, open
     carrier = Carrier(client, state.settings.write_timeout_s)
     parking = state.parking if opening.knows_us and state.parking.open else None
     line = Line(session.machine, dialect, carrier, state.settings, state.metrics, opening, parking)
+    state.here.away = lambda: line.away
     try:
         await session.run(line.received(), line.send)
     except Exception:

@@ -6,6 +6,7 @@ import pytest
 
 from server.settings import Settings
 from server.state.accounts import Account
+from server.state.live import LiveSession
 from server.state.metrics import Metrics
 from server.state.sessions import session_limits, session_observer
 from streaming.report import TurnReport
@@ -14,7 +15,7 @@ from tests.server.models import fake_model
 
 def test_what_became_of_them_is_counted() -> None:
     metrics = Metrics()
-    observer = session_observer(metrics, Account("anna"))
+    observer = session_observer(metrics, LiveSession("sess_1", Account("anna"), "realtime"))
     observer.speculation("started")
     observer.speculation("confirmed")
     text = metrics.exposition()[0].decode()
@@ -29,8 +30,8 @@ def test_a_listener_waits_from_the_end_of_the_turn(
     first_audio_s: float | None, waited_s: float | None, gained_s: float
 ) -> None:
     metrics = Metrics()
-    observer = session_observer(metrics, Account("anna"))
-    observer.begun("resp_1")
+    observer = session_observer(metrics, LiveSession("sess_1", Account("anna"), "realtime"))
+    observer.begun("resp_1", TurnReport())
     observer.turn("resp_1", TurnReport(lead_s=0.4, first_audio_s=first_audio_s), "completed")
     lines = metrics.exposition()[0].decode().splitlines()
     (waited,) = (line for line in lines if line.startswith('cslm_time_to_first_audio_seconds_sum{transport="realtime"'))

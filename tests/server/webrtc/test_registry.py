@@ -12,6 +12,7 @@ from structlog.contextvars import get_contextvars
 from server.state.accounts import Account
 from server.state.admission import Admission
 from server.state.gate import GateRules
+from server.state.live import LiveSessions
 from server.state.metrics import Metrics
 from server.webrtc.registry import CallRegistry
 from streaming.errors import CapacityError, NotFound
@@ -62,7 +63,7 @@ async def test_a_call_that_fails_is_logged_by_its_id_and_leaves_its_slot(
     bound: list[dict[str, Any]] = []
     caplog.handler.addFilter(lambda record: bound.append(get_contextvars()) or True)
     admission = Admission(GateRules(1))
-    calls = CallRegistry(make_settings(), admission, Metrics())
+    calls = CallRegistry(make_settings(), admission, Metrics(), LiveSessions())
     assert await calls.begin(fake_model(), ANNA, "offer", None, Ga()) == ("rtc_1", "answer to offer")
     await eventually(lambda: any("the call failed" in record.message for record in caplog.records))
     assert bound[-1]["call_id"] == "rtc_1"
@@ -73,7 +74,7 @@ async def test_a_call_that_fails_is_logged_by_its_id_and_leaves_its_slot(
 
 async def test_a_full_server_takes_no_call(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    calls = CallRegistry(make_settings(), Admission(GateRules(0)), Metrics())
+    calls = CallRegistry(make_settings(), Admission(GateRules(0)), Metrics(), LiveSessions())
     with pytest.raises(CapacityError):
         await calls.begin(fake_model(), ANNA, "offer", None, Ga())
     assert not caplog.records
@@ -93,7 +94,7 @@ async def test_nobody_hangs_up_the_calls_of_others(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("server.webrtc.registry.Call", LastingCall)
     admission = Admission(GateRules(1))
-    calls = CallRegistry(make_settings(), admission, Metrics())
+    calls = CallRegistry(make_settings(), admission, Metrics(), LiveSessions())
     call_id, _ = await calls.begin(fake_model(), ANNA, "offer", None, Ga())
     with pytest.raises(NotFound):
         calls.hang_up(call_id, Account("ben"))
