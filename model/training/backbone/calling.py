@@ -73,7 +73,7 @@ def called(rng: Random, lang: Lang, kind: Kind = "known") -> Called:
         question = _filled(told, values)
     arguments = {keys[slot]: values[slot].argument for slot in about["slots"] if f"{{{slot}}}" in told}
     output, answer = _result(rng, about, values, told, lang)
-    call = ToolCall(tool.name, json.dumps(arguments, ensure_ascii=False), output)
+    call = ToolCall(tool.name, json.dumps(arguments, ensure_ascii=False, separators=(",", ":")), output)
     return Called(question, _among(rng, tool, about, lang), call, answer, before)
 
 
