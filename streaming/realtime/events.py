@@ -374,3 +374,13 @@ ServerEvent = (
     | TranslatedAudio
     | SessionClosed
 )
+
+
+def error_in(event: ServerEvent) -> SpeechServerError | None:
+    """The error that the client is told of with `event`."""
+    match event:
+        case Failed(error) | InputTranscriptFailed(error=error):
+            return error
+        case ResponseDone(response) if response.details is not None:
+            return response.details.error
+    return None

@@ -21,7 +21,7 @@ from streaming.errors import SpeechServerError
 from streaming.headroom import Headroom
 from streaming.realtime import effects as do
 from streaming.realtime.captioner import Captioner
-from streaming.realtime.events import Ending, Failed, InputTranscriptFailed, ResponseDone, ServerEvent
+from streaming.realtime.events import Ending, Failed, ServerEvent, error_in
 from streaming.realtime.limits import Allowance, Observer, Outcome, SessionLimits, Stop
 from streaming.realtime.machine import FAREWELL_S
 from streaming.realtime.messages import ClientMessage
@@ -45,7 +45,6 @@ _LOOKS = 8
 
 _EFFECTS = get_args(do.Effect)
 _PIECE_SAMPLES = MODEL_RATE_HZ // 2  # what the encoder does of a recording in one go, while live speech waits
-
 
 K = TypeVar("K")
 Running = dict[K, asyncio.Task[Any]]
@@ -122,6 +121,7 @@ class _Running:
         self._captions: Running[str] = {}
         self._timers: Running[str] = {}
         self._heard: UtteranceEncoding | None = None
+        self._listening = asyncio.Event()
         self.quiet: int | None = 0  # looks at a client that has sent nothing, or None while it waits for us
         self.over = self._leaving = self._parked = False
 
@@ -160,13 +160,15 @@ class _Running:
     async def watch(self) -> None:
         """Look for clients that send nothing in the middle of a turn."""
         while True:
+            await self._listening.wait()  # a thousand clients that say nothing cost nothing
             await asyncio.sleep(STALLED_S / _LOOKS)
-            if self.quiet is None or not self._machine.listening:
-                continue
-            self.quiet += 1
-            if self.quiet > _LOOKS:
-                self.quiet = 0
-                self._receive(do.Stalled())
+            if not self._machine.listening:
+                self._listening.clear()
+            elif self.quiet is not None:
+                self.quiet += 1
+                if self.quiet > _LOOKS:
+                    self.quiet = 0
+                    self._receive(do.Stalled())
 
     async def leave(self, stop: Stop) -> None:
         """When the server stops, say so and leave once nobody speaks, or when there is no more time."""
@@ -211,10 +213,12 @@ class _Running:
                 continue
             told = True
             event = cast(ServerEvent, output)
-            if (error := _error_in(event)) is not None:
+            if (error := error_in(event)) is not None:
                 self._observer.error(error)
             self._outbox.put_nowait(event)
         self._ready.set()
+        if self._machine.listening:
+            self._listening.set()
         self._leave_if_idle()
         return told
 
@@ -390,13 +394,3 @@ class _Running:
     def _account(self, turn_id: str, turn: Turn, outcome: Outcome) -> None:
         self._observer.turn(turn_id, turn.report, outcome)
         log.info("turn %s", outcome, extra=turn.report.figures())
-
-
-def _error_in(event: ServerEvent) -> SpeechServerError | None:
-    """The error that the client is told of with `event`."""
-    match event:
-        case Failed(error) | InputTranscriptFailed(error=error):
-            return error
-        case ResponseDone(response) if response.details is not None:
-            return response.details.error
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -68,6 +69,28 @@ async def test_a_microphone_that_stops_dead_ends_its_turn(
     peer.say(tone(400))
     peer.say(silence(100))
     await peer.until("input_audio_buffer.committed")
+
+
+async def test_nobody_looks_at_a_microphone_while_nobody_speaks(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.realtime.session.STALLED_S", 0.008)
+    peer = connect()
+    looks = 0
+
+    async def look(delay_s: float, sleep: Callable[[float], Any] = asyncio.sleep) -> None:
+        nonlocal looks
+        looks += delay_s == 0.001
+        await sleep(delay_s)
+
+    monkeypatch.setattr("streaming.realtime.session.asyncio.sleep", look)
+    peer.say(silence(400))
+    await peer.until("session.created")
+    await asyncio.to_thread(time.sleep, 0.05)
+    assert looks == 0
+    peer.say(tone(400))
+    await peer.until("input_audio_buffer.committed")
+    assert looks > 0
 
 
 async def test_a_client_that_waits_for_the_server_has_not_stalled(
