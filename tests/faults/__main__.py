@@ -1,6 +1,7 @@
 """All faults and attacks, several times each, under live sessions: the tables of docs/faults.md.
 
     python -m tests.faults --rounds 5 --sessions 8
+    python -m tests.faults --part attacks --minutes 8     # a piece of the table; the same command goes on behind it
 
 A turn that fails, or does not say the words and samples that its session heard first, counts as lost. Exit status 1 if
 anything was lost or left behind.
@@ -13,8 +14,8 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+import time
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -27,9 +28,9 @@ from tests.faults import reports
 from tests.faults.attacks import ATTACKS
 from tests.faults.ends import killed, stopped
 from tests.faults.faults import FAULTS, Processes
-from tests.faults.inject import Outcome, inject, sizes
+from tests.faults.inject import Sizes, inject, sizes
 from tests.faults.sessions import Talker, talking
-from tests.faults.under_attack import Attacked, attacked, undisturbed
+from tests.faults.under_attack import attacked, undisturbed
 from tests.live_server import free_port, running_server
 
 Record = dict[str, Any]
@@ -42,21 +43,55 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sessions", type=int, default=8)
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="no round of a table begins later than this"
+    )
     parser.add_argument("--part", choices=list(PARTS), help="only this table")
     parser.add_argument("--only", default="", help="rows whose names contain one of these, separated by commas")
     parser.add_argument("--out", type=Path, default=DOCS, help="directory of the results")
     options = parser.parse_args()
     held = True
     for part in [options.part] if options.part else PARTS:
-        record: Record = {"origin": origin() | {"command": "python -m tests.faults " + " ".join(sys.argv[1:])}}
-        record |= {"rounds": options.rounds, "sessions": options.sessions}
+        begun = origin() | {"command": "python -m tests.faults " + " ".join(sys.argv[1:])}
+        table = Table(options, part, begun)
         with tempfile.TemporaryDirectory() as place:
-            record |= asyncio.run(PARTS[part](Path(place), options.rounds, options.sessions, options.only))
-        if part != "ends":
-            record = reports.joined(record, options.out, part)
-        reports.publish(options.out, part, record, reports.REPORTS[part](record))
-        held = held and reports.held(record)
+            asyncio.run(PARTS[part](Path(place), table))
+        table.publish()
+        held = held and reports.held(table.record)
     return 0 if held else 1
+
+
+class Table:
+    """One table, which may be made in pieces: what the same command has measured of the same commit before stays in it.
+
+    Each round of a row is written down as it ends.
+    """
+
+    def __init__(self, options: argparse.Namespace, part: str, begun: Record) -> None:
+        self.rounds: int = options.rounds
+        self.sessions: int = options.sessions
+        self._options, self._part = options, part
+        self._end_s = time.monotonic() + 60 * options.minutes
+        self.record: Record = {"origin": begun, "rounds": self.rounds, "sessions": self.sessions, "rows": {}}
+        self.record = reports.continued(self.record, options.out, part)
+
+    def missing(self, names: Iterable[str]) -> Iterator[str]:
+        """The next row of those in `names` that has rounds to be made, as often as there is one and time for it."""
+        chosen = [name for name in names if any(part in name for part in self._options.only.split(","))]
+        rows: dict[str, list[Record]] = self.record["rows"]
+        for name in chosen:
+            while len(rows.setdefault(name, [])) < self.rounds and time.monotonic() < self._end_s:
+                yield name
+
+    def add(self, name: str, round_: Record) -> None:
+        """What a round was like."""
+        self.record["rows"][name].append(round_)
+        reports.keep(self._options.out, self._part, self.record)
+        print(f"{name}: {round_}"[:400], file=sys.stderr)
+
+    def publish(self) -> None:
+        """Write it for readers."""
+        reports.publish(self._options.out, self._part, self.record, reports.REPORTS[self._part](self.record))
 
 
 @asynccontextmanager
@@ -69,96 +104,46 @@ async def _served(place: Path, sessions: int, rest: float) -> AsyncGenerator[tup
             yield Processes(psutil.Process(server.pid)), url, talkers
 
 
-async def _rows(
-    server: tuple[Processes, str, list[Talker]], names: list[str], row: Callable[[str], Awaitable[Record]]
-) -> dict[str, Record]:
-    """What each does, with the gateway's sizes around it."""
-    processes, url, _ = server
-    rows: dict[str, Record] = {}
-    for name in names:
-        before = await sizes(processes, url)
-        rows[name] = await row(name) | {"before": asdict(before), "after": asdict(await sizes(processes, url))}
-        print(f"{name}: {rows[name]}"[:400], file=sys.stderr)
-    return rows
-
-
-def _chosen(names: Iterable[str], only: str) -> list[str]:
-    return [name for name in names if any(part in name for part in only.split(","))]
-
-
-async def measure_faults(place: Path, rounds: int, sessions: int, only: str) -> Record:
+async def measure_faults(place: Path, table: Table) -> None:
     """Parts of the server die or hang."""
-    async with _served(place, sessions, BUSY) as server:
-        processes, url, talkers = server
-
-        async def row(name: str) -> Record:
-            return _summed_outcomes([await inject(FAULTS[name], processes, url, talkers) for _ in range(rounds)])
-
-        return {"rows": await _rows(server, _chosen(FAULTS, only), row)}
+    async with _served(place, table.sessions, BUSY) as (processes, url, talkers):
+        for name in table.missing(FAULTS):
+            before = await sizes(processes, url)
+            outcome = await inject(FAULTS[name], processes, url, talkers)
+            table.add(name, asdict(outcome) | _around(before, await sizes(processes, url)))
 
 
-async def measure_attacks(place: Path, rounds: int, sessions: int, only: str) -> Record:
+async def measure_attacks(place: Path, table: Table) -> None:
     """One caller misbehaves."""
-    async with _served(place, sessions, AT_EASE) as server:
-        processes, url, talkers = server
-
-        async def row(name: str) -> Record:
-            before_s = await undisturbed(processes, url)
-            attacks = [await attacked(name, processes, url, talkers) for _ in range(rounds)]
-            return {"before_s": before_s} | _summed_attacks(attacks)
-
-        return {"rows": await _rows(server, _chosen(ATTACKS, only), row)}
+    async with _served(place, table.sessions, AT_EASE) as (processes, url, talkers):
+        for name in table.missing(ATTACKS):
+            before, (slowest_s, stalled_s) = await sizes(processes, url), await undisturbed(processes, url)
+            attack = await attacked(name, processes, url, talkers)
+            alone = {"slowest_before_s": slowest_s, "stalled_before_s": stalled_s}
+            table.add(name, asdict(attack) | alone | _around(before, await sizes(processes, url)))
 
 
-async def measure_ends(place: Path, rounds: int, sessions: int, only: str) -> Record:
+def _around(before: Sizes, after: Sizes) -> Record:
+    return {"before": asdict(before), "after": asdict(after)}
+
+
+async def measure_ends(place: Path, table: Table) -> None:
     """The server is killed, and stopped."""
-    record: Record = {"kill_s": [], "stop_s": [], "rows": {"stopped": {"lost": [], "gone": []}}}
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    for number in range(rounds):
-        with running_server(place / f"kill{number}.log", port) as server:
-            record["kill_s"].append(await killed(Processes(psutil.Process(server.pid))))
+    for name in table.missing(("killed and stopped",)):
+        with running_server(place / "killed.log", port) as server:
+            kill_s = await killed(Processes(psutil.Process(server.pid)))
             server.wait()
-        with running_server(place / f"stop{number}.log", port) as server:
+        with running_server(place / "stopped.log", port) as server:
             processes = Processes(psutil.Process(server.pid))
-            async with talking(url, sessions) as talkers:
-                took_s, wrong = await stopped(processes, talkers)
-            record["stop_s"].append(took_s)
-            record["rows"]["stopped"]["lost"] += wrong
+            async with talking(url, table.sessions) as talkers:
+                stop_s, wrong = await stopped(processes, talkers)
             server.wait()
-    return record
+        table.add(name, {"kill_s": kill_s, "stop_s": stop_s, "lost": wrong, "gone": []})
 
 
 PARTS = {"faults": measure_faults, "attacks": measure_attacks, "ends": measure_ends}
-
-
-def _summed_outcomes(outcomes: list[Outcome]) -> Record:
-    """Of all rounds of one fault: the worst of each."""
-    noticed = [outcome.noticed_s for outcome in outcomes if outcome.noticed_s is not None]
-    return {
-        "turns": sum(outcome.turns for outcome in outcomes),
-        "lost": [what for outcome in outcomes for what in outcome.lost],
-        "gone": [what for outcome in outcomes for what in outcome.gone],
-        "gap_s": max(outcome.stall_s for outcome in outcomes),
-        "noticed_s": max(noticed, default=None),
-        "recovered_s": max(outcome.recovered_s for outcome in outcomes),
-    }
-
-
-def _summed_attacks(attacks: list[Attacked]) -> Record:
-    """Of all rounds of one attack: the worst of each."""
-    return {
-        "answers": dict(sum((each.answers for each in attacks), Counter[str]()).most_common()),
-        "turns": sum(each.turns for each in attacks),
-        "lost": [what for each in attacks for what in each.lost],
-        "gone": [what for each in attacks for what in each.gone],
-        "stall_s": max(each.stall_s for each in attacks),
-        "gap_s": max(each.gap_s for each in attacks),
-        "peak": {
-            "resident_mb": max(each.peak_mb for each in attacks),
-            "descriptors": max(each.peak_descriptors for each in attacks),
-        },
-    }
 
 
 if __name__ == "__main__":

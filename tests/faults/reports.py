@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,34 @@ _MOST_ANSWERS = 3
 
 def held(record: Record) -> bool:
     """Nothing was lost."""
-    return not any(row["lost"] or row["gone"] for row in record["rows"].values())
+    return not any(each["lost"] or each["gone"] for rounds in record["rows"].values() for each in rounds)
 
 
-def joined(record: Record, out: Path, part: str) -> Record:
-    """With the rows that the same command has measured of the same commit before: a long table may be made in pieces."""
+def continued(record: Record, out: Path, part: str) -> Record:
+    """`record` with the rounds of the same commit that the pieces before it have made."""
     path = out / f"{part}.json"
     before: Record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    commits = {
-        str(each.get("origin", {}).get("commit")).rstrip("+") for each in (before, record)
-    }  # results change files
-    if len(commits) == 1 and all(before[key] == record[key] for key in ("rounds", "sessions")):
-        record["rows"] = before["rows"] | record["rows"]
-    return record
+    load = record["origin"]["load_average"][0]
+    if (
+        _commit(before) != _commit(record)
+        or before.get("loads") is None
+        or any(before[key] != record[key] for key in ("rounds", "sessions"))
+    ):
+        return record | {"loads": [load]}
+    return record | {"rows": before["rows"], "loads": [*before["loads"], load]}
+
+
+def _commit(record: Record) -> str:
+    return str(record.get("origin", {}).get("commit")).rstrip("+")  # the results themselves change files
+
+
+def keep(out: Path, part: str, record: Record) -> None:
+    """Write down what there is of it, whole or not at all."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{part}.json"
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    new.replace(path)
 
 
 def publish(out: Path, part: str, record: Record, text: str) -> None:
@@ -37,8 +53,33 @@ def publish(out: Path, part: str, record: Record, text: str) -> None:
         page.write_text(quote(page.read_text(encoding="utf-8"), part, said), encoding="utf-8")
 
 
-def _size(row: Record, *when: str) -> str:
-    return " → ".join(f"{row[each]['resident_mb']:.0f} / {row[each]['descriptors']}" for each in when)
+def _pieces(record: Record) -> str:
+    """How the table was made. A row that has not all its rounds is left for the next piece."""
+    loads = ", ".join(f"{load:.1f}" for load in record["loads"])
+    return f"{record['rounds']} rounds of each. Load average before each piece of the run: {loads}."
+
+
+def _complete(record: Record) -> dict[str, list[Record]]:
+    return {name: rounds for name, rounds in record["rows"].items() if len(rounds) == record["rounds"]}
+
+
+def _most(rounds: list[Record], what: str) -> float:
+    return max(each[what] for each in rounds)
+
+
+def _counts(rounds: list[Record]) -> list[str]:
+    """Turns, turns lost, sessions lost."""
+    return [str(sum(each["turns"] for each in rounds))] + [
+        str(sum(len(each[what]) for each in rounds)) for what in ("lost", "gone")
+    ]
+
+
+def _size(mb: float, descriptors: float) -> str:
+    return f"{mb:.0f} / {descriptors}"
+
+
+def _size_of(sizes: Record) -> str:
+    return _size(sizes["resident_mb"], sizes["descriptors"])
 
 
 def _faults(record: Record) -> str:
@@ -46,54 +87,56 @@ def _faults(record: Record) -> str:
         "fault", "turns", "lost", "sessions lost", "longest gap, s", "`/readyz` told after, s", "ready again, s",
         "gateway before → after, MB / descriptors",
     ]  # fmt: skip
-    return table(
-        head,
-        [
+    rows = []
+    for name, rounds in _complete(record).items():
+        noticed = [each["noticed_s"] for each in rounds if each["noticed_s"] is not None]
+        rows.append(
             [
                 name,
-                str(row["turns"]),
-                str(len(row["lost"])),
-                str(len(row["gone"])),
-                f"{row['gap_s']:.2f}",
-                "–" if row["noticed_s"] is None else f"{row['noticed_s']:.2f}",
-                f"{row['recovered_s']:.2f}",
-                _size(row, "before", "after"),
+                *_counts(rounds),
+                f"{_most(rounds, 'stall_s'):.2f}",
+                f"{max(noticed):.2f}" if noticed else "–",
+                f"{_most(rounds, 'recovered_s'):.2f}",
+                f"{_size_of(rounds[0]['before'])} → {_size_of(rounds[-1]['after'])}",
             ]
-            for name, row in record["rows"].items()
-        ],
-    )
+        )
+    return f"{_pieces(record)}\n\n{table(head, rows)}"
 
 
 def _attacks(record: Record) -> str:
     head = [
         "attack", "answered", "turns of others", "lost", "sessions lost", "longest gap, s",
-        "slowest `/healthz` before → under it, ms", "gateway before → at most → after, MB / descriptors",
+        "slowest `/healthz` before → under it, ms",
+        "longest that the server itself kept one waiting, ms", "gateway before → at most → after, MB / descriptors",
     ]  # fmt: skip
-    return table(
-        head,
-        [
+    rows = []
+    for name, rounds in _complete(record).items():
+        answers = sum((Counter[str](each["answers"]) for each in rounds), Counter[str]()).most_common(_MOST_ANSWERS)
+        peak = _size(_most(rounds, "peak_mb"), _most(rounds, "peak_descriptors"))
+        rows.append(
             [
                 name,
-                ", ".join(f"{count} × {answer}" for answer, count in list(row["answers"].items())[:_MOST_ANSWERS])
-                or "no error",
-                str(row["turns"]),
-                str(len(row["lost"])),
-                str(len(row["gone"])),
-                f"{row['gap_s']:.2f}",
-                f"{1000 * row['before_s']:.0f} → {1000 * row['stall_s']:.0f}",
-                _size(row, "before", "peak", "after"),
+                ", ".join(f"{count} × {answer}" for answer, count in answers) or "no error",
+                *_counts(rounds),
+                f"{_most(rounds, 'gap_s'):.2f}",
+                *(
+                    f"{1000 * _most(rounds, f'{what}_before_s'):.0f} → {1000 * _most(rounds, f'{what}_s'):.0f}"
+                    for what in ("slowest", "stalled")
+                ),
+                f"{_size_of(rounds[0]['before'])} → {peak} → {_size_of(rounds[-1]['after'])}",
             ]
-            for name, row in record["rows"].items()
-        ],
-    )
+        )
+    return f"{_pieces(record)}\n\n{table(head, rows)}"
 
 
 def _ends(record: Record) -> str:
-    rounds, wrong = record["rounds"], len(record["rows"]["stopped"]["lost"])
+    [rounds] = record["rows"].values()
+    wrong = sum(len(each["lost"]) for each in rounds)
     return (
-        f"The gateway was killed {rounds} times while a vocoder was stopped: no process was left after {max(record['kill_s']):.2f} s "
-        f"at most, and the next server had the address. It was stopped {rounds} times (SIGTERM) while {record['sessions']} sessions "
-        f"talked: gone after {max(record['stop_s']):.1f} s at most, {wrong} turns lost or sockets closed otherwise than with 1012."
+        f"The gateway was killed {len(rounds)} times while a vocoder was stopped: no process was left after "
+        f"{_most(rounds, 'kill_s'):.2f} s at most, and the next server had the address. It was stopped {len(rounds)} times (SIGTERM) "
+        f"while {record['sessions']} sessions talked: gone after {_most(rounds, 'stop_s'):.1f} s at most, {wrong} turns lost or sockets "
+        "closed otherwise than with 1012."
     )
 
 

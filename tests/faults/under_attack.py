@@ -5,36 +5,37 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
-import httpx
 import psutil
 
 from tests.faults.attacks import ATTACKS
 from tests.faults.faults import Processes
+from tests.faults.probe import Asked
 from tests.faults.sessions import Talker
 from tests.live_server import ROOT
 
-PROBE_S = 0.02
+POLL_S = 0.02
 BEFORE_S = 6.0
 WRITABLE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Attacked:
-    """`answers`: of the server to the attacker, and how often. `stall_s`: longest `/healthz` of another caller; `gap_s`: longest
-    silence of a listener; `peak_mb`, `peak_descriptors`: the gateway's at most.
+    """`answers`: of the server to the attacker, and how often. `slowest_s`: longest `/healthz` of another caller; `stalled_s`: the
+    longest that the server itself kept one waiting; `gap_s`: longest silence of a listener; `peak_mb`, `peak_descriptors`: the
+    gateway's at most.
     """
 
-    answers: Counter[str]
+    answers: dict[str, int]
     turns: int
     lost: tuple[str, ...]
     gone: tuple[str, ...]
-    stall_s: float
+    slowest_s: float
+    stalled_s: float
     gap_s: float
     peak_mb: float
     peak_descriptors: int
@@ -44,38 +45,42 @@ class Attacked:
 class _Seen:
     """What a caller who asks again and again has seen."""
 
-    longest_s: float = 0.0
+    slowest_s: float = 0.0
+    stalled_s: float = 0.0
     peak_bytes: int = 0
     peak_descriptors: int = 0
     refusals: list[str] = field(default_factory=list[str])
+
+    def see(self, asked: Asked) -> None:
+        """One more request."""
+        self.slowest_s = max(self.slowest_s, asked.took_s)
+        self.stalled_s = max(self.stalled_s, asked.stalled_s)
+        self.peak_bytes = max(self.peak_bytes, asked.resident_bytes)
+        self.peak_descriptors = max(self.peak_descriptors, asked.descriptors)
+        if asked.failure is not None:
+            self.refusals.append(f"/healthz {asked.failure}")
 
 
 @asynccontextmanager
 async def _asking(gateway: psutil.Process, url: str) -> AsyncGenerator[_Seen]:
     """Ask for `/healthz` all the time, on one connection."""
-    seen = _Seen()
+    seen, command = _Seen(), [sys.executable, "-m", "tests.faults.probe", url, str(gateway.pid)]
+    probe = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
+    assert probe.stdout is not None
+    lines = probe.stdout
+    await lines.readline()  # it has connected
 
-    async def ask() -> None:
-        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-            await client.get("/healthz")
-            while True:
-                began_s = time.monotonic()
-                answer = await client.get("/healthz")
-                seen.longest_s = max(seen.longest_s, time.monotonic() - began_s)
-                seen.peak_bytes = max(seen.peak_bytes, gateway.memory_info().rss)
-                seen.peak_descriptors = max(seen.peak_descriptors, gateway.num_fds())
-                if answer.status_code != 200:
-                    seen.refusals.append(f"/healthz {answer.status_code}")
-                await asyncio.sleep(PROBE_S)
+    async def read() -> None:
+        async for line in lines:
+            seen.see(Asked(**json.loads(line)))
 
-    task = asyncio.create_task(ask())
+    reading = asyncio.create_task(read())
     try:
         yield seen
     finally:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled() and (failure := task.exception()) is not None:
-            seen.refusals.append(f"/healthz {type(failure).__name__}")
+        probe.terminate()
+        await probe.wait()
+        await reading
 
 
 @contextmanager
@@ -94,11 +99,11 @@ _AROUND: dict[str, Callable[[psutil.Process], AbstractContextManager[None]]] = {
 }
 
 
-async def undisturbed(processes: Processes, url: str) -> float:
-    """The longest `/healthz` of `BEFORE_S` seconds without an attack."""
+async def undisturbed(processes: Processes, url: str) -> tuple[float, float]:
+    """`slowest_s` and `stalled_s` (see `Attacked`) of `BEFORE_S` seconds without an attack."""
     async with _asking(processes.gateway, url) as seen:
         await asyncio.sleep(BEFORE_S)
-    return seen.longest_s
+    return seen.slowest_s, seen.stalled_s
 
 
 async def attacked(name: str, processes: Processes, url: str, talkers: Sequence[Talker]) -> Attacked:
@@ -110,14 +115,15 @@ async def attacked(name: str, processes: Processes, url: str, talkers: Sequence[
             answers = await _attack(name, url)
         enough = [len(talker.turns) + talker.speaking for talker in talkers]
         while not all(talker.gone or len(talker.turns) >= n for talker, n in zip(talkers, enough, strict=True)):
-            await asyncio.sleep(PROBE_S)
+            await asyncio.sleep(POLL_S)
     turns = [turn for talker, n in zip(talkers, before, strict=True) for turn in talker.turns[n:]]
     return Attacked(
-        answers,
+        dict(answers),
         len(turns),
         tuple(what for talker, n in zip(talkers, lost, strict=True) for what in talker.lost[n:]) + tuple(seen.refusals),
         tuple(talker.gone for talker, was in zip(talkers, gone, strict=True) if talker.gone and not was),
-        seen.longest_s,
+        seen.slowest_s,
+        seen.stalled_s,
         max((turn.gap_s for turn in turns), default=0.0),
         seen.peak_bytes / 1e6,
         seen.peak_descriptors,
