@@ -16,7 +16,8 @@ class LoopDetector:
     """Counts words whose phrase, they and the three before, was said before; a new one takes `_NEWS` off the count.
 
     A refrain, a sentence said twice, and counting as far as anybody wants bring new words before the count is full. A circle
-    of any length, exact or not, never does. Chinese counts by characters.
+    of any length, exact or not, never does. Chinese counts by characters. `repeats`: the last whole word ended a phrase that was
+    said before.
     """
 
     def __init__(self) -> None:
@@ -24,6 +25,7 @@ class LoopDetector:
         self._recent: tuple[str, ...] = ()
         self._said: set[tuple[str, ...]] = set()
         self._count = 0
+        self.repeats = False
 
     def loops(self, delta: str) -> bool:
         """Whether the text goes round since at most this `delta`. Any split of the text gives the same answer at its end."""
@@ -41,7 +43,8 @@ class LoopDetector:
         self._recent = (*self._recent, word)[-_WORDS_OF_A_PHRASE:]
         if len(self._recent) < _WORDS_OF_A_PHRASE:
             return
-        if self._recent in self._said:
+        self.repeats = self._recent in self._said
+        if self.repeats:
             self._count += 1
         else:
             self._count = max(0, self._count - _NEWS)

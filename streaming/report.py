@@ -18,7 +18,8 @@ SHORTFALLS: Mapping[Shortfall, str] = {
     "nothing_to_answer": "the question has no words that the model knows",
     "no_speech": "the answer has text alone",
     "speech_limit": "the model went on speaking after what the text can take to say, and was stopped",
-    "repetition": "the answer went round in a circle and was stopped",
+    "transcript_limit": "the transcript grew longer than what can be said in the time, and was stopped",
+    "repetition": "the text went round in a circle and was stopped",
 }
 """The same for people."""
 
@@ -30,7 +31,7 @@ Incomplete = Literal["max_output_tokens"] | Shortfall
 class Notice:
     """Something that was asked for and not done, though the turn goes on. `code` is stable; `text`: what it is about."""
 
-    code: Literal["text_dropped", "not_said", "speech_limit", "repetition"]
+    code: Literal["text_dropped", "not_said", "speech_limit", "transcript_limit", "repetition"]
     text: str
 
     def body(self) -> dict[str, str]:
@@ -42,6 +43,7 @@ _MESSAGES = {
     "text_dropped": "this part of the text cannot be said and was left out",
     "not_said": "the model said nothing of this",
     "speech_limit": SHORTFALLS["speech_limit"],
+    "transcript_limit": SHORTFALLS["transcript_limit"],
     "repetition": SHORTFALLS["repetition"],
 }
 

@@ -38,7 +38,7 @@ from streaming.planning import CutScheduler
 from streaming.report import ChunkMark, Notice, StageTime, TurnReport
 from streaming.stages import Exchange, Pcm, Stages, TurnOptions, UnitCut
 from streaming.task_groups import TaskGroup
-from streaming.watch import AnswerWatch
+from streaming.watch import AnswerWatch, TranscriptWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +180,10 @@ class Turn:
             if self._options.task == "read":
                 await self._read(text, parser, speech)
             else:
-                await self._generate(text, parser, speech, AnswerWatch(self._stages.pace))
-                if self._options.task == "answer" and not self._anything_came():
+                watch = AnswerWatch(self._stages.pace)
+                await self._generate(text, parser, speech, watch)
+                lost = watch.transcript is not None and watch.transcript.ended
+                if self._options.task == "answer" and (lost or not self._anything_came()):
                     raise EmptyAnswer("the model has no answer to this; ask it in other words")
         except NothingCame as failure:
             await self._apologise(failure, parser, speech)
@@ -253,6 +255,8 @@ class Turn:
         """One request to the language model: all of a question, or one sentence of a text to be read."""
         prompts, options = self._stages.prompts, options or self._options
         prompt = await self._prompt(text, options)
+        if self.report.input_units and options.task != "read":
+            watch.transcript = TranscriptWatch(self.report.input_units, self.report.question_s)
         sampling = prompts.sampling(options, len(prompt))
         before = self.report.output_tokens
         await self._deliver(parser.feed(prompts.opening(options)), speech)
@@ -264,10 +268,10 @@ class Turn:
                 await self._deliver(watch.passed(parser.feed(ids)), speech)
                 if watch.ended:
                     break
-        await self._deliver(parser.finish(), speech)
+        await self._deliver(watch.finished(parser.finish()), speech)
         if watch.ended:
             self.report.shortfall = watch.ended
-            await self._notice(Notice(watch.ended, watch.text))
+            await self._notice(Notice(watch.ended, watch.text or self.report.transcript))
         elif self.report.output_tokens - before >= sampling.max_tokens:
             self.report.cut_off = True
 

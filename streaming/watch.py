@@ -1,22 +1,68 @@
-"""Where an answer is ended that the model does not end itself."""
+"""Where an answer, or the transcript before it, is ended that the model does not end itself."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Literal
 
-from streaming.interleave import LMEvent, SpeechChunkDone, TextDelta, UnitsDelta
+from streaming.interleave import LMEvent, SpeechChunkDone, TextDelta, TranscriptDelta, TranscriptDone, UnitsDelta
 from streaming.loops import LoopDetector
 from streaming.pace import Pace
 
-Runaway = Literal["speech_limit", "repetition"]
-"""Speech that had more units than its text can need; text that went round in a circle."""
+Runaway = Literal["speech_limit", "transcript_limit", "repetition"]
+"""Speech that had more units than its text can need; a transcript of more than can be said in the time; text that went round."""
+
+_LETTERS, _LETTERS_A_UNIT, _LETTERS_A_SECOND = 24, 4, 48
+"""Most letters of a transcript: for any speech, and more for its length. The fastest speech has half as many."""
+_LETTERS_OF_A_CHARACTER = 4
+_CHARACTER = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
+
+
+class TranscriptWatch:
+    """Lets a transcript pass until it has more letters than so much speech can have, or half as many and goes round in a circle.
+
+    `units`, `audio_s`: length of the speech, as far as it is known. What repeats something is kept back until something new
+    follows it, so that little of a circle passes. Any split of the text lets the same through.
+    """
+
+    def __init__(self, units: int, audio_s: float = 0.0) -> None:
+        self._most = _LETTERS + max(_LETTERS_A_UNIT * units, _LETTERS_A_SECOND * audio_s)
+        self._loop = LoopDetector()
+        self._letters = 0
+        self._kept_back = ""
+        self.ended: Runaway | None = None
+
+    def passed(self, text: str) -> str:
+        """What may pass now, with the next `text`."""
+        passed = ""
+        for character in text:
+            if self.ended:
+                break
+            passed += self._next(character)
+        return passed
+
+    def rest(self) -> str:
+        """What may still pass at the end of the transcript."""
+        rest, self._kept_back = self._kept_back, ""
+        return "" if self.ended else rest
+
+    def _next(self, character: str) -> str:
+        self._letters += _LETTERS_OF_A_CHARACTER if _CHARACTER.match(character) else character.isalnum()
+        if self._loop.loops(character) and 2 * self._letters > self._most:
+            self.ended = "repetition"
+        elif self._letters > self._most:
+            self.ended = "repetition" if self._loop.repeats else "transcript_limit"
+        if self.ended or self._loop.repeats:
+            self._kept_back += character
+            return ""
+        return self.rest() + character
 
 
 class AnswerWatch:
     """Lets events of an answer pass until its speech has no text left, or its text goes round. `ended` says which.
 
-    `text`: what is being said; `units`: how much was said of it.
+    `text`: what is being said; `units`: how much was said of it; `transcript`: watches that of the question, where there is speech.
 
     Speech belongs to the text since the speech chunk before: of interleaved answers to a few words, of those that alternate
     to all text so far. Any split of the units lets the same through.
@@ -28,13 +74,23 @@ class AnswerWatch:
         self._room = pace.most_units(text)
         self._loop = LoopDetector()
         self.units = 0
+        self.transcript: TranscriptWatch | None = None
         self.ended: Runaway | None = None
 
     def passed(self, events: Iterable[LMEvent]) -> list[LMEvent]:
         """Those of the next events that are part of the answer."""
-        return [kept for event in events if not self.ended and (kept := self._kept(event)) is not None]
+        return [kept for event in events if not self.ended for kept in self._kept(event)]
 
-    def _kept(self, event: LMEvent) -> LMEvent | None:
+    def finished(self, events: Iterable[LMEvent]) -> list[LMEvent]:
+        """The last events, with which the parser closes what is open: all of them, and what of a transcript was kept back."""
+        rest = "" if self.transcript is None else self.transcript.rest()
+        return [*([TranscriptDelta(rest)] if rest else []), *events]
+
+    def _kept(self, event: LMEvent) -> list[LMEvent]:
+        if self.transcript is not None and isinstance(event, TranscriptDelta):
+            return self._heard(self.transcript.passed(event.text), self.transcript)
+        if self.transcript is not None and isinstance(event, TranscriptDone):
+            return [*self._heard(self.transcript.rest(), self.transcript), event]
         if isinstance(event, UnitsDelta):
             return self._spoken(event)
         if isinstance(event, TextDelta):
@@ -45,11 +101,15 @@ class AnswerWatch:
         elif isinstance(event, SpeechChunkDone):
             self.text, self.units = "", 0
             self._room = self._pace.most_units("")
-        return event
+        return [event]
 
-    def _spoken(self, event: UnitsDelta) -> UnitsDelta | None:
+    def _heard(self, text: str, watch: TranscriptWatch) -> list[LMEvent]:
+        self.ended = watch.ended
+        return [TranscriptDelta(text)] if text else []
+
+    def _spoken(self, event: UnitsDelta) -> list[LMEvent]:
         units = event.units[: self._room - self.units]
         self.units += len(units)
         if len(units) < len(event.units):
             self.ended = "speech_limit"
-        return UnitsDelta(units) if units else None
+        return [UnitsDelta(units)] if units else []

@@ -18,7 +18,7 @@ from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
 from streaming.pace import Pace
 from streaming.planning import CutSchedule
 from streaming.report import Notice, TurnReport
-from streaming.stages import Exchange, Pcm, Sampling, TurnOptions, UnitCut
+from streaming.stages import Exchange, Pcm, Sampling, Task, TurnOptions, UnitCut
 from streaming.turn import AudioDelta, Question, Turn, TurnEvent
 from tests.fakes import (
     ANSWER,
@@ -449,6 +449,36 @@ async def test_text_in_a_circle_ends_the_answer() -> None:
     _, report = await answered(lm=lm)
     assert (report.incomplete, lm.cancelled) == ("repetition", 1)
     assert report.text.count("seventy-four") < 14
+
+
+CIRCLE = "Is it far? " + "to the sea and " * 100
+
+
+def hearing(task: Task) -> tuple[Question, TurnOptions]:
+    return Question(units=spoken(range(10)), audio_s=2.0), TurnOptions(task=task, speak=False)
+
+
+async def test_a_transcript_in_a_circle_is_ended_and_what_stood_before_it_is_kept() -> None:
+    lm = FakeLM(answer_ids(CIRCLE, ("It is.", UNITS)), per_step=50)
+    heard, report = await answered(*hearing("transcribe"), lm=lm)
+    assert report.transcript.startswith("Is it far? to the sea and") and len(report.transcript) < 50
+    assert (report.incomplete, lm.active, lm.cancelled) == ("repetition", 0, 1)
+    assert report.notices == [Notice("repetition", report.transcript)] == [e for e in heard if isinstance(e, Notice)]
+    assert "".join(event.text for event in heard if isinstance(event, TranscriptDelta)) == report.transcript
+
+
+async def test_a_transcript_that_says_the_same_twice_is_whole() -> None:
+    text = "To the sea and to the sea and to the sea and home to the sea"
+    _, report = await answered(*hearing("transcribe"), lm=FakeLM(answer_ids(text)))
+    assert (report.transcript, report.incomplete) == (text, None)
+
+
+@pytest.mark.parametrize("transcript", [CIRCLE, "".join(map(chr, range(0x4E00, 0x4E00 + 300)))])
+async def test_a_question_whose_transcript_does_not_end_has_no_answer(transcript: str) -> None:
+    lm = FakeLM(answer_ids(transcript, ("It is.", UNITS)))
+    with pytest.raises(EmptyAnswer):
+        await answered(*hearing("answer"), lm=lm)
+    assert (lm.active, lm.cancelled) == (0, 1)
 
 
 @pytest.mark.parametrize("speak", [True, False])

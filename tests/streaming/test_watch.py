@@ -11,7 +11,7 @@ from model.training.written_numbers import english_number, mandarin_number
 from streaming.interleave import LMEvent, SpeechChunkDone, TextDelta, UnitsDelta, joined
 from streaming.loops import LoopDetector
 from streaming.pace import Pace, letters
-from streaming.watch import AnswerWatch
+from streaming.watch import AnswerWatch, Runaway, TranscriptWatch
 
 MINI = find_bundle("cslm-mini").profile.speech_pace()
 
@@ -124,3 +124,50 @@ def test_a_circle_is_found(text: str) -> None:
 def test_any_split_finds_the_same(parts: list[str], step: int) -> None:
     text = "".join(parts)
     assert loops(text, step) == loops(text, 1)
+
+
+def transcribed(text: str, audio_s: float, step: int = 3) -> tuple[str, Runaway | None]:
+    """What of a transcript passes, in pieces of `step` characters, and how it ended."""
+    watch = TranscriptWatch(0, audio_s)
+    passed = "".join(watch.passed(text[at : at + step]) for at in range(0, len(text), step))
+    return passed + watch.rest(), watch.ended
+
+
+BEFORE = "I would like to know how far it is from here, "
+
+
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [(BEFORE + "to the sea and " * 200, BEFORE), ("会议圆满结束，" * 100, "会议圆满结束，"), ("ha " * 500, "ha ha ha")],
+)
+def test_a_transcript_in_a_circle_ends_where_that_began(text: str, before: str) -> None:
+    passed, ended = transcribed(text, audio_s=5.0)
+    assert ended == "repetition" and passed.startswith(before)
+    assert len(passed) < len(before) + 30
+
+
+def test_a_transcript_has_no_more_than_can_be_said_in_the_time() -> None:
+    text = " ".join(english_number(number) for number in range(1000))
+    passed, ended = transcribed(text, audio_s=2.0)
+    assert ended == "transcript_limit" and text.startswith(passed)
+    assert 24 + 48 * 2 - 1 <= sum(map(str.isalpha, passed)) <= 24 + 48 * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "audio_s"),
+    [("no " * 60, 12.0), (ROW * 6, 30.0), (GREEN * 4, 30.0), ("哈" * 90, 15.0), ("Row, row, row.", 1.0)],
+)
+def test_who_says_it_again_and_again_is_written_down(text: str, audio_s: float) -> None:
+    assert transcribed(text, audio_s) == (text, None)
+
+
+def test_units_are_a_length_too() -> None:
+    watch = TranscriptWatch(units=30)
+    assert sum(map(str.isalpha, watch.passed("abcdefgh " * 100))) <= 24 + 4 * 30
+
+
+@given(st.lists(st.sampled_from(["ha ", "a b c d ", "我喜欢", "one, ", "two! "]), max_size=60), st.integers(1, 30))
+def test_any_split_of_a_transcript_lets_the_same_through(parts: list[str], step: int) -> None:
+    text = "".join(parts)
+    assert transcribed(text, 1.0, step) == transcribed(text, 1.0, 1)
+    assert text.startswith(transcribed(text, 1.0)[0])

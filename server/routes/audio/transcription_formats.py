@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from server.http.answers import EVENT_STREAM, Sink
+from server.http.answers import EVENT_STREAM, Sink, warnings
 from server.http.sse import server_sent_event
 from server.http.usage import Usage
 from server.media.utterances import Utterance
@@ -106,9 +106,9 @@ class TranscriptDocument:
             case "vtt":
                 return "WEBVTT\n\n" + "".join(f"{_span(segment, '.')}\n{segment.text}\n\n" for segment in segments)
             case "json":
-                return _json({"text": text, "usage": Usage.of(*reports).transcription()})
+                return _json({"text": text, "usage": Usage.of(*reports).transcription(), **_warned(reports)})
             case "verbose_json":
-                return _json(self._verbose(text, segments))
+                return _json(self._verbose(text, segments) | _warned(reports))
 
     def _verbose(self, text: str, segments: Sequence[Segment]) -> dict[str, Any]:
         return {
@@ -159,10 +159,17 @@ class TranscriptEvents:
 
     def finish(self, segments: Sequence[Segment], reports: Sequence[TurnReport]) -> bytes:
         usage = Usage.of(*reports).transcription()
-        return server_sent_event({"type": "transcript.text.done", "text": self._text, "usage": usage})
+        done = {"type": "transcript.text.done", "text": self._text, "usage": usage}
+        return server_sent_event(done | _warned(reports))
 
     def fail(self, error: SpeechServerError) -> bytes:
         return server_sent_event({"type": "error", "error": error.body()})
+
+
+def _warned(reports: Sequence[TurnReport]) -> dict[str, Any]:
+    """`warnings`, where there are any."""
+    found = [warning for report in reports for warning in warnings(report)]
+    return {"warnings": found} if found else {}
 
 
 def _json(document: dict[str, Any]) -> str:

@@ -114,6 +114,23 @@ async def test_a_stream_tells_words_as_they_are_written() -> None:
     assert done.usage.total_tokens > 0
 
 
+async def test_a_transcript_in_a_circle_is_sent_without_it_and_the_next_utterance_is_heard() -> None:
+    circle = "Is it far? " + "to the sea and " * 100
+    for form in ("json", "verbose_json"):
+        async with sdk(Numbered(circle, "Two.")) as (client, _):
+            heard = await client.audio.transcriptions.create(
+                file=("a.wav", recording(TWICE)), model="fake", response_format=form
+            )
+        assert heard.text.startswith("Is it far? to the sea") and heard.text.endswith("Two.") and len(heard.text) < 60
+        [warning] = heard.model_extra["warnings"]
+        assert warning["code"] == "repetition" and warning["text"] in heard.text
+    async with sdk(Numbered(circle, "Two.", per_step=9)) as (client, _):
+        stream = await client.audio.transcriptions.create(file=("a.wav", recording(TWICE)), model="fake", stream=True)
+        *deltas, done = [event async for event in stream]
+    assert done.text == "".join(event.delta for event in deltas) == heard.text
+    assert done.model_extra["warnings"] == [warning]
+
+
 async def test_silence_is_no_words() -> None:
     async with sdk() as (client, _):
         silence = recording(np.zeros(16_000, np.float32))

@@ -58,6 +58,17 @@ async def test_an_answer_that_falls_short_is_incomplete(
     assert not peer.all("error")
 
 
+async def test_a_question_that_cannot_be_written_down_is_incomplete_and_the_session_goes_on(connect: Connect) -> None:
+    peer = await manual(connect(lm=FakeLM(answer_ids("to the sea and " * 100, ("It is far.", UNITS)))))
+    for _ in range(2):
+        response = await answered(peer)
+        assert told(response) == ("incomplete", None, "empty_answer")
+        assert response["warnings"][0]["code"] == "repetition"
+    written = peer.all("conversation.item.input_audio_transcription.completed")
+    assert len(written) == 2 and all(len(event["transcript"]) < 40 for event in written)
+    assert not peer.all("error")
+
+
 async def test_a_question_without_words_is_incomplete(connect: Connect) -> None:
     lm = FakeLM()
     peer = await manual(connect(lm=lm))
