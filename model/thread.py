@@ -24,6 +24,9 @@ _LOOK_S = 1.0
 _SILENT_SHARE = 0.2
 """Share of its limit that a call takes at most, unless something is wrong."""
 
+_MOST_LEFT = 4
+"""Threads that hang at once, each with what it holds. With more there would be no end to them."""
+
 _URGENT, _USUAL, _LAST = range(3)
 
 _P = ParamSpec("_P")
@@ -38,13 +41,15 @@ class SingleThread:
     """Calls of all sessions, one after the other, in order of arrival, the urgent ones first.
 
     `what`: who works there, for logs and errors. `limit_s`: a call that takes longer fails with ThreadHung, and those behind it
-    go to a new thread. It may be changed, for calls that come later.
+    go to a new thread. It may be changed, for calls that come later. While `_MOST_LEFT` threads hang, all calls fail with
+    EngineUnavailable, and `state` tells.
     """
 
     def __init__(self, what: str, limit_s: float) -> None:
         self.limit_s = limit_s
         self._what = what
         self._lane = _Lane(what)
+        self._left: list[_Lane] = []
         self._closed = False
         self._hangs, self._hung_s = 0, 0.0
 
@@ -56,7 +61,8 @@ class SingleThread:
     def state(self) -> WorkerState:
         """How it is: a thread that hung counts as a process that was stuck."""
         slow = self._lane.call
-        fault = f"the {self._what} does not answer" if slow and slow.took_s() > _SILENT_SHARE * slow.limit_s else None
+        silent = slow is not None and slow.took_s() > _SILENT_SHARE * slow.limit_s
+        fault = f"the {self._what} does not answer" if silent or self._is_stuck() else None
         return WorkerState(self._what, fault, {"stuck": self._hangs}, self._hung_s, ())
 
     async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -75,6 +81,8 @@ class SingleThread:
         while True:
             if self._closed:
                 raise EngineUnavailable(f"the {self._what} was stopped")
+            if self._is_stuck():
+                raise EngineUnavailable(f"the {self._what} hangs again and again; the server has to be restarted")
             lane, call = self._lane, _Call(work, limit_s)
             lane.submit(call, rank)
             try:
@@ -106,9 +114,18 @@ class SingleThread:
         if lane is self._lane:
             self._hangs += 1
             self._hung_s += hung_s
-            log.error("the %s hangs; it goes on with another thread", self._what)
+            self._left.append(lane)
+            if self._is_stuck():
+                log.error("the %s hangs in %d threads; it takes nothing more until one ends", self._what, _MOST_LEFT)
+            else:
+                log.error("the %s hangs; it goes on with another thread", self._what)
             self._lane = _Lane(self._what)
             lane.close()
+
+    def _is_stuck(self) -> bool:
+        """As many threads hang as may."""
+        self._left = [lane for lane in self._left if lane.call is not None]
+        return len(self._left) >= _MOST_LEFT
 
 
 class _Call(Generic[_T]):

@@ -120,8 +120,7 @@ def work(sock: socket.socket, lifeline: Connection, name: str, main: Main, argum
     os.setpgid(0, 0)
     _die_with(lifeline)
     _show_name(name)
-    for ignored in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(ignored, signal.SIG_IGN)  # the gateway decides when to stop
+    leave_stopping_to_parent()
     link = Link(sock)
     try:
         main(link, *arguments)
@@ -144,6 +143,15 @@ def own_gauges() -> dict[str, float]:
         }
     except OSError:
         return {}
+
+
+def leave_stopping_to_parent() -> None:
+    """Signals that stop a terminal's or a service's processes all at once are for the gateway: it ends its workers itself."""
+    for ignored in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    signal.signal(
+        signal.SIGTERM, lambda number, frame: None
+    )  # a program that is started from here can be ended with it
 
 
 def die_with_parent() -> None:

@@ -32,7 +32,8 @@ _FILES = 16
 
 def main() -> None:
     """Answer questions until there are no more."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the gateway
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # they are for the gateway, which ends this process itself
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints does not speak in our place
     _confine()

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from model.encoders.block_stage import BlockStage
-from model.thread import SingleThread, ThreadHung
+from model.thread import _MOST_LEFT, SingleThread, ThreadHung
 from streaming.errors import EngineUnavailable
 from streaming.stages import Pcm, Peek
+from tests.server.front import eventually
 
 
 async def test_calls_that_wait_fail_when_it_is_closed_and_the_one_under_way_ends() -> None:
@@ -160,6 +161,23 @@ async def test_a_call_that_hangs_is_left_behind_and_those_behind_it_are_done() -
     assert thread.state().down_s > 0.1
     assert thread.state().fault is None
     go.set()
+    thread.close()
+
+
+async def test_a_hang_that_repeats_leaves_so_many_threads_and_no_more() -> None:
+    thread, go = SingleThread("encoder", limit_s=0.1), threading.Event()
+    before = threading.active_count()
+    for _ in range(_MOST_LEFT):
+        with pytest.raises(ThreadHung):
+            await thread.run(go.wait, 60)
+    assert thread.state().fault == "the encoder does not answer"
+    for _ in range(3):
+        with pytest.raises(EngineUnavailable, match="again and again"):
+            await thread.run(go.wait, 60)
+    assert threading.active_count() == before + _MOST_LEFT
+    go.set()
+    await eventually(lambda: thread.state().fault is None)
+    assert await thread.run(str, 1) == "1"
     thread.close()
 
 

@@ -97,7 +97,7 @@ def processes() -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize(
-    ("hurt", "reason"), [(signal.SIGKILL, "died"), (signal.SIGSTOP, "hung"), (signal.SIGTERM, "died")]
+    ("hurt", "reason"), [(signal.SIGKILL, "died"), (signal.SIGSTOP, "hung"), (signal.SIGABRT, "died")]
 )
 async def test_a_worker_that_goes_while_idle_is_replaced(tmp_path: Path, hurt: int, reason: str) -> None:
     async with ward(tmp_path) as it:
@@ -116,6 +116,23 @@ async def test_a_worker_that_goes_while_idle_is_replaced(tmp_path: Path, hurt: i
         assert it.supervisor.fault() is None
         assert [each.pid for each in processes()] != [first.pid]
         assert len(processes()) == 1
+
+
+async def test_a_signal_to_all_processes_is_for_the_gateway(tmp_path: Path) -> None:
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        first = psutil.Process((await it.supervisor.worker()).pid)
+        [template] = templates()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            for pid in (template, first.pid):
+                os.kill(pid, number)
+        await it.ask()
+        assert not it.lost
+        first.kill()
+        while not it.lost:
+            await asyncio.sleep(0.01)
+        await it.ask()
+        assert templates() == {template}
 
 
 async def test_a_step_that_takes_too_long_is_a_hang(tmp_path: Path) -> None:
