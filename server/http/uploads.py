@@ -18,6 +18,7 @@ from starlette.requests import Request
 
 from server.errors import UploadTimeout
 from server.media.decode import sniff
+from server.parsing import parsed
 from server.settings import Settings
 from streaming.base64_text import bytes_of
 from streaming.errors import InvalidRequest, TooLarge
@@ -74,7 +75,7 @@ async def read_whole(request: Request, settings: Settings, most_bytes: int | Non
 
 async def read_json(request: Request, settings: Settings) -> dict[str, Any]:
     """The JSON object that is the body. Raises TooLarge, UploadTimeout, InvalidRequest (`body_unreadable` and the like)."""
-    return await asyncio.to_thread(_object, await read_whole(request, settings))
+    return await parsed(_object, await read_whole(request, settings))
 
 
 @asynccontextmanager
@@ -101,7 +102,7 @@ async def _read_body(request: Request, limit: int, arrived: Arrived) -> Upload:
         return await _multipart(request, limit, arrived)
     body = await _whole(request, limit, arrived)
     if kind == "application/json":
-        return await asyncio.to_thread(_json, body)
+        return await parsed(_json, body)
     if kind == "application/x-www-form-urlencoded" and sniff(body) is None:
         return Upload(fields=_form(body))
     if not body and "text" in request.query_params:

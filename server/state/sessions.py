@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from server.parsing import parsed
 from server.settings import Settings
 from server.state.accounts import Account
 from server.state.live import LiveSession
@@ -25,7 +25,6 @@ from streaming.realtime.settings import initial_settings, settings_shape
 from streaming.realtime.translation import TranslationConfig, translated_into, translation_shape
 from streaming.report import TurnReport
 
-_LARGE = 64 * 1024
 
 
 def session_model(model: ServedModel) -> SessionModel:
@@ -111,10 +110,8 @@ def described_translation(settings: Settings, model: ServedModel, config: Transl
 
 
 async def decoded(dialect: Dialect, message: str | bytes, audio: WireFormat) -> ClientMessage | Unreadable:
-    """The event in a client's `message`. A large one is read in a thread: megabytes of base64 would hold up every session."""
-    if len(message) <= _LARGE:
-        return dialect.decode(message, audio)
-    return await asyncio.to_thread(dialect.decode, message, audio)
+    """The event in a client's `message`."""
+    return await parsed(dialect.decode, message, audio)
 
 
 def _expires_at(settings: Settings) -> int:
