@@ -19,6 +19,8 @@ from starlette.types import Receive, Scope, Send
 from server.http import docs_page, error_responses, openapi
 from server.http.dependencies import AppState
 from server.http.origins import Origins
+from server.http.rate_limits import HEADERS as RATE_LIMIT_HEADERS
+from server.http.rate_limits import RateLimits
 from server.http.request_ids import RequestIds
 from server.media.decoding import Decode, DecoderProcess, Decoding
 from server.routes import health, models, sessions
@@ -48,6 +50,7 @@ from streaming.load import Load
 
 _EXPOSED_HEADERS = (
     "x-request-id", "x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "x-dropped-text", "retry-after", "location",
+    *RATE_LIMIT_HEADERS,
 )  # fmt: skip
 
 _DAY_S = 86_400.0
@@ -89,6 +92,7 @@ def create_app(
         from server.http.trace_context import TraceContext
 
         app.add_middleware(TraceContext)
+    app.add_middleware(RateLimits)
     app.add_middleware(RequestIds)
     for module in _ROUTES:
         app.include_router(module.router)

@@ -35,7 +35,7 @@ def new(
     from server.state.key_file import KeyEntry, changing, digest, new_key, now
 
     key = new_key()
-    with _told(), changing(file) as held:
+    with _start_errors_shown(), changing(file) as held:
         if held[0].named(name) is not None:
             _fail(f"{file} has a key {name} already; revoked ones stay, so that their holders are told")
         try:
@@ -64,7 +64,7 @@ def list_keys(file: File) -> None:
 
     from server.state.key_file import read_keys
 
-    with _told():
+    with _start_errors_shown():
         document = read_keys(file)
     table = Table("name", "state", "sessions", "turns a minute", "audio minutes a day", "created", "expires", box=None)
     at = datetime.now(UTC)
@@ -86,7 +86,7 @@ def revoke(name: Annotated[str, typer.Argument(help="Name of the key.")], file: 
     """End a key, its sessions and its client secrets."""
     from server.state.key_file import changing, now, read_keys
 
-    with _told():
+    with _start_errors_shown():
         read_keys(file)
         with changing(file) as held:
             entry = held[0].named(name)
@@ -112,14 +112,13 @@ def revoke_secret(
         revoked = RevokedSecret(id=id_, expires=datetime.fromtimestamp(expires_at, UTC))
     except ValueError:
         _fail("this is no client secret, or a damaged one")
-    with _told(), changing(file) as held:
-        known = [each for each in held[0].revoked_secrets if each.expires > now() and each.id != id_]
-        held[0] = held[0].model_copy(update={"revoked_secrets": (*known, revoked)})
+    with _start_errors_shown(), changing(file) as held:
+        held[0] = held[0].with_revoked(revoked, now())
     typer.echo("the client secret is revoked", err=True)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _start_errors_shown() -> Iterator[None]:
     from server.errors import StartError
 
     try:

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from structlog.contextvars import bind_contextvars
 
 from server.errors import Unauthorised
+from server.http.rate_limits import limited
 from server.media.decoding import Decoding
 from server.settings import Settings
 from server.state.accounts import Account
@@ -109,7 +110,8 @@ async def admitted(
 
     Raises RateLimited, CapacityError, TooManyWaiting.
     """
-    with state.account.session():
+    limited(connection.scope, state.account)
+    with state.account.request():
         state.account.check_turn()  # who may not is told so without waiting
         async with state.admission.slot("rest", peer_of(connection)):
             state.account.take_turn()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Send
 
 from streaming.task_groups import TaskGroup
+
+T = TypeVar("T")
 
 
 class ClientStalled(Exception):
@@ -57,6 +60,18 @@ async def run_until_disconnect(work: Coroutine[Any, Any, None], receive: Receive
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return not job.cancelled()
+
+
+async def result_unless_disconnected(work: Coroutine[Any, Any, T], receive: Receive) -> T:
+    """What `work` returns. Raises what that does, and ClientDisconnect if the client goes before: `work` is cancelled then."""
+    result = list[T]()
+
+    async def keep() -> None:
+        result.append(await work)
+
+    if not await run_until_disconnect(keep(), receive):
+        raise ClientDisconnect
+    return result[0]
 
 
 async def _disconnected(receive: Receive) -> None:

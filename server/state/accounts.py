@@ -64,6 +64,26 @@ class DayTally:
         self._seconds.clear()
 
 
+class Seat:
+    """One of the sessions that a key may have at once. While its client is away, a new session may take it."""
+
+    def __init__(self, away: dict[Seat, Callable[[], None]]) -> None:
+        self._away = away
+
+    @contextmanager
+    def away(self, give_up: Callable[[], None]) -> Iterator[None]:
+        """The client is away while the context lasts. `give_up` ends the session where a new one takes the seat."""
+        self._away[self] = give_up
+        try:
+            yield
+        finally:
+            self.back()
+
+    def back(self) -> None:
+        """The client is back, or about to be: the seat is nobody else's any more."""
+        self._away.pop(self, None)
+
+
 Record = Callable[[str, TurnReport, str, str], None]
 """Takes the name of a key, what happened in a turn, its transport and its outcome."""
 
@@ -88,7 +108,6 @@ class Account:
         self.limits = limits
         self.void: Callable[[], SpeechServerError | None] = lambda: None
         self.ended = asyncio.Event()
-        self.sessions = 0
         self.turns_begun = 0
         self.question_s = self.answer_s = 0.0
         self.tokens: Counter[str] = Counter()
@@ -97,29 +116,59 @@ class Account:
         self._record = record
         self._begun: deque[float] = deque()
         self._tally = tally or DayTally(clocks.now)
+        self._seats: set[Seat] = set()
+        self._away: dict[Seat, Callable[[], None]] = {}  # who has been away longest comes first
 
     # Sessions
 
+    @property
+    def sessions(self) -> int:
+        """Sessions and requests at the moment, those whose clients are away included."""
+        return len(self._seats)
+
     def session_refusal(self) -> SpeechServerError | None:
-        """Why no session or request may begin now."""
+        """Why no session may begin now."""
+        return self._no_seat(len(self._seats) - len(self._away))
+
+    @contextmanager
+    def session(self) -> Iterator[Seat]:
+        """A session. At the limit it takes the seat of the one whose client has been away longest.
+
+        Raises what `session_refusal` says.
+        """
+        self._raise(self.session_refusal())
+        if self.limits.sessions is not None and self.sessions >= self.limits.sessions:
+            seat = next(iter(self._away))
+            self._seats.discard(seat)
+            self._away.pop(seat)()
+        with self._seated() as seat:
+            yield seat
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """A request of one turn, for which no session is ended. Raises what `session_refusal` says, in any case at the limit."""
+        self._raise(self._no_seat(self.sessions))
+        with self._seated():
+            yield
+
+    @contextmanager
+    def _seated(self) -> Iterator[Seat]:
+        seat = Seat(self._away)
+        self._seats.add(seat)
+        try:
+            yield seat
+        finally:
+            self._seats.discard(seat)
+
+    def _no_seat(self, taken: int) -> SpeechServerError | None:
         most = self.limits.sessions
-        if most is not None and self.sessions >= most:
+        if most is not None and taken >= most:
             return RateLimited(
                 f"the key {self.name} has {most} sessions, as many as it may have at once",
                 retry_s=_RETRY_SESSION_S,
                 code="too_many_sessions",
             )
         return self.void()
-
-    @contextmanager
-    def session(self) -> Iterator[None]:
-        """A session or a request. Raises what `session_refusal` says."""
-        self._raise(self.session_refusal())
-        self.sessions += 1
-        try:
-            yield
-        finally:
-            self.sessions -= 1
 
     # Turns
 

@@ -15,8 +15,8 @@ from streaming.errors import CapacityError
 from streaming.realtime.limits import Stop
 
 Watcher = Callable[[str, int], None]
-Told = Callable[[Place], Awaitable[None]]
-"""Is told where it waits, again whenever that has changed."""
+OnPlace = Callable[[Place], Awaitable[None]]
+"""Hears where somebody waits, again whenever that has changed."""
 
 _GOODBYE_S = 1.0
 """To say goodbye to who had to be ended."""
@@ -24,7 +24,7 @@ _LOOK_S = 0.25
 """How often who waits looks at the load."""
 
 
-async def _untold(_: Place) -> None:
+async def _unheard(_: Place) -> None:
     """There is no way to say it."""
 
 
@@ -81,14 +81,14 @@ class Admission:
         self._gate.check(counted_as(peer), _now_s(), self._load())
 
     @asynccontextmanager
-    async def slot(self, transport: str, peer: str = "", told: Told = _untold) -> AsyncGenerator[None]:
-        """A place while the context lasts, for `peer`, an address; where there is none, wait for it, and be `told` of it.
+    async def slot(self, transport: str, peer: str = "", on_place: OnPlace = _unheard) -> AsyncGenerator[None]:
+        """A place while the context lasts, for `peer`, an address; where there is none, wait for it. `on_place` hears where.
 
         Raises CapacityError and TooManyWaiting at once where the queue is full, CapacityError after `patience_s`, ServerStopping.
         """
         ticket = _Ticket()
         try:
-            await self._enter(ticket, peer, told)
+            await self._enter(ticket, peer, on_place)
             self._taken[transport] += 1
             self._on_change(transport, 1)
             try:
@@ -101,13 +101,13 @@ class Admission:
             self._let_in()
             self._returned.set()
 
-    async def _enter(self, ticket: _Ticket, peer: str, told: Told) -> None:
+    async def _enter(self, ticket: _Ticket, peer: str, on_place: OnPlace) -> None:
         self._check_stopping()
         if self._gate.arrive(ticket, counted_as(peer), _now_s(), self._load()):
             return
         try:
             async with asyncio.timeout(self._patience_s) as limit:
-                await self._wait(ticket, told)
+                await self._wait(ticket, on_place)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -118,14 +118,14 @@ class Admission:
                 f"no place became free within {self._patience_s:g} s; try again later", retry_s=place.wait_s
             ) from None
 
-    async def _wait(self, ticket: _Ticket, told: Told) -> None:
+    async def _wait(self, ticket: _Ticket, on_place: OnPlace) -> None:
         position = 0
         while not ticket.admitted.is_set():
             self._check_stopping()
             place = self._gate.place(ticket, _now_s())
             if place.position != position:
                 position = place.position
-                await told(place)
+                await on_place(place)
             try:
                 async with asyncio.timeout(_LOOK_S):
                     await ticket.admitted.wait()

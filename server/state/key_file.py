@@ -26,6 +26,8 @@ from server.errors import StartError
 KEY_PREFIX = "sk-cslm-"
 MOST_KEYS = 256
 """Each is a label of metrics."""
+MOST_REVOKED = 10_000
+"""Client secrets on the list of those that are refused."""
 RESERVED = ("default", "anonymous")
 """Names in logs and metrics of the key that `CSLM_API_KEY` holds, and of those who need none."""
 
@@ -75,7 +77,7 @@ class KeyDocument(_Shape):
     """All keys of a server."""
 
     keys: tuple[KeyEntry, ...] = Field((), max_length=MOST_KEYS)
-    revoked_secrets: tuple[RevokedSecret, ...] = Field((), max_length=10_000)
+    revoked_secrets: tuple[RevokedSecret, ...] = Field((), max_length=MOST_REVOKED)
 
     @model_validator(mode="after")
     def _each_once(self) -> KeyDocument:
@@ -97,6 +99,16 @@ class KeyDocument(_Shape):
         """The document with `entry`, in place of one of that name. Raises ValidationError."""
         others = [each for each in self.keys if each.name != entry.name]
         return KeyDocument(keys=(*others, entry), revoked_secrets=self.revoked_secrets)
+
+    def with_revoked(self, secret: RevokedSecret, at: datetime) -> KeyDocument:
+        """The document with `secret` on the list, and without those that have expired. Raises StartError where the list is full."""
+        others = [each for each in self.revoked_secrets if each.expires > at and each.id != secret.id]
+        if len(others) >= MOST_REVOKED:
+            raise StartError(
+                f"the file lists {MOST_REVOKED} revoked client secrets that have not expired, as many as it may; revoke their key",
+                code="keys_full",
+            )
+        return KeyDocument(keys=self.keys, revoked_secrets=(*others, secret))
 
 
 def digest(key: bytes) -> str:
@@ -133,7 +145,7 @@ def read_keys(path: Path) -> KeyDocument:
 def changing(path: Path) -> Iterator[list[KeyDocument]]:
     """The document of `path` in a list, to be replaced there; it is written at the end, whole or not at all.
 
-    Who changes it at the same time waits. Raises StartError.
+    Who changes it at the same time waits. Raises StartError, also where what stands in the list could not be read back.
     """
     path = path.resolve()
     if not path.parent.is_dir():
@@ -149,6 +161,7 @@ def changing(path: Path) -> Iterator[list[KeyDocument]]:
 
 def _write(path: Path, document: KeyDocument) -> None:
     text = json.dumps(document.model_dump(mode="json", exclude_none=True), indent=2) + "\n"
+    parsed(text, f"{path} would be damaged")
     before = path.stat() if path.exists() else None
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as out:
         try:

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from itsdangerous import BadData, URLSafeSerializer
 
 from server.errors import Unauthorised
-from streaming.errors import SpeechServerError, TooLarge
+from streaming.errors import TooLarge
 
 PREFIX = "ek_"
 _MOST_CHARACTERS = 6000
@@ -98,18 +98,22 @@ class SecretSigner:
             )
 
     @contextmanager
-    def used(self, secret: Secret | None) -> Iterator[None]:
-        """A session is opened with the secret, if it is one; it does not count where it is refused. Raises as `check_use` does."""
+    def use(self, secret: Secret | None) -> Iterator[Callable[[], None]]:
+        """A session is to be opened with the secret, if it is one. Yields what is called once it is open: only then it has counted.
+
+        Until then the use is kept for it. Raises as `check_use` does.
+        """
         self.check_use(secret)
         if secret is None or not self._most:
-            yield
+            yield lambda: None
             return
+        unused = [secret]
         self._count(secret, 1)
         try:
-            yield
-        except SpeechServerError:
-            self._count(secret, -1)
-            raise
+            yield unused.clear
+        finally:
+            for each in unused:
+                self._count(each, -1)
 
     def _count(self, secret: Secret, by: int) -> None:
         if len(self._used) >= _FORGET_AT:

@@ -26,7 +26,6 @@ from streaming.realtime.translation import TranslationConfig, translated_into, t
 from streaming.report import TurnReport
 
 
-
 def session_model(model: ServedModel) -> SessionModel:
     """What a session needs to know of the model."""
     return SessionModel(

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import threading
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -51,6 +52,8 @@ class UsageLog:
         self._keep_days = keep_days
         self._now = now
         self._waiting: deque[bytes] = deque()
+        self._past: deque[int] = deque()  # files of days that are over, to be brought to the disk and closed
+        self._syncing = threading.Lock()
         self._ours = self._dirty = self.failing = False
         self._whole = True  # the file ends with a whole line
         self._lock = FileLock(directory / ".lock", timeout=0, mode=0o600, thread_local=False)
@@ -114,7 +117,7 @@ class UsageLog:
         with suppress(OSError):
             if self._locked():
                 self._write()
-                os.fsync(self._file)
+        self._sync()
         for line in self._waiting:
             log.error("usage could not be recorded", extra=json.loads(line))
         os.close(self._file)
@@ -130,17 +133,28 @@ class UsageLog:
             self._waiting.popleft()
 
     def _turn_over(self, day: date) -> None:
-        with suppress(OSError):
-            os.fsync(self._file)
         before, self._day = (self._file, self._day), day
         try:
             self._file = self._opened()
         except OSError:
             self._day = before[1]
             raise
-        os.close(before[0])
+        self._past.append(before[0])
         self._whole = True
-        self._remove_old()
+
+    def _sync(self) -> None:
+        """Bring all to the disk, and be done with the days before. Blocks for as long as the disk likes."""
+        with self._syncing:
+            with suppress(OSError):
+                os.fsync(self._file)
+            if not self._past:
+                return
+            while self._past:
+                past = self._past.popleft()
+                with suppress(OSError):
+                    os.fsync(past)
+                os.close(past)
+            self._remove_old()
 
     async def _take_over(self) -> None:
         """The server before has left: its last lines count, too."""
@@ -161,10 +175,9 @@ class UsageLog:
             await asyncio.sleep(_SYNC_S)
             if not self._ours and self._locked():
                 await self._take_over()
-            if self._dirty:
+            if self._dirty or self._past:
                 self._dirty = False
-                with suppress(OSError):
-                    await asyncio.to_thread(os.fsync, self._file)
+                await asyncio.to_thread(self._sync)
 
     def _opened(self) -> int:
         return os.open(self._path(self._day), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)

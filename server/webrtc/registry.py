@@ -103,7 +103,11 @@ class CallRegistry:
         task = asyncio.create_task(self._hold(model, account, call, offer, config, peer, answered), name=call.id)
         self._held[call.id] = _Held(call, task, counted, account)
         task.add_done_callback(lambda _: self._held.pop(call.id, None))
-        return call.id, shown(await answered, peer, self._settings.ice_addresses)
+        try:
+            return call.id, shown(await answered, peer, self._settings.ice_addresses)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
 
     def _check_unconnected(self, peer: str) -> None:
         peers = [held.peer for held in self._held.values() if not held.call.connected]
@@ -167,7 +171,7 @@ class CallRegistry:
             live = LiveSession(machine.id, account, "webrtc", machine)
             session = realtime_session(self._settings, self._metrics, model, machine, live, stop, tracing)
             answered.set_result(await call.answer(offer))
-            with self._live.told(live):
+            with self._live.listed(live):
                 await call.run(session)
 
 

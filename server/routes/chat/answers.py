@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 
 from server.http.answers import EVENT_STREAM, warnings
@@ -18,17 +19,20 @@ from streaming.realtime.conversation import new_id
 from streaming.report import TurnReport
 from streaming.turn import AudioDelta, TurnEvent
 
+Remember = Callable[[str, str], None]
+"""Takes the id and the text of a spoken answer."""
+
 
 class _Completion:
     """What all of an answer's chunks, or its document, say."""
 
-    def __init__(self, model: str, spoken: SpokenAnswers) -> None:
+    def __init__(self, model: str, remember: Remember) -> None:
         self.id = new_id("chatcmpl")
         self.audio_id = new_id("audio")
         self.created = int(time.time())
-        self.expires_at = self.created + spoken.LIFE_S
+        self.expires_at = self.created + SpokenAnswers.LIFE_S
         self._model = model
-        self._spoken = spoken
+        self._remember = remember
 
     def head(self, kind: str) -> dict[str, Any]:
         """`id`, `object`, `created`, `model`."""
@@ -36,7 +40,7 @@ class _Completion:
 
     def remember(self, report: TurnReport) -> None:
         """So that the next request may refer to this answer by its id."""
-        self._spoken.remember(self.audio_id, report.text)
+        self._remember(self.audio_id, report.text)
 
 
 class ChatDocument:
@@ -44,9 +48,9 @@ class ChatDocument:
 
     media_type = "application/json"
 
-    def __init__(self, model: str, writer: AudioWriter | None, spoken: SpokenAnswers) -> None:
+    def __init__(self, model: str, writer: AudioWriter | None, remember: Remember) -> None:
         self._writer = writer
-        self._completion = _Completion(model, spoken)
+        self._completion = _Completion(model, remember)
         self._audio = bytearray()
 
     async def write(self, event: TurnEvent) -> bytes:
@@ -81,9 +85,9 @@ class ChatChunks:
 
     media_type = EVENT_STREAM
 
-    def __init__(self, model: str, writer: AudioWriter | None, spoken: SpokenAnswers, *, include_usage: bool) -> None:
+    def __init__(self, model: str, writer: AudioWriter | None, remember: Remember, *, include_usage: bool) -> None:
         self._writer = writer
-        self._completion = _Completion(model, spoken)
+        self._completion = _Completion(model, remember)
         self._include_usage = include_usage
         self._begun = False
 

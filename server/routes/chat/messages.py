@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -195,8 +195,11 @@ class Dialogue:
     question: UserMessage
 
 
-def dialogue(messages: Sequence[Message], spoken: Mapping[str, str], *, most_turns: int) -> Dialogue:
-    """The messages as turns. `spoken`: text of earlier spoken answers by id. `most_turns`: how many earlier turns to keep.
+Spoken = Callable[[str], str | None]
+
+
+def dialogue(messages: Sequence[Message], spoken: Spoken, *, most_turns: int) -> Dialogue:
+    """The messages as turns. `spoken` finds an earlier spoken answer's text by its id. `most_turns`: how many to keep.
 
     A question that was never answered is left out, as in a realtime session. Raises InvalidRequest: `invalid_value` where the
     last message is not the user's, `invalid_audio`, `audio_not_found`.
@@ -224,11 +227,11 @@ def _text(content: str | Sequence[TextPart | RefusalPart] | None) -> str:
     return content if isinstance(content, str) else "\n".join(part.text for part in content or ())
 
 
-def _answered(message: AssistantMessageParam, spoken: Mapping[str, str], param: str) -> str:
+def _answered(message: AssistantMessageParam, spoken: Spoken, param: str) -> str:
     text = _text(message.content)
     if text or message.audio is None:
         return text
-    found = message.audio.transcript or spoken.get(message.audio.id)
+    found = message.audio.transcript or spoken(message.audio.id)
     if found is None:
         raise InvalidRequest(
             f"there is no spoken answer {message.audio.id[:60]!r}, or it has expired; send its transcript as content",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -105,7 +106,7 @@ async def completions(request: Request, state: AdmittedDep) -> Response:
     model = resolve_model(state, chat.model)
     session_model(model).check_reply_language(chat.reply_language, "reply_language")
     writer, voice = _spoken(chat, model) or (None, None)
-    talk = dialogue(chat.messages, state.spoken, most_turns=model.history_turns)
+    talk = dialogue(chat.messages, partial(state.spoken.find, state.account), most_turns=model.history_turns)
     _check_length(talk)
     recorded = await state.decoding.run(model.max_question_s, _recordings, talk, model)
     options = TurnOptions(
@@ -118,10 +119,11 @@ async def completions(request: Request, state: AdmittedDep) -> Response:
         max_tokens=chat.max_completion_tokens or chat.max_tokens,
     )
     runner = TurnRunner(state, model, received_s)
-    sink: AnswerSink = ChatDocument(model.name, writer, state.spoken)
+    remember = partial(state.spoken.remember, state.account)
+    sink: AnswerSink = ChatDocument(model.name, writer, remember)
     if chat.stream:
         usage = chat.stream_options.include_usage
-        sink = ChatChunks(model.name, writer, state.spoken, include_usage=usage)
+        sink = ChatChunks(model.name, writer, remember, include_usage=usage)
 
     async def work(stream: ResponseStream) -> None:
         history = [await _exchange(runner, said, recorded.get(said.param), reply) for said, reply in talk.earlier]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from starlette.websockets import WebSocketState
 
 from server.routes.realtime.waiting import WaitingClient
 from server.settings import Settings
+from server.state.accounts import Seat
 from server.state.metrics import Metrics, Parkings
 from server.state.parking import NotResumable, Parking
 from server.state.sessions import decoded
@@ -144,7 +145,10 @@ class Carrier:
 
 
 class Line:
-    """A session's line. `parking`: where it waits for its client to come back; None: it ends with its socket."""
+    """A session's line, and its `seat` among those of its key.
+
+    `parking`: where it waits for its client to come back; None: it ends with its socket.
+    """
 
     def __init__(
         self,
@@ -154,9 +158,11 @@ class Line:
         settings: Settings,
         metrics: Metrics,
         opening: Opening,
+        seat: Seat,
         parking: Parking[Line] | None,
     ) -> None:
         self.opening = opening
+        self._seat = seat
         self._machine, self._dialect = machine, dialect
         self._settings, self._metrics = settings, metrics
         self._parking = parking
@@ -196,7 +202,7 @@ class Line:
         outcome: Parkings = "ended"
         try:
             # Who comes back before its loss was noticed takes the place of nobody who is away.
-            with nullcontext() if lost.lost == "replaced" else parking.away(self):
+            with nullcontext() if lost.lost == "replaced" else self._away(parking):
                 async with asyncio.timeout(parking.within_s):
                     while self._carrier is lost and not self._over:
                         self._changed.clear()
@@ -207,6 +213,12 @@ class Line:
         finally:
             self._metrics.parking(outcome)
         return outcome == "resumed"
+
+    @contextmanager
+    def _away(self, parking: Parking[Line]) -> Iterator[None]:
+        """Others may take the place while the client is away."""
+        with parking.away(self), self._seat.away(self.give_up):
+            yield
 
     # What it is told
 
@@ -292,6 +304,7 @@ class Line:
         self._carrier.lose("replaced")
         if self._parking is not None:
             self._parking.returning(self)
+            self._seat.back()
 
     async def carry_on(self, carrier: Carrier, received: int) -> None:
         """Go on over another socket, behind the first `received` events. Returns when that has ended."""

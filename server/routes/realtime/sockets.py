@@ -29,6 +29,7 @@ from server.http.error_responses import error_response, log_refusal
 from server.routes.realtime.dialects import BETA_SUBPROTOCOL, OUR_SUBPROTOCOL, Return, dialect_of, knows_us, returning
 from server.routes.realtime.line import Carrier, Line, Opening, close
 from server.routes.realtime.waiting import WaitingClient
+from server.state.accounts import Seat
 from server.state.auth import SUBPROTOCOL_PREFIX, keys_of
 from server.state.live import LiveSession
 from server.state.loading import ServedModel
@@ -119,9 +120,9 @@ async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
             else:
                 return
         async with AsyncExitStack() as place:
-            place.enter_context(state.secrets.used(caller.secret))
-            place.enter_context(caller.account.session())
-            slot = state.admission.slot("realtime", peer_of(socket), client.told)
+            secret_used = place.enter_context(state.secrets.use(caller.secret))
+            seat = place.enter_context(caller.account.session())
+            slot = state.admission.slot("realtime", peer_of(socket), client.queued)
             if not await client.until(place.enter_async_context(slot)):
                 return
             limits = session_limits(state.settings, model, caller.account)
@@ -130,10 +131,11 @@ async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
             recording = state.recorder.session(machine.id, model.name, "realtime", dialect, address, caller.session)
             stop, tracing = state.admission.stop, state.tracing
             live = LiveSession(machine.id, caller.account, "realtime", machine)
-            with tracing.session("realtime"), state.live.told(live), recording as tape:
+            with tracing.session("realtime"), state.live.listed(live), recording as tape:
                 session = realtime_session(state.settings, state.metrics, model, machine, live, stop, tracing)
                 dialect = dialect if tape is None else Taped(dialect, tape)
-                await _serve(client, session, dialect, opening, replace(state, account=caller.account, here=live))
+                secret_used()
+                await _serve(client, session, dialect, opening, seat, replace(state, account=caller.account, here=live))
     except SpeechServerError as error:
         log_refusal(error)
         state.metrics.error(error.code)
@@ -193,12 +195,14 @@ def _selected_subprotocol(socket: WebSocket) -> str | None:
     return by_name or next((name for name in offered if name.startswith(SUBPROTOCOL_PREFIX)), None)
 
 
-async def _serve(client: WaitingClient, session: Session, dialect: Dialect, opening: Opening, state: AppState) -> None:
+async def _serve(
+    client: WaitingClient, session: Session, dialect: Dialect, opening: Opening, seat: Seat, state: AppState
+) -> None:
     """Run the session until it ends, its client goes or does not read, its key ends, or the server stops and nobody speaks."""
     await client.accept()
     carrier = Carrier(client, state.settings.write_timeout_s)
     parking = state.parking if opening.knows_us and state.parking.open else None
-    line = Line(session.machine, dialect, carrier, state.settings, state.metrics, opening, parking)
+    line = Line(session.machine, dialect, carrier, state.settings, state.metrics, opening, seat, parking)
     state.here.away = lambda: line.away
     try:
         await session.run(line.received(), line.send)

@@ -40,7 +40,7 @@ class WaitingClient:
             await self.socket.accept(subprotocol=self._subprotocol)
             self._accepted.set()
 
-    async def told(self, place: Place) -> None:
+    async def queued(self, place: Place) -> None:
         """Tell it where it waits."""
         await self.accept()
         await self.tell(SessionQueued(place.position, round(place.wait_s, 1)))

@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from server.errors import StartError
+from server.http.rate_limits import HEADERS, duration
 from server.state.key_file import digest
 from server.state.keyring import Keyring
 from tests.server.front import Front, eventually, listening, recording, serving
@@ -263,6 +264,59 @@ async def test_a_client_secret_opens_so_many_sessions(tmp_path: Path) -> None:
             await opened(front, secret)
         answer = refused.value.response
         assert (answer.status_code, json.loads(answer.body)["error"]["code"]) == (401, "client_secret_used_up")
+
+
+async def test_a_client_secret_keeps_its_use_where_its_session_left_the_queue(tmp_path: Path) -> None:
+    path = written(tmp_path, entry("anna", ANNA))
+    async with listening(keys_file=path, client_secret_uses=1, max_sessions=1, max_wait_s=60) as front:
+        secret = await secret_of(front, ANNA)
+        async with opened(front, ANNA):
+            async with opened(front, secret) as waiting:
+                await until(waiting, "session.queued")
+                with pytest.raises(InvalidStatus):
+                    await opened(front, secret)  # its only use is kept for the one that waits
+            await eventually(lambda: front.state.admission.waiting == 0)
+        async with opened(front, secret) as socket:
+            await until(socket, "session.created")
+
+
+async def test_answers_to_turns_say_what_is_left(tmp_path: Path) -> None:
+    path = written(tmp_path, entry("anna", ANNA, turns_per_minute=2), entry("ben", BEN))
+    async with serving(keys_file=path) as front:
+        ask = {"model": "fake", "messages": [{"role": "user", "content": "Hello?"}]}
+        answers = [
+            await front.client.post("/v1/chat/completions", json=ask | more, headers=auth(key))
+            for key, more in ((ANNA, {}), (ANNA, {"stream": True}), (ANNA, {}), (BEN, {}))
+        ]
+        assert [answer.status_code for answer in answers] == [200, 200, 429, 200]
+        *of_anna, of_ben = [[answer.headers.get(name) for name in HEADERS] for answer in answers]
+        assert [limits[:2] for limits in of_anna] == [["2", "1"], ["2", "0"], ["2", "0"]]
+        assert all(limits[2] in ("59s", "1m0s") for limits in of_anna), of_anna
+        assert of_ben == [None] * 3, "there is no limit"
+        listed = await front.client.get("/v1/models", headers=auth(ANNA))
+        assert HEADERS[0] not in listed.headers, "only turns are limited"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0s"), (0.2, "1s"), (59.5, "1m0s"), (360, "6m0s"), (7200.5, "2h0m1s"), (86_399, "23h59m59s")],
+)
+def test_durations_as_openai_writes_them(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+async def test_a_spoken_answer_is_its_keys_alone(tmp_path: Path) -> None:
+    path = written(tmp_path, entry("anna", ANNA), entry("ben", BEN))
+    ask = {"model": "fake", "modalities": ["text", "audio"], "audio": {"format": "wav", "voice": "alloy"}}
+    question = {"role": "user", "content": "Hello?"}
+    async with serving(keys_file=path) as front:
+        url = "/v1/chat/completions"
+        first = await front.client.post(url, json=ask | {"messages": [question]}, headers=auth(ANNA))
+        spoken = {"role": "assistant", "audio": {"id": first.json()["choices"][0]["message"]["audio"]["id"]}}
+        again = ask | {"messages": [question, spoken, question]}
+        answers = [await front.client.post(url, json=again, headers=auth(key)) for key in (ANNA, BEN)]
+        assert [answer.status_code for answer in answers] == [200, 400]
+        assert answers[1].json()["error"]["code"] == "audio_not_found"
 
 
 async def test_sessions_and_refusals_are_logged_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

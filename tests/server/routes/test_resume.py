@@ -17,6 +17,7 @@ from websockets.typing import Subprotocol
 
 from server.routes.realtime.dialects import returning
 from server.routes.realtime.waiting import WaitingClient
+from server.state.key_file import digest
 from streaming.audio import WireFormat
 from tests.fakes import FakeLM
 from tests.server.front import Front, eventually, listening
@@ -459,3 +460,22 @@ async def test_a_session_ends_at_its_limit_while_its_client_is_away() -> None:
             cut(socket)
         await eventually(lambda: front.state.admission.active == 0)
         assert front.count("cslm_parkings_total", outcome="ended") == 1
+
+
+async def test_a_key_at_its_limit_has_a_new_session_in_place_of_one_that_was_left() -> None:
+    keys = json.dumps({"keys": [{"name": "anna", "hash": digest(b"anna"), "sessions": 1}]})
+    async with listening(keys=keys) as front:
+        crashed = Client(front, key="anna")
+        async with crashed.connected() as socket:
+            await crashed.until(socket, "session.resumable")
+            cut(socket)
+        await eventually(lambda: front.count("cslm_parked_sessions") == 1)
+        again = Client(front, key="anna")
+        async with again.connected() as socket:
+            await again.until(socket, "session.resumable")
+            assert front.count("cslm_key_sessions", key="anna") == 1
+            await eventually(lambda: front.state.admission.active == 1)
+            with pytest.raises(InvalidStatus) as refused:
+                async with crashed.again():
+                    pass
+            assert refused.value.response.status_code == 429, "who is there gives way to nobody"

@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.server.front import Front, eventually, listening, recording
+from tests.server.webrtc.rtc_peer import calling
 
 CLEAR = json.dumps({"type": "input_audio_buffer.clear"})
 COMMIT = json.dumps({"type": "input_audio_buffer.commit"})
@@ -119,6 +120,20 @@ async def test_a_turn_waits_for_its_place_and_who_is_too_many_is_told_when_to_co
             metrics = (await front.client.get("/metrics")).text
             assert "cslm_waiting_sessions 1.0" in metrics
         assert (await asking).status_code == 200
+
+
+async def test_an_offer_whose_caller_has_gone_waits_no_more() -> None:
+    async with listening(max_sessions=1, max_wait_s=60) as front, connect(url(front), proxy=None) as first:
+        await event(first)
+        async with calling() as caller:
+            offer = (await caller.offer()).encode()
+            head = f"POST /v1/realtime/calls HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\nContent-Length: {len(offer)}"
+            _, writer = await asyncio.open_connection(*front.url.removeprefix("http://").split(":"))
+            writer.write(f"{head}\r\n\r\n".encode() + offer)
+            await eventually(lambda: front.state.admission.waiting == 1)
+            writer.transport.abort()
+            await eventually(lambda: front.state.admission.waiting == 0)
+        assert front.state.admission.active == 1
 
 
 async def test_a_turn_that_waits_in_vain_is_refused() -> None:

@@ -45,6 +45,24 @@ def test_sessions_at_once() -> None:
         assert (anna.sessions, anna.refusals["too_many_sessions"]) == (1, 1)
 
 
+def test_a_session_takes_the_seat_of_the_one_that_was_left_longest() -> None:
+    anna, ended = account(Time(), sessions=2), list[str]()
+    with anna.session() as first, anna.session() as second:
+        with second.away(lambda: ended.append("second")), first.away(lambda: ended.append("first")):
+            assert anna.session_refusal() is None
+            with pytest.raises(RateLimited), anna.request():
+                pass
+            assert not ended, "a single turn ends no conversation"
+            with anna.session():
+                assert (ended, anna.sessions) == (["second"], 2)
+                first.back()
+                assert anna.session_refusal() is not None
+                with pytest.raises(RateLimited), anna.session():
+                    pass
+        assert (ended, anna.sessions) == (["second"], 1)
+    assert anna.sessions == 0
+
+
 def test_turns_in_a_minute() -> None:
     time = Time()
     anna = account(time, turns_per_minute=2)

@@ -39,11 +39,11 @@ async def test_who_waits_is_told_where() -> None:
     admission = Admission(GateRules(1, 4, 4), patience_s=60)
     places = list[Place]()
 
-    async def told(place: Place) -> None:
+    async def on_place(place: Place) -> None:
         places.append(place)
 
     async def wait() -> None:
-        async with admission.slot("realtime", told=told):
+        async with admission.slot("realtime", on_place=on_place):
             pass
 
     async with AsyncExitStack() as held:

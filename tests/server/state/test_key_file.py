@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from server.cli import app
 from server.errors import StartError
-from server.state.key_file import KeyDocument, digest, new_key, parsed, read_keys
+from server.state.key_file import MOST_REVOKED, KeyDocument, changing, digest, new_key, parsed, read_keys
 from server.state.secret_signing import SecretSigner
 
 runner = CliRunner()
@@ -69,6 +69,31 @@ def test_a_file_that_root_changes_is_still_its_owners(
     run(path, "new", "ben")
     assert given == [(path.stat().st_uid, path.stat().st_gid)]
     assert len(read_keys(path).keys) == 2
+
+
+def test_a_full_list_of_revoked_secrets_stays_as_it_is(tmp_path: Path) -> None:
+    path, now = tmp_path / "keys.json", datetime.now(UTC)
+
+    def listed(last: datetime) -> None:
+        times = [now + timedelta(days=1)] * (MOST_REVOKED - 1) + [last]
+        secrets = [{"id": str(number), "expires": f"{until:%Y-%m-%dT%H:%M:%SZ}"} for number, until in enumerate(times)]
+        path.write_text(json.dumps({"revoked_secrets": secrets}))
+
+    secret = SecretSigner("x").make({}, int(now.timestamp()) + 600, key="anna", key_hash="")
+    listed(now + timedelta(days=1))
+    assert "keys_full" in run(path, "revoke-secret", secret, status=2).stderr
+    assert len(read_keys(path).revoked_secrets) == MOST_REVOKED
+    listed(now - timedelta(days=1))
+    run(path, "revoke-secret", secret)
+    assert read_keys(path).revoked_secrets[-1].id == SecretSigner("x").read(secret).id
+
+
+def test_nothing_is_written_that_could_not_be_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    run(path, "new", "anna")
+    with pytest.raises(StartError, match=r"keys\.0\.hash"), changing(path) as held:
+        held[0] = KeyDocument(keys=(held[0].keys[0].model_copy(update={"hash": "sha256:x"}),))
+    assert read_keys(path).keys[0].name == "anna"
 
 
 def test_a_client_secret_is_revoked_by_its_id(tmp_path: Path) -> None:

@@ -94,6 +94,24 @@ def test_each_day_has_its_file_and_old_ones_go(tmp_path: Path) -> None:
     assert [line["key"] for line in lines(tmp_path / "usage-2026-12-01.jsonl")] == ["ben"]
 
 
+async def test_at_midnight_the_event_loop_waits_for_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.state.usage_log._SYNC_S", 0.01)
+    moment, synced, sync = [MORNING], list[tuple[int, threading.Thread]](), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append((file, threading.current_thread())) or sync(file))
+    log = UsageLog(tmp_path, now=lambda: moment[0])
+    async with log.kept():
+        log.append(turn())
+        old = log._file
+        moment[0] += timedelta(days=1)
+        log.append(turn("ben"))
+        await eventually(lambda: not log._past)
+        assert old != log._file and old in {file for file, _ in synced}
+    assert threading.main_thread() not in {thread for _, thread in synced}
+    assert [line["key"] for line in lines(tmp_path / FILE)] == ["anna"]
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(old)
+
+
 def test_two_servers_on_one_log(tmp_path: Path) -> None:
     first = UsageLog(tmp_path)
     with pytest.raises(StartError) as refused:
