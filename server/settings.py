@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -104,7 +105,7 @@ class Settings(BaseSettings):
     max_waiting: int = Field(
         64, ge=0, description="sessions that may wait for a place; 0: a full server refuses at once"
     )
-    max_waiting_per_peer: int = Field(32, ge=1, description="of those, of one address; a proxy is one")
+    max_waiting_per_peer: int = Field(32, ge=1, description="of those, of one address")
     max_wait_s: float = Field(10.0, ge=0, description="longest wait for a place")
     resume_s: float = Field(
         30.0, ge=0, description="longest time a session waits for a client that lost its connection; 0: none does"
@@ -115,8 +116,13 @@ class Settings(BaseSettings):
         ge=1,
         description="events kept of a session for a client that comes back; twice as much while it is away",
     )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="addresses and networks of proxies whose X-Forwarded-For is believed, separated by commas"
+    )
     max_connections: int = Field(1000, ge=1, description="connections at once, sockets included")
-    max_connections_per_address: int = Field(256, ge=1, description="of them, of one address; a proxy is one")
+    max_connections_per_address: int = Field(
+        256, ge=1, description="of them, of one address; those of trusted_proxies are not counted"
+    )
     header_timeout_s: float = Field(10.0, gt=0, description="longest time until the header of a request is complete")
     min_upload_bytes_s: int = Field(1024, ge=0, description="a body that arrives more slowly is refused; 0: any rate")
     max_body_bytes: int = Field(25 * 1024 * 1024, ge=1, description="largest request body")
@@ -137,9 +143,7 @@ class Settings(BaseSettings):
         "auto",
         description="addresses of this host that WebRTC answers show; auto: to public callers public ones, if there are any",
     )
-    calls_per_peer: int = Field(
-        30, ge=1, description="WebRTC calls that one address may begin in a minute; a proxy is one"
-    )
+    calls_per_peer: int = Field(30, ge=1, description="WebRTC calls that one address may begin in a minute")
     keep_alive_s: int = Field(75, ge=1, description="time that a connection may wait for its next request")
     write_timeout_s: float = Field(30.0, gt=0, description="longest time a client may leave an answer unread")
     shutdown_s: float = Field(10.0, ge=0, description="seconds that active turns get when the server stops")
@@ -171,13 +175,26 @@ class Settings(BaseSettings):
         return Aliases(*(tuple(name.lower() for name in names) for names in (self.model_aliases, self.voice_aliases)))
 
     @field_validator(
-        "allowed_hosts", "cors_origins", "ice_peers", "ice_servers", "model_aliases", "voice_aliases", mode="before"
-    )
+        "allowed_hosts", "cors_origins", "ice_peers", "ice_servers", "model_aliases", "trusted_proxies", "voice_aliases",
+        mode="before",
+    )  # fmt: skip
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(origin.strip() for origin in value.split(",") if origin.strip())
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            try:
+                ip_network(value)
+            except ValueError:
+                raise ValueError(
+                    f"trusted_proxies {value!r} is neither an address nor a network; accepted: 10.0.0.5, 10.0.0.0/24, fd00::/64"
+                ) from None
+        return values
 
     @field_validator("otlp_endpoint")
     @classmethod

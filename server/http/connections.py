@@ -9,6 +9,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from http import HTTPStatus
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import h11
@@ -25,12 +26,17 @@ log = logging.getLogger("cslm.http")
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
     """`most`: connections at once, sockets included; `most_of_address`: of one peer's address; `header_s`: until a request's
-    header is complete, from the connection or from its first byte.
+    header is complete, from the connection or from its first byte; `proxies`: addresses and networks that carry many peers.
     """
 
     most: int
     most_of_address: int
     header_s: float
+    proxies: tuple[str, ...] = ()
+
+    def counts(self, address: str) -> bool:
+        """Connections of `address` are those of one peer."""
+        return not (address and any(ip_address(address) in ip_network(proxy) for proxy in self.proxies))
 
 
 class Connection(H11Protocol):
@@ -54,7 +60,8 @@ class Connection(H11Protocol):
         address = (transport.get_extra_info("peername") or ("",))[0]
         others = [getattr(each, "client", None) for each in self.connections]
         of_address = sum(client is not None and client[0] == address for client in others)
-        if len(others) >= self._limits.most or of_address >= self._limits.most_of_address:
+        too_many_of_it = of_address >= self._limits.most_of_address and self._limits.counts(address)
+        if len(others) >= self._limits.most or too_many_of_it:
             self.transport, self.flow = transport, FlowControl(transport)
             log.warning("too many connections; refused one")
             self._answer(CapacityError("there are too many connections; try again later"))

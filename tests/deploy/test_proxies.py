@@ -9,7 +9,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.fakes import FakeLM
 from tests.live_server import ROOT, free_port
-from tests.server.front import Front, listening, recording
+from tests.server.front import Front, eventually, listening, recording
 from tests.server.models import fake_model
 
 DEPLOY = ROOT / "deploy"
@@ -159,6 +159,30 @@ async def test_sockets_and_pages_pass_and_foreign_pages_do_not(name: str, tmp_pa
         assert refused.value.response.status_code == 403
         assert (await client.get("/")).status_code == 200
         assert (await client.get("/metrics")).status_code == 404
+
+
+async def test_callers_are_known_by_their_own_addresses(name: str, tmp_path: Path) -> None:
+    settings = {"max_sessions": 1, "max_waiting_per_peer": 1, "max_connections_per_address": 2, "max_wait_s": 60}
+    async with behind(name, tmp_path, trusted_proxies="127.0.0.1", **settings) as it, AsyncExitStack() as callers:
+        socket = await callers.enter_async_context(connect(it.url.replace("https", "wss") + "/v1/realtime", ssl=it.tls))
+        await socket.recv()
+
+        async def ask(address: str, claims: str) -> httpx.Response:
+            transport = httpx.AsyncHTTPTransport(local_address=address, verify=it.tls)
+            port = urlsplit(it.url).port
+            async with httpx.AsyncClient(
+                transport=transport, base_url=f"https://127.0.0.1:{port}", timeout=60
+            ) as client:
+                headers = {"host": f"localhost:{port}", "x-forwarded-for": claims}
+                extensions = {"sni_hostname": "localhost"}
+                return await client.post("/v1/speech", content=recording(), headers=headers, extensions=extensions)
+
+        waiting = [asyncio.create_task(ask(address, "203.0.113.1")) for address in ("127.0.0.2", "127.0.0.3")]
+        await eventually(lambda: it.front.state.admission.waiting == 2)
+        refused = await ask("127.0.0.2", "203.0.113.9")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_waiting")
+        await socket.close()
+        assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200, 200]
 
 
 async def test_an_answer_is_sent_on_as_it_is_made(name: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
+from pydantic import ValidationError
 from websockets.asyncio.client import connect
 
 from server.app import create_app
@@ -157,6 +158,55 @@ async def test_more_connections_than_allowed_are_refused(limits: dict[str, int])
         async with Line.to(front) as again:
             status, *_ = await again.ask(b"GET /healthz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
             assert status == 200
+
+
+@asynccontextmanager
+async def full(**settings: object) -> AsyncGenerator[Front]:
+    """A server whose only place is taken."""
+    async with (
+        listening(max_sessions=1, max_waiting_per_peer=1, max_wait_s=60, **settings) as front,
+        connect(front.url.replace("http", "ws") + "/v1/realtime", proxy=None) as socket,
+    ):
+        await socket.recv()
+        yield front
+
+
+async def _waits(line: Line, front: Front, forwarded: str) -> None:
+    """A turn of a caller that a proxy names, or that names itself."""
+    before = front.state.admission.waiting
+    line.writer.write(POST + f"X-Forwarded-For: {forwarded}\r\n\r\n".encode() + BODY)
+    await eventually(lambda: front.state.admission.waiting == before + 1)
+
+
+async def _refused(front: Front, forwarded: str) -> str:
+    answer = await front.client.post("/v1/speech", content=BODY, headers={"x-forwarded-for": forwarded})
+    code: str = answer.json()["error"]["code"]
+    return code
+
+
+@pytest.mark.parametrize("trusted", ["127.0.0.1", "10.0.0.0/8, 127.0.0.0/8"])
+async def test_a_proxy_that_is_trusted_carries_many_peers(trusted: str) -> None:
+    async with (
+        full(trusted_proxies=trusted, max_connections_per_address=2) as front,
+        Line.to(front) as one,
+        Line.to(front) as two,
+    ):
+        await _waits(one, front, "203.0.113.1")
+        assert await _refused(front, "203.0.113.1") == "too_many_waiting"
+        await _waits(two, front, "203.0.113.2")
+        assert await _refused(front, "198.51.100.7, 203.0.113.2") == "too_many_waiting", "the proxy's word is the last"
+
+
+async def test_nobody_else_says_what_its_address_is() -> None:
+    async with full() as front, Line.to(front) as line:
+        await _waits(line, front, "203.0.113.1")
+        assert await _refused(front, "203.0.113.2") == "too_many_waiting"
+
+
+@pytest.mark.parametrize("trusted", ["*", "proxy.example.com", "10.0.0.0/99"])
+def test_a_proxy_that_is_trusted_is_named_by_its_address(trusted: str) -> None:
+    with pytest.raises(ValidationError, match="neither an address nor a network"):
+        make_settings(trusted_proxies=trusted)
 
 
 async def test_a_body_that_drips_gives_its_slot_back(monkeypatch: pytest.MonkeyPatch) -> None:
