@@ -103,7 +103,7 @@ class LiveSessions:
             del self._live[live]
 
     @contextmanager
-    def listed(self, live: LiveSession) -> Iterator[LiveSession]:
+    def logged(self, live: LiveSession) -> Iterator[LiveSession]:
         """The same, with its beginning and its end in the log."""
         began_s = time.monotonic()
         known = {"transport": live.transport, "session_id": live.id}

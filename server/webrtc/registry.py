@@ -171,7 +171,7 @@ class CallRegistry:
             live = LiveSession(machine.id, account, "webrtc", machine)
             session = realtime_session(self._settings, self._metrics, model, machine, live, stop, tracing)
             answered.set_result(await call.answer(offer))
-            with self._live.listed(live):
+            with self._live.logged(live):
                 await call.run(session)
 
 

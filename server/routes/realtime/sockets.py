@@ -131,7 +131,7 @@ async def _admit(socket: WebSocket, opened: Open, dialect: Dialect) -> None:
             recording = state.recorder.session(machine.id, model.name, "realtime", dialect, address, caller.session)
             stop, tracing = state.admission.stop, state.tracing
             live = LiveSession(machine.id, caller.account, "realtime", machine)
-            with tracing.session("realtime"), state.live.listed(live), recording as tape:
+            with tracing.session("realtime"), state.live.logged(live), recording as tape:
                 session = realtime_session(state.settings, state.metrics, model, machine, live, stop, tracing)
                 dialect = dialect if tape is None else Taped(dialect, tape)
                 secret_used()
