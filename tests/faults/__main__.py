@@ -117,9 +117,11 @@ async def measure_attacks(place: Path, table: Table) -> None:
     """One caller misbehaves."""
     async with _served(place, table.sessions, AT_EASE) as (processes, url, talkers):
         for name in table.missing(ATTACKS):
-            before, (slowest_s, stalled_s) = await sizes(processes, url), await undisturbed(processes, url)
+            before = await sizes(processes, url)
+            alone: Record = {}
+            if not table.record["rows"][name]:
+                alone["slowest_before_s"], alone["stalled_before_s"] = await undisturbed(processes, url)
             attack = await attacked(name, processes, url, talkers)
-            alone = {"slowest_before_s": slowest_s, "stalled_before_s": stalled_s}
             table.add(name, asdict(attack) | alone | _around(before, await sizes(processes, url)))
 
 

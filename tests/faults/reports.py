@@ -64,7 +64,7 @@ def _complete(record: Record) -> dict[str, list[Record]]:
 
 
 def _most(rounds: list[Record], what: str) -> float:
-    return max(each[what] for each in rounds)
+    return max(each[what] for each in rounds if what in each)
 
 
 def _counts(rounds: list[Record]) -> list[str]:
