@@ -6,7 +6,6 @@ every step to do that.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import torch
@@ -53,25 +52,21 @@ class Int8Linear(nn.Module):
 
 
 class _Kernel:
-    """x → x @ weight.T for a weight [out, in]; each thread packs the weight for itself, since vLLM's handle keeps pointers between calls."""
+    """x → x @ weight.T for a weight [out, in]. Not for two threads: vLLM's kernels share one scratch memory."""
 
     def __init__(self, weight: Tensor) -> None:
         from vllm import _custom_ops as ops  # here: other trainings do without vLLM
 
-        self._ops, self._out, self._own = ops, len(weight), threading.local()
-        self._scales = weight.float().abs().amax(1, keepdim=True).clamp(min=1e-8) / 127
-        self._rounded = (weight.float() / self._scales).round().to(torch.int8).contiguous()
+        self._ops, self._out = ops, len(weight)
+        self._scales = weight.float().abs().amax(1, keepdim=True).clamp(min=1e-8) / 127  # the handle points to it
+        rounded = (weight.float() / self._scales).round().to(torch.int8).contiguous()
+        self._handle = ops.create_onednn_scaled_mm(rounded.t(), self._scales, torch.bfloat16, True, False)
 
     def __call__(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        handle = getattr(self._own, "handle", None)
-        if handle is None:
-            handle = self._own.handle = self._ops.create_onednn_scaled_mm(
-                self._rounded.t(), self._scales, torch.bfloat16, True, False
-            )
         flat = x.reshape(-1, x.shape[-1]).contiguous()
         rounded, scales, _ = self._ops.onednn_scaled_int8_quant(flat, None, None, True)
         out = flat.new_empty(len(flat), self._out)
-        self._ops.onednn_scaled_mm(handle, rounded, out, scales, None, None, bias)
+        self._ops.onednn_scaled_mm(self._handle, rounded, out, scales, None, None, bias)
         return out.view(*x.shape[:-1], self._out)
 
 

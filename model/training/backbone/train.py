@@ -15,7 +15,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
@@ -37,6 +36,7 @@ from model.training.backbone.recipe import Recipe
 from model.training.backbone.score import Score, in_torch
 from model.training.backbone.start import START
 from model.training.backbone.texts import Texts, load_texts
+from model.training.backbone.workers import Found, Workers
 from model.training.lm import batch_tensors
 from model.training.noise import UnitNoise, load_confusions
 from model.training.shards import Ids, PackedRow, Weights, pack, pack_row, read_shard
@@ -51,8 +51,7 @@ class Trainer:
 
     minutes: of training, however many tokens these are; the rates fall to zero by then.
 
-    workers: threads that each take a share of an update's rows. They wait for each other once an update; threads inside a product wait at
-    every product, and on a machine with other work mostly wait.
+    workers: processes that each take a share of an update's rows.
     """
 
     def __init__(
@@ -69,7 +68,6 @@ class Trainer:
         minutes: float | None = None,
     ) -> None:
         torch.manual_seed(recipe.seed)
-        self.workers, self._pool = workers, ThreadPoolExecutor(workers)
         self.recipe, self.work, self.packed, self.device = recipe, work, packed, torch.device(device)
         self.step, self.tokens, self.seconds, self._minutes = 0, 0, 0.0, minutes
         dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
@@ -91,6 +89,7 @@ class Trainer:
         if (work / "checkpoint.pt").exists():
             self._resume(work / "checkpoint.pt")
         self._rows = self._packed_rows()
+        self._compute = Workers(self._gradients, list(self.parameters.values()), workers)
 
     @property
     def done(self) -> float:
@@ -128,10 +127,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["full_rate"] * factor
         weight = float(sum(row.weights.sum() for row in rows))
-        shares = [share for at in range(self.workers) if (share := rows[at :: self.workers])]
-        parts = list(self._pool.map(lambda share: self._gradients(share, weight), shares))
-        for p, *gradients in zip(self.parameters.values(), *(part[0] for part in parts), strict=True):
-            p.grad = sum(gradients[1:], start=gradients[0])
+        gradients, losses, units = self._compute(rows, weight)
+        for p, gradient in zip(self.parameters.values(), gradients, strict=True):
+            p.grad = gradient
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -139,7 +137,6 @@ class Trainer:
         self.step += 1
         self.tokens += sum(len(row.ids) for row in rows)
         self.seconds += time.monotonic() - started
-        losses, units = (torch.cat([part[at] for part in parts]) for at in (1, 2))
         return {"text": losses[~units].mean().item(), "unit": losses[units].mean().item()}
 
     def _next_rows(self) -> list[PackedRow]:
@@ -149,7 +146,7 @@ class Trainer:
             rows.append(next(self._rows))
         return rows
 
-    def _gradients(self, rows: list[PackedRow], weight: float) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+    def _gradients(self, rows: list[PackedRow], weight: float) -> Found:
         """Of the loss of `rows`, which are part of an update that weighs `weight` in all; the loss of each token, and which are units."""
         hidden, targets, weights = list[Tensor](), list[Tensor](), list[Tensor]()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
@@ -283,7 +280,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pause", type=Path, help="while this file exists, wait; default: `pause` in --work")
     parser.add_argument("--minutes", type=float, help="of training at most, whatever the recipe's tokens")
     parser.add_argument("--parts", type=Path, help="directory for the result in int8, in files of at most 15 MB")
-    parser.add_argument("--workers", type=int, help="threads on a CPU; default: its cores")
+    parser.add_argument("--workers", type=int, help="processes on a CPU; default: its cores")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--evaluate-minutes", type=float, default=15.0)
     parser.add_argument("--save-minutes", type=float, default=4.0)
