@@ -106,7 +106,7 @@ async def test_nobody_hangs_up_the_calls_of_others(monkeypatch: pytest.MonkeyPat
 async def test_an_offer_whose_caller_has_gone_waits_for_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.webrtc.registry.Call", FailingCall)
     admission = Admission(GateRules(1, most_waiting=1), patience_s=60)
-    calls = CallRegistry(make_settings(), admission, Metrics())
+    calls = CallRegistry(make_settings(), admission, Metrics(), LiveSessions())
     async with admission.slot("rest"):
         offering = asyncio.create_task(calls.begin(fake_model(), ANNA, "offer", None, Ga()))
         await eventually(lambda: admission.waiting == 1)
