@@ -41,19 +41,18 @@ async def test_audio_leaves_before_the_model_has_finished(params: dict[str, str]
 async def gone(front: Front, lm: FakeLM, decoder: FakeDecoder) -> None:
     await eventually(lambda: front.count("cslm_turns_total", transport="rest", outcome="cancelled") == 1)
     assert (lm.active, lm.cancelled, decoder.active, decoder.closed) == (0, 1, 0, 1)
-    assert front.state.admission.active == 0
+    await eventually(lambda: front.state.admission.active == 0)
 
 
 @pytest.mark.parametrize("params", [{}, {"stream": "events"}, {"response_format": "json"}, {"response_format": "opus"}])
 async def test_a_client_that_goes_mid_answer_ends_the_turn(params: dict[str, str]) -> None:
     lm, decoder, encoder = FakeLM(hang_after=LATE), FakeDecoder(), FakeEncoder()
     async with listening(fake_model(lm=lm, decoder=decoder, encoder=encoder)) as front:
-        async with asyncio.timeout(5):
-            asking = asyncio.create_task(front.client.post(SPEECH, content=recording(), params=params))
-            await eventually(lambda: decoder.cuts)
-            asking.cancel()
-            await asyncio.wait({asking})
-            await gone(front, lm, decoder)
+        asking = asyncio.create_task(front.client.post(SPEECH, content=recording(), params=params))
+        await eventually(lambda: decoder.cuts)
+        asking.cancel()
+        await asyncio.wait({asking})
+        await gone(front, lm, decoder)
         assert encoder.closed == encoder.calls == 1
         assert (await front.client.get("/healthz")).status_code == 200
 
