@@ -43,6 +43,16 @@ def test_its_errors_are_those_of_decoding_here(decoder: DecoderProcess) -> None:
     assert isinstance(there.value, UnsupportedMedia)
 
 
+def test_a_signal_to_all_processes_is_for_the_gateway(decoder: DecoderProcess) -> None:
+    data = recording(tone(1.0))
+    decoder(data, Declared(), max_s=30)
+    pid = decoder.start().pid
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(pid, number)
+    assert decoder(data, Declared(), max_s=30).size
+    assert decoder.start().pid == pid
+
+
 def test_a_container_that_claims_millions_of_samples_is_refused_for_itself_alone(decoder: DecoderProcess) -> None:
     with pytest.raises(InvalidRequest) as refused:
         decoder(claims_samples(20_000_000), Declared(), max_s=30)
