@@ -45,7 +45,15 @@ def main() -> None:
             record(callers, options.seconds)
     else:
         results: dict[str, Any] = {"origin": origin(), "rows": rows()}
-        heads = ("callers", "vocoder", "first cut", "answers", "with a gap", "request → first audio, ms: p50", "p95")
+        heads = (
+            "callers",
+            "vocoder's time",
+            "first cut",
+            "answers",
+            "with a gap",
+            "request → first audio, ms: p50",
+            "p95",
+        )
         write(options.out, "playout", results, table(heads, results["rows"]))
 
 
@@ -60,12 +68,12 @@ def rows() -> list[tuple[Any, ...]]:
         for name, cuts, factor in (
             ("as recorded", fixed, 1.0),
             ("as recorded", schedule, 1.0),
-            ("three quarters of it", schedule, 0.75),
-            ("half as long again", schedule, 1.5),
+            ("× 0.75", schedule, 0.75),
+            ("× 1.5", schedule, 1.5),
         ):
             slowed = replace(trace, cuts=[(units, factor * ms) for units, ms in trace.cuts])
             result = outcome(replay(slowed, cuts))
-            first = "by outlook" if cuts is schedule else f"{cuts.first_units} units"
+            first = "adaptive" if cuts is schedule else f"{cuts.first_units} units"
             found.append((trace.callers, name, first, result.answers, result.broken, *result.first_audio_ms))
     return found
 
