@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from clients.errors import ClientError, UnreadableRecording, first_cause
 from clients.realtime import DEFAULT_URL, open_session_socket, realtime_url
 from clients.replay_audio import write_conversation
+from clients.replay_http import http_outcome, requested
 from clients.replay_report import MICROPHONE, Outcome, differences, outcome_of, timings
 from clients.talk import INTERRUPTED_EXIT, report_error
 from streaming.errors import SpeechServerError
@@ -212,24 +213,31 @@ def replay(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Feed a recorded conversation to a server again, with its timings, and say what differs.
+    """Feed a recorded conversation or request to a server again, with its timings, and say what differs.
 
     A model that samples says other words each time: differences in text need not be faults.
     Exit status: 0 the same, 1 something differs, 2 no whole recording, 3 no session.
     """
     try:
         recorded = _read(recording)
+        over_http = recorded.head.dialect == "http"
+        if audio is not None and over_http:
+            raise UnreadableRecording("a request over HTTP is no conversation: --audio is for sessions and calls")
         if audio is not None:
             typer.echo(f"written {audio}: {write_conversation(recorded, audio):.1f} s")
             return
-        said = asyncio.run(replayed(recorded, server, api_key, model, speed, patience))
+        if over_http:
+            said = asyncio.run(requested(recorded, server, api_key, patience))
+        else:
+            said = asyncio.run(replayed(recorded, server, api_key, model, speed, patience))
+        came_to = http_outcome if over_http else outcome_of
+        then, now = came_to(recorded.messages), came_to(said)
     except ClientError as error:
         raise typer.Exit(report_error(error)) from error
     except ExceptionGroup as group:
         raise first_cause(group) from group
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED_EXIT) from None
-    then, now = outcome_of(recorded.messages), outcome_of(said)
     found = differences(then, now)
     if as_json:
         document = {

@@ -21,6 +21,7 @@ from server.http.dependencies import AppState
 from server.http.origins import Origins
 from server.http.rate_limits import HEADERS as RATE_LIMIT_HEADERS
 from server.http.rate_limits import RateLimits
+from server.http.recordings import Recordings
 from server.http.request_ids import RequestIds
 from server.media.decoding import Decode, DecoderProcess, Decoding
 from server.routes import health, models, sessions
@@ -49,8 +50,8 @@ from server.webrtc.registry import CallRegistry
 from streaming.load import Load
 
 _EXPOSED_HEADERS = (
-    "x-request-id", "x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "x-dropped-text", "retry-after", "location",
-    *RATE_LIMIT_HEADERS,
+    "x-request-id", "x-turn-id", "x-model", "x-audio-format", "x-audio-sample-rate", "x-dropped-text", "x-recorded", "retry-after",
+    "location", *RATE_LIMIT_HEADERS,
 )  # fmt: skip
 
 _DAY_S = 86_400.0
@@ -87,6 +88,7 @@ def create_app(
             allow_headers=["*"],
             expose_headers=_EXPOSED_HEADERS,
         )
+    app.add_middleware(Recordings, recorder=state.recorder)
     app.add_middleware(Origins, settings=settings, count=state.metrics.error)
     if settings.otlp_endpoint is not None:
         from server.http.trace_context import TraceContext

@@ -22,6 +22,8 @@ _FORMAT, _VERSION = "cslm-recording", 1
 _LONGEST_LINE = 64 * 1024 * 1024
 
 Sender = Literal["client", "server"]
+Spoken = Literal["ga", "beta", "http"]
+"""Dialects of the realtime protocol; `http`: a request and its answer, whose bodies are base64."""
 
 
 class DamagedRecording(SpeechServerError):
@@ -41,7 +43,7 @@ class Head:
     model: str
     transport: str
     path: str = "/v1/realtime"
-    dialect: Literal["ga", "beta"] = "ga"
+    dialect: Spoken = "ga"
 
     def line(self) -> str:
         """The first line."""
@@ -142,7 +144,7 @@ def _head(_: int, data: dict[str, Any], name: str) -> Head:
         raise DamagedRecording(f"{name} has version {data.get('version')!r} of the format; accepted: {_VERSION}")
     known = {field.name: data.get(field.name) for field in fields(Head)}
     wrong = [field for field, value in known.items() if not isinstance(value, str)]
-    if wrong or known["dialect"] not in ("ga", "beta"):
+    if wrong or known["dialect"] not in get_args(Spoken):
         raise DamagedRecording(f"{name}, line 1: {(wrong or ['dialect'])[0]} is missing or not accepted")
     return Head(**cast(dict[str, Any], known))
 

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from structlog.contextvars import bind_contextvars
 
 from server.errors import Unauthorised
+from server.http import recordings
 from server.http.rate_limits import limited
 from server.media.decoding import Decoding
 from server.settings import Settings
@@ -115,6 +116,8 @@ async def admitted(
         state.account.check_turn()  # who may not is told so without waiting
         async with state.admission.slot("rest", peer_of(connection)):
             state.account.take_turn()
+            if (model := state.serving.warm) is not None:
+                recordings.begin(connection, model.name)
             here = LiveSession(connection.state.request_id, state.account, "rest")
             with state.tracing.session("rest"), state.live.held(here):
                 yield replace(state, here=here)

@@ -13,11 +13,11 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from server.state.metrics import Fate
 from server.state.shelf import Part, Shelf
@@ -28,7 +28,7 @@ from streaming.realtime.effects import Unreadable
 from streaming.realtime.events import ServerEvent
 from streaming.realtime.ga import Dialect
 from streaming.realtime.messages import ClientMessage
-from streaming.recording import Head, Message, Sender, end_line
+from streaming.recording import Head, Message, Sender, Spoken, end_line
 from streaming.task_groups import TaskGroup
 
 log = logging.getLogger("cslm.recordings")
@@ -56,17 +56,22 @@ class Tape:
         self._behind = 0
 
     def take(self, sender: Sender, message: str | bytes) -> None:
-        """A message as it is on the line. Where the disk is far behind, the recording is given up."""
+        """A message as it is on the line."""
         text = message if isinstance(message, str) else message.decode("utf-8", "replace")
+        self.put(sender, len(text), lambda: text)
+
+    def put(self, sender: Sender, characters: int, text: Callable[[], str]) -> None:
+        """A message whose `text` is made when it is written. Where the disk is far behind, the recording is given up."""
         with self._lock:  # the order of the lines is that of their times
             if self.lost or self.over:
                 return
-            self._behind += len(text)
+            self._behind += characters
             if self._behind > _MOST_WAITING:
                 self.lost, self._waiting = True, []
                 return
             self._messages += 1
-            self._waiting.append(Message(self._lasted_s(), sender, text).line)
+            at_s = self._lasted_s()
+            self._waiting.append(lambda: Message(at_s, sender, text()).line())
 
     def end(self) -> None:
         """The session is over."""
@@ -162,6 +167,11 @@ class Recorder:
         self._tapes: set[Tape] = set()
         self._failing = False
 
+    @property
+    def on(self) -> bool:
+        """There are recordings."""
+        return self._tasks is not None
+
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
         """Sessions can be recorded while the context lasts."""
@@ -196,14 +206,23 @@ class Recorder:
 
         `path`: where it is held; `begun_with`: settings that no message of the client says.
         """
+        spoken: Spoken = "beta" if isinstance(dialect, Beta) else "ga"
+        with self._taped(session_id, model, transport, path, spoken) as tape:
+            if begun_with and tape is not None:
+                tape.take("client", json.dumps({"type": "session.update", "session": begun_with}))
+            yield tape
+
+    def request(self, request_id: str, model: str, path: str) -> AbstractContextManager[Tape | None]:
+        """The same for a request over HTTP."""
+        return self._taped(request_id, model, "rest", path, "http")
+
+    @contextmanager
+    def _taped(self, id_: str, model: str, transport: str, path: str, spoken: Spoken) -> Generator[Tape | None]:
         if self._tasks is None or self._shelf is None:
             yield None
             return
         started_at = datetime.now(UTC).isoformat()
-        spoken: Literal["ga", "beta"] = "beta" if isinstance(dialect, Beta) else "ga"
-        tape = Tape(Head(session_id, started_at, package_version(), model, transport, path, spoken))
-        if begun_with:
-            tape.take("client", json.dumps({"type": "session.update", "session": begun_with}))
+        tape = Tape(Head(id_, started_at, package_version(), model, transport, path, spoken))
         self._tapes.add(tape)
         self._tasks.create_task(self._write(self._shelf, tape), name="recording")
         try:
