@@ -96,7 +96,7 @@ def main() -> int:
         from vllm.engine.arg_utils import AsyncEngineArgs
 
         import server.app
-        from model.lm.vllm_engine import EngineConfig, engine_options
+        from model.lm.engine_options import EngineConfig, engine_options
 
         for case in CASES:
             options = engine_options(directory, EngineConfig(CONTEXT, **case), on_cpu=False)
