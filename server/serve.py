@@ -218,7 +218,9 @@ async def _attend(server: Server, settings: Settings, listener: socket.socket, b
     try:
         model = await server.state.serving.settled()
     except Exception as failure:
-        reason = failure.message if isinstance(failure, SpeechServerError) else "see the log above"
+        reason = "see the log above"
+        if isinstance(failure, SpeechServerError):
+            reason = f"{failure.message} ({failure.code})"
         typer.echo(f"cslm: the model could not be loaded: {reason}", err=True)
         server.should_exit = True
         return False

@@ -11,13 +11,15 @@ import sys
 import types
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
 from server.cli import app
-from server.serve import listening_socket, serve
+from server.serve import _attend, listening_socket, serve
 from server.settings import Settings
 from streaming.errors import BundleError
 from tests.server.front import eventually, make_settings
@@ -260,3 +262,14 @@ def test_training_gets_its_arguments_and_gives_its_status(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "model.training.__main__", module)
     assert runner.invoke(app, ["train", "vocoder", "--hours", "1"]).exit_code == 3
     assert stages == [["vocoder", "--hours", "1"]]
+
+
+async def test_a_model_that_cannot_be_loaded_is_told_with_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    async def settled() -> None:
+        raise BundleError("lm/model.safetensors is cut short", code="bundle_file_truncated")
+
+    server = SimpleNamespace(state=SimpleNamespace(serving=SimpleNamespace(settled=settled)), should_exit=False)
+    assert not await _attend(cast(Any, server), make_settings(), cast(Any, None), None)
+    told = capsys.readouterr().err
+    assert server.should_exit
+    assert told == "cslm: the model could not be loaded: lm/model.safetensors is cut short (bundle_file_truncated)\n"
