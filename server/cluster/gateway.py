@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import time
+import uuid
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -17,7 +20,9 @@ from model.bundle import find_bundle
 from model.lm.resume import EngineLost, resumed
 from model.workers.worker import WorkerLost
 from server.cluster.connection import Cluster
-from server.cluster.contract import Facts, check_facts, facts_of
+from server.cluster.contract import ClusterError, Facts, check_facts, facts_of
+from server.cluster.patience import Patience
+from server.cluster.ranking import Wish
 from server.cluster.replay import RemoteEncoder, RemoteVocoder
 from server.cluster.streams import Answer, Step, StreamLost
 from server.settings import Settings
@@ -27,6 +32,8 @@ from streaming.headroom import Headroom
 from streaming.stages import Sampling
 
 log = logging.getLogger(__name__)
+
+_PAUSE_S = 1.0
 
 
 @asynccontextmanager
@@ -46,9 +53,7 @@ async def open_cluster_model(settings: Settings) -> AsyncGenerator[ServedModel]:
     ):
         encoder, lm, vocoder = cluster.encoder, cluster.language_model, cluster.vocoder
         for handle in (encoder, lm, vocoder):
-            with _translated(EngineUnavailable):
-                async with asyncio.timeout(settings.step_s):
-                    check_facts(facts, await handle.facts.remote())
+            await _agree(handle, facts, settings)
         parts = Parts(
             RemoteEncoder(StreamCalls(encoder, facts, settings.step_s)),
             RemoteLanguageModel(lm, facts, settings.step_s),
@@ -65,55 +70,87 @@ async def open_cluster_model(settings: Settings) -> AsyncGenerator[ServedModel]:
         )
 
 
+async def _agree(handle: DeploymentHandle[Any], gateway: Facts, settings: Settings) -> None:
+    """Ask a replica what it serves; one that goes or hangs meanwhile leaves it to another. Raises ClusterError."""
+    end_s = time.monotonic() + settings.ray_start_s
+    while True:
+        try:
+            with _translated(EngineLost):
+                async with asyncio.timeout(settings.step_s):
+                    return check_facts(gateway, await handle.facts.remote())
+        except EngineLost:
+            if time.monotonic() > end_s:
+                raise ClusterError(
+                    f"no replica of {handle.deployment_name} answers", code="cluster_not_ready"
+                ) from None
+            await asyncio.sleep(_PAUSE_S)
+
+
 class StreamCalls:
-    """Calls to the replicas of a stage that takes streams. `step_s`: a replica that takes longer is given up."""
+    """Calls to the replicas of a stage that takes streams. `step_s`: one that takes longer is given up in any case."""
 
     def __init__(self, handle: DeploymentHandle[Any], facts: Facts, step_s: float) -> None:
-        self._handle, self._facts, self._step_s = handle, facts, step_s
+        self._handle, self._facts, self._patience = handle, facts, Patience(step_s)
 
-    async def step(self, step: Step, replica: str | None) -> Answer:
+    async def step(self, step: Step, wish: Wish) -> Answer:
         """See `Seats.step`."""
         with _translated(WorkerLost):
-            async with asyncio.timeout(self._step_s):
-                answer: Answer = await self._handle.options(session_id=replica or "").step.remote(self._facts, step)
+            async with _timed(self._patience, wish.losses):
+                answer: Answer = await self._handle.options(session_id=str(wish)).step.remote(self._facts, step)
                 return answer
 
     def drop(self, stream: str, replica: str) -> None:
         """See `Seats.drop`. Nobody waits for it; the replica would notice by itself."""
-        self._handle.options(session_id=replica).drop.remote(stream)
+        self._handle.options(session_id=str(Wish(replica))).drop.remote(stream)
 
 
 class RemoteLanguageModel:
     """A `LanguageModel` on other hosts. All turns of a session go to one replica, which has its prefix in the cache."""
 
     def __init__(self, handle: DeploymentHandle[Any], facts: Facts, step_s: float) -> None:
-        self._handle, self._facts, self._step_s = handle.options(stream=True), facts, step_s
+        self._handle, self._facts = handle.options(stream=True), facts
+        self._first, self._next = Patience(step_s), Patience(step_s)
 
     def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
         """See `LanguageModel.generate`. Closing the generator cancels the request where it is computed."""
-        return resumed(self._ask, prompt, sampling)
+        session, losses = _session(), itertools.count()
 
-    async def _ask(self, prompt: list[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
-        answer = self._handle.options(session_id=_session()).generate.remote(self._facts, prompt, sampling)
-        ended = False
+        def ask(prompt: list[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
+            return self._ask(Wish(key=session, losses=next(losses)), prompt, sampling)
+
+        return resumed(ask, prompt, sampling)
+
+    async def _ask(self, wish: Wish, prompt: list[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
+        answer = self._handle.options(session_id=str(wish)).generate.remote(self._facts, prompt, sampling)
+        ended, patience = False, self._first
         try:
             while True:
                 with _translated(EngineLost):
-                    async with asyncio.timeout(self._step_s):
+                    async with _timed(patience, wish.losses):
                         tokens: list[int] | None = await anext(answer, None)
                 if tokens is None:
                     ended = True
                     return
                 yield tokens
+                patience = self._next
         finally:
             if not ended:
                 answer.cancel()
 
 
+@asynccontextmanager
+async def _timed(patience: Patience, losses: int) -> AsyncGenerator[None]:
+    """An answer in this context has so long. Raises TimeoutError."""
+    began_s = time.monotonic()
+    async with asyncio.timeout(patience.wait_s(losses)):
+        yield
+    patience.answered(time.monotonic() - began_s)
+
+
 def _session() -> str:
     """Who asks, as the log has it."""
     bound = get_contextvars()
-    return str(bound.get("session_id") or bound.get("request_id") or "")
+    return str(bound.get("session_id") or bound.get("request_id") or uuid.uuid4().hex)
 
 
 @contextmanager

@@ -7,24 +7,52 @@ Ravishankar 1998): when a replica comes or goes, only its own sessions move. Not
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from typing import Self
 
 
-def ranked(session: str, streams: Mapping[str, int]) -> list[list[str]]:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Where a call wants to go: to `replica`, to the first in the order of replicas that `key` has, or to where there is room.
+
+    `losses`: after each, the order begins with the next. `lost`: a replica that did not answer comes last.
+    """
+
+    replica: str = ""
+    key: str = ""
+    losses: int = 0
+    lost: str = ""
+
+    def __str__(self) -> str:
+        """As a call's session id carries it."""
+        return json.dumps(astuple(self))
+
+    @classmethod
+    def read(cls, carried: str) -> Self:
+        """The reverse. A call without a session id has no wish."""
+        return cls(*json.loads(carried)) if carried else cls()
+
+
+def ranked(wish: Wish, streams: Mapping[str, int]) -> list[list[str]]:
     """Names of replicas, the best first; those of one group are told apart by how many calls wait for them.
 
-    `session`: a replica's name, a session's, or "". `streams`: how many each replica has.
+    `streams`: how many each replica has.
     """
-    if session in streams:
-        return [[session]]
-    if session:
-        return [[name] for name in sorted(streams, key=lambda name: _weight(session, name), reverse=True)]
+    if wish.replica in streams:
+        return [[wish.replica]]
+    if wish.key:
+        order = sorted(streams, key=lambda name: _weight(wish.key, name), reverse=True)
+        turned = wish.losses % max(1, len(order))
+        order = order[turned:] + order[:turned]
+        return [[name] for name in sorted(order, key=lambda name: name == wish.lost)]
     two = random.sample(sorted(streams), min(2, len(streams)))  # all gateways at once would fill the emptiest
     fewest = min((streams[name] for name in two), default=0)
     best = [name for name in two if streams[name] == fewest]
     return [group for group in (best, [name for name in streams if name not in best]) if group]
 
 
-def _weight(session: str, name: str) -> bytes:
-    return hashlib.sha256(f"{session} {name}".encode()).digest()
+def _weight(key: str, name: str) -> bytes:
+    return hashlib.sha256(f"{key} {name}".encode()).digest()

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from model.workers.worker import WorkerLost
+from server.cluster.ranking import Wish
 from server.cluster.streams import PEEK, Answer, Step
 from streaming.errors import EngineUnavailable
 from streaming.stages import Pcm, Peek, UnitCut
@@ -29,8 +30,8 @@ _AGAIN_SAMPLES, _AGAIN_UNITS = 8_000, 48
 class Seats(Protocol):
     """How replicas are reached."""
 
-    async def step(self, step: Step, replica: str | None) -> Answer:
-        """Have `replica` take a step, or the one with the least to do. Raises WorkerLost where the stream is gone with it."""
+    async def step(self, step: Step, wish: Wish) -> Answer:
+        """Have a replica take a step. Raises WorkerLost where the stream is gone with it."""
         ...
 
     def drop(self, stream: str, replica: str) -> None:
@@ -44,14 +45,17 @@ class _Replayed:
     def __init__(self, seats: Seats, again: Callable[[Sequence[Any], Any], Iterable[Any]]) -> None:
         self._seats, self._again = seats, again
         self._items = list[Any]()
-        self._name: str
-        self._replica: str | None
-        self._taken = self._made = self._given = 0
-        self._leave()
+        self._key = uuid.uuid4().hex
+        self._wish: Wish
+        self._replica: str
+        self._taken: int
+        self._given = 0
+        self._open(Wish())
 
     async def step(self, item: Any = None, *, end: bool = False) -> tuple[list[Any], Sequence[int]]:
         """What is new with the next item, and what a `PEEK` was told. Raises EngineUnavailable after `MOST_LOSSES`."""
         fresh = list[Any]()
+        self._wish = replace(self._wish, losses=0)
         for losses in itertools.count(1):
             try:
                 if not self._taken:
@@ -60,23 +64,23 @@ class _Replayed:
                 pieces, told = await self._ask([] if item is None else [item], end=end)
                 break
             except WorkerLost:
-                self._leave()
+                self._open(Wish(key=self._key, losses=losses, lost=self._replica))
                 if losses == MOST_LOSSES:
                     raise EngineUnavailable("replica after replica died under this turn") from None
         if item is not None and item is not PEEK:
             self._items.append(item)
         if end:
-            self._replica = None
+            self._replica = ""
         return fresh + pieces, told
 
     def close(self) -> None:
         """Tell the replica, where the stream has not ended."""
-        if self._replica is not None:
+        if self._replica:
             self._seats.drop(self._name, self._replica)
 
     async def _ask(self, items: Sequence[Any], *, end: bool) -> tuple[list[Any], Sequence[int]]:
-        answer = await self._seats.step(Step(self._name, self._taken, items, end), self._replica)
-        self._replica = answer.replica
+        answer = await self._seats.step(Step(self._name, self._taken, items, end), self._wish)
+        self._replica, self._wish = answer.replica, replace(self._wish, replica=answer.replica)
         self._taken += len(items)
         return [piece for piece in map(self._fresh, answer.pieces) if len(piece)], answer.told
 
@@ -87,9 +91,9 @@ class _Replayed:
         self._given += unheard
         return piece[len(piece) - unheard :]
 
-    def _leave(self) -> None:
-        """From now on another replica has the stream, under another name: the last may still be busy with it."""
-        self._name, self._replica = uuid.uuid4().hex, None
+    def _open(self, wish: Wish) -> None:
+        """Begin where `wish` leads, under a new name: another replica may still be busy with the old one."""
+        self._name, self._replica, self._wish = uuid.uuid4().hex, "", wish
         self._taken = self._made = 0
 
 

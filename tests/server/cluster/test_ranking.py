@@ -4,37 +4,70 @@ from __future__ import annotations
 
 from collections import Counter
 
-from server.cluster.ranking import ranked
+import pytest
+
+from server.cluster.ranking import Wish, ranked
+
+ROOM = Wish()
 
 
-def test_a_call_that_names_a_replica_goes_there_or_nowhere() -> None:
-    assert ranked("b", {"a": 0, "b": 9}) == [["b"]]
+def session(name: str, losses: int = 0, lost: str = "") -> Wish:
+    return Wish(key=name, losses=losses, lost=lost)
+
+
+@pytest.mark.parametrize("wish", [ROOM, Wish("a b"), session("sess_1", 2, "ü")])
+def test_a_wish_is_carried_as_a_string(wish: Wish) -> None:
+    assert Wish.read(str(wish)) == wish
+
+
+def test_a_call_without_a_wish_goes_where_there_is_room() -> None:
+    assert Wish.read("") == ROOM
+
+
+def test_a_call_that_names_a_replica_goes_there() -> None:
+    assert ranked(Wish("b"), {"a": 0, "b": 9}) == [["b"]]
+
+
+def test_a_call_that_names_a_replica_that_is_gone_is_refused_by_another() -> None:
+    """It does not wait for the one that is gone."""
+    assert ranked(Wish("b"), {"a": 0}) == [["a"]]
+
+
+def test_after_each_loss_another_replica_is_asked() -> None:
+    for number in range(50):
+        firsts = [ranked(session(f"sess_{number}", losses), dict.fromkeys("abc", 0))[0][0] for losses in range(3)]
+        assert sorted(firsts) == ["a", "b", "c"]
+
+
+def test_a_replica_that_did_not_answer_comes_last() -> None:
+    for losses in range(1, 5):
+        assert ranked(session("sess_1", losses, "b"), dict.fromkeys("abc", 0))[-1] == ["b"]
 
 
 def test_a_session_keeps_its_replica_while_others_come_and_go() -> None:
     sessions = [f"sess_{number}" for number in range(200)]
-    before = {session: ranked(session, dict.fromkeys("abc", 0))[0][0] for session in sessions}
+    before = {name: ranked(session(name), dict.fromkeys("abc", 0))[0][0] for name in sessions}
     assert min(Counter(before.values()).values()) > 40
-    without_c = {session: ranked(session, {"a": 5, "b": 0})[0][0] for session in sessions}
-    assert all(without_c[session] == name for session, name in before.items() if name != "c")
-    with_d = {session: ranked(session, dict.fromkeys("abcd", 0))[0][0] for session in sessions}
-    assert all(with_d[session] in (name, "d") for session, name in before.items())
+    without_c = {name: ranked(session(name), {"a": 5, "b": 0})[0][0] for name in sessions}
+    assert all(without_c[name] == replica for name, replica in before.items() if replica != "c")
+    with_d = {name: ranked(session(name), dict.fromkeys("abcd", 0))[0][0] for name in sessions}
+    assert all(with_d[name] in (replica, "d") for name, replica in before.items())
 
 
 def test_a_session_whose_replica_is_full_has_others_to_go_to() -> None:
-    assert sorted(name for [name] in ranked("sess_1", dict.fromkeys("abc", 0))) == ["a", "b", "c"]
+    assert sorted(name for [name] in ranked(session("sess_1"), dict.fromkeys("abc", 0))) == ["a", "b", "c"]
 
 
 def test_a_new_stream_goes_to_the_replica_with_the_fewest() -> None:
-    assert ranked("", {"a": 3, "b": 1}) == [["b"], ["a"]]
-    assert sorted(ranked("", {"a": 2, "b": 2})[0]) == ["a", "b"]
-    assert ranked("", {}) == []
+    assert ranked(ROOM, {"a": 3, "b": 1}) == [["b"], ["a"]]
+    assert sorted(ranked(ROOM, {"a": 2, "b": 2})[0]) == ["a", "b"]
+    assert ranked(ROOM, {}) == []
 
 
 def test_of_many_replicas_two_are_compared() -> None:
     """Gateways that all see the same counts, a second old, do not all go to the same replica."""
     streams = {name: number for number, name in enumerate("abcdefgh")}
-    firsts = Counter(ranked("", streams)[0][0] for _ in range(400))
+    firsts = Counter(ranked(ROOM, streams)[0][0] for _ in range(400))
     assert "h" not in firsts
     assert len(firsts) > 4
-    assert all(sorted(name for group in ranked("", streams) for name in group) == sorted(streams) for _ in range(10))
+    assert all(sorted(name for group in ranked(ROOM, streams) for name in group) == sorted(streams) for _ in range(10))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from model.workers.worker import WorkerLost
+from server.cluster.ranking import Wish
 from server.cluster.replay import MOST_LOSSES, RemoteEncoder, RemoteVocoder
 from server.cluster.streams import IDLE_S, PEEK, Answer, Step, StreamLost, Streams
 from streaming.errors import EngineUnavailable, InvalidRequest
@@ -54,12 +55,12 @@ class Replicas:
 
     def __init__(self, stage: Any, *dies_at: int) -> None:
         self._stage, self._dies_at = stage, dies_at
-        self.calls, self.dropped, self.asked = 0, list[str](), list[str | None]()
+        self.calls, self.dropped, self.asked = 0, list[str](), list[Wish]()
         self._number, self._streams = 0, Streams(stage, "0")
 
-    async def step(self, step: Step, replica: str | None) -> Answer:
+    async def step(self, step: Step, wish: Wish) -> Answer:
         self.calls += 1
-        self.asked.append(replica)
+        self.asked.append(wish)
         if self.calls in self._dies_at:
             await self._streams.close()
             self._number += 1
@@ -95,7 +96,7 @@ def _flat(pieces: list[list[int]]) -> list[int]:
 async def test_a_stream_stays_with_its_replica() -> None:
     replicas = Replicas(Sums().encode)
     assert await _encoded(RemoteEncoder(replicas)) == UNITS
-    assert replicas.asked == [None, "0", "0", "0", "0"]
+    assert [wish.replica for wish in replicas.asked] == ["", "0", "0", "0", "0"]
     assert not replicas.dropped
 
 
@@ -125,6 +126,17 @@ async def test_what_is_spoken_is_the_same_whichever_replicas_die(dies_at: tuple[
     """Also where one dies while it speaks again what another had spoken."""
     whole = [float(unit) for unit in range(1, 100) for _ in range(2)]
     assert await _spoken(Replicas(_speak, *dies_at)) == whole
+
+
+async def test_a_lost_stream_goes_to_other_replicas_each_time() -> None:
+    replicas = Replicas(Sums().encode, 3, 4)
+    assert _flat(await _encoded(RemoteEncoder(replicas))) == _flat(UNITS)
+    first, *_, again, at_last, replayed, after = replicas.asked[:7]
+    assert first == Wish()
+    assert (again.losses, again.lost, at_last.losses) == (1, "0", 2)
+    assert again.key == at_last.key != ""
+    assert (replayed.replica, replayed.losses) == ("2", 2), "what is sent again may take as long"
+    assert (after.replica, after.losses) == ("2", 0)
 
 
 async def test_an_item_that_every_replica_dies_of_ends_the_stream() -> None:
