@@ -16,6 +16,7 @@ from ray.serve.config import RequestRouterConfig
 
 from model.lm.process import process_setup
 from server.cluster.contract import Facts, check_facts, facts_of
+from server.cluster.scaling import FIRST_TOKENS_S, PRESSURE, Pressure
 from server.cluster.streams import Answer, Step, Streams
 from server.settings import Settings
 from streaming.stages import Sampling
@@ -38,6 +39,11 @@ class _Replica:
         self._facts = facts_of(self._bundle)
         self._device = choose_device(self._settings.device, gpu=bool(ray.get_gpu_ids()))
         self._opened = AsyncExitStack()
+        self._pressure = Pressure()
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """For `by_headroom`."""
+        return {PRESSURE: self._pressure.value()}
 
     async def facts(self) -> Facts:
         """What it serves."""
@@ -52,7 +58,12 @@ class _StreamReplica(_Replica):
     async def step(self, gateway: Facts, step: Step) -> Answer:
         """See `Streams.step`. Raises ClusterError for a gateway with another bundle."""
         check_facts(gateway, self._facts)
-        return await self._streams.step(step)
+        with self._pressure.call(self._time_s(step.items)):
+            return await self._streams.step(step)
+
+    def _time_s(self, items: Sequence[Any]) -> float:
+        """How long these may take before somebody waits."""
+        raise NotImplementedError
 
     async def drop(self, stream: str) -> None:
         """Forget a stream."""
@@ -81,6 +92,11 @@ class Encoder(_StreamReplica):
         opening = open_encoder(self._bundle, self._device, self._settings.step_s)
         stage = await self._opened.enter_async_context(opening)
         self._streams = Streams(stage.encode, _replica_name())
+        self._sample_rate = self._bundle.profile.input_sample_rate_hz
+
+    def _time_s(self, items: Sequence[Any]) -> float:
+        """Until the next ones come."""
+        return sum(len(item) for item in items if not isinstance(item, str)) / self._sample_rate
 
 
 class Vocoder(_StreamReplica):
@@ -92,6 +108,10 @@ class Vocoder(_StreamReplica):
         super().__init__(settings)
         self._stage = await self._opened.enter_async_context(open_vocoder(self._bundle, self._device, self._settings))
         self._streams = Streams(self._stage.synthesize, _replica_name())
+
+    def _time_s(self, items: Sequence[Any]) -> float:
+        """Until their listener has heard all."""
+        return min((cut.buffered_s for cut in items), default=0.0)
 
     async def check_health(self) -> None:
         """Raises RuntimeError while nothing can be spoken."""
@@ -112,6 +132,11 @@ class LanguageModel(_Replica):
         """See `streaming.stages.LanguageModel.generate`; cancelling the call frees its cache."""
         check_facts(gateway, self._facts)
         async with aclosing(self._stage.generate(prompt, sampling)) as answer:
+            with self._pressure.call(FIRST_TOKENS_S):
+                first = await anext(answer, None)
+            if first is None:
+                return
+            yield first
             async for tokens in answer:
                 yield tokens
 
