@@ -16,7 +16,7 @@ async def open_cluster(settings: Settings) -> AsyncGenerator[ServedModel]:
     """The model that the cluster of `settings` serves. Raises BundleError, ClusterError."""
     if importlib.util.find_spec("ray") is None:
         raise ClusterError(
-            "backend ray needs Ray, which is not installed: pip install 'cslm-serve[cluster]'",
+            "backend ray needs Ray, which is not installed: pip install -r requirements/cluster.txt",
             code="cluster_not_installed",
         )
     from server.cluster.gateway import open_cluster_model

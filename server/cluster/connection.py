@@ -69,7 +69,7 @@ class Cluster:
 
 
 def _connect(address: str) -> None:
-    """Raises ClusterError (`cluster_unreachable`)."""
+    """Raises ClusterError (`cluster_unreachable`, `cluster_mismatch`)."""
     host, _, port = address.rpartition(":")
     try:
         if host and port.isdigit():
@@ -77,6 +77,12 @@ def _connect(address: str) -> None:
         ray.init(address=address, namespace="cslm", log_to_driver=False, configure_logging=False)
     except (OSError, RuntimeError, ValueError, AssertionError, RayError) as failure:
         log.debug("ray.init failed", exc_info=failure)
+        if str(failure).startswith("Version mismatch"):
+            told = " ".join(str(failure).partition(": ")[2].split())
+            raise ClusterError(
+                f"the cluster has another version of Ray or Python than this host: {told}; install one version on all hosts",
+                code="cluster_mismatch",
+            ) from None
         raise ClusterError(
             f"no Ray cluster at {address!r} ({_first_line(failure)}); run `ray start --address=HEAD:6379 --num-cpus=0` on "
             "this host first, and set CSLM_RAY_ADDRESS to HEAD:6379 or auto",

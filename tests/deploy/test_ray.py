@@ -39,7 +39,7 @@ def test_a_config_names_what_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_config_is_what_serve_accepts(name: str) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'cslm-serve[cluster]'")
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements/cluster.txt")
     from ray.serve.schema import ServeDeploySchema
 
     ServeDeploySchema.model_validate(config(name))

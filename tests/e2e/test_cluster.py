@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from clients.conversation import Conversation
 from clients.realtime import SessionOptions, connect
@@ -17,7 +18,7 @@ from clients.turns import TurnRecord
 from streaming.stages import Sampling
 from tests.live_server import ROOT, free_port, running_server
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'cslm-serve[cluster]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements/cluster.txt")
 from tests.ray_cluster import cluster, deploy
 
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster]
@@ -84,23 +85,80 @@ class Endless:
         return self.writing
 
 
-async def test_closing_an_answer_ends_it_where_it_is_computed(hosts: Any) -> None:
+@pytest.fixture
+def joined(hosts: Any) -> Iterator[Any]:
+    """Ray, with this process in the cluster."""
     import ray
+
+    ray.init(hosts.address, log_to_driver=False, configure_logging=False)
+    yield ray
+    ray.shutdown()
+
+
+async def _run(application: Any, name: str) -> Any:
+    from ray import serve
+
+    return await asyncio.to_thread(serve.run, application, name=name, route_prefix=None)
+
+
+async def test_closing_an_answer_ends_it_where_it_is_computed(joined: Any) -> None:
     from ray import serve
 
     from server.cluster.contract import Facts
     from server.cluster.gateway import RemoteLanguageModel
 
-    await asyncio.to_thread(ray.init, hosts.address, log_to_driver=False, configure_logging=False)
-    try:
-        application: Any = serve.deployment(Endless, ray_actor_options={"num_cpus": 0}).bind()
-        handle = await asyncio.to_thread(serve.run, application, name="endless", route_prefix=None)
-        lm = RemoteLanguageModel(handle, Facts("", "", ""), 20.0)
-        async with aclosing(lm.generate([1, 2], Sampling())) as answer:
-            assert await anext(answer) == [1]
-            assert await handle.under_way.remote() == 1
-        async with asyncio.timeout(20):
-            while await handle.under_way.remote():
-                await asyncio.sleep(0.05)
-    finally:
-        await asyncio.to_thread(ray.shutdown)
+    application: Any = serve.deployment(Endless, ray_actor_options={"num_cpus": 0}).bind()
+    handle = await _run(application, "endless")
+    lm = RemoteLanguageModel(handle, Facts("", "", ""), 20.0)
+    async with aclosing(lm.generate([1, 2], Sampling())) as answer:
+        assert await anext(answer) == [1]
+        assert await handle.under_way.remote() == 1
+    async with asyncio.timeout(20):
+        while await handle.under_way.remote():
+            await asyncio.sleep(0.05)
+
+
+class Pressed:
+    """A stage whose listeners wait."""
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        return {"pressure": 2.0}
+
+
+async def test_serve_scales_a_stage_by_what_its_replicas_say(joined: Any) -> None:
+    """With the policy that the deployments name, on the installed version of Ray."""
+    from ray import serve
+
+    [stage, *_] = yaml.safe_load((ROOT / "deploy" / "ray" / "gpu.yaml").read_text())["applications"]
+    scaling = stage["deployments"][0]["autoscaling_config"]
+    scaling |= {
+        "min_replicas": 1,
+        "max_replicas": 2,
+        "upscale_delay_s": 0,
+        "metrics_interval_s": 0.2,
+        "look_back_period_s": 1,
+    }
+    deployed = serve.deployment(Pressed, ray_actor_options={"num_cpus": 0}, autoscaling_config=scaling)
+    application: Any = deployed.bind()
+    await _run(application, "pressed")
+
+    def replicas() -> int:
+        running: int = serve.status().applications["pressed"].deployments["Pressed"].replica_states.get("RUNNING", 0)
+        return running
+
+    async with asyncio.timeout(60):
+        while await asyncio.to_thread(replicas) < 2:
+            await asyncio.sleep(0.2)
+
+
+def test_a_host_with_another_version_of_ray_is_refused(hosts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    from server.cluster.connection import _connect
+    from server.cluster.contract import ClusterError
+
+    monkeypatch.setattr(ray, "__version__", "2.1.0")
+    with pytest.raises(ClusterError, match=r"Ray: 2\.1\.0") as refused:
+        _connect(hosts.address)
+    assert refused.value.code == "cluster_mismatch"
+    assert not ray.is_initialized()

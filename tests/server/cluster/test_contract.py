@@ -16,7 +16,7 @@ from server.settings import Settings
 from tests.live_server import free_port
 
 FACTS = Facts("cslm-mini", "0" * 64, "1.0")
-NEEDS_RAY = "Ray is not installed: pip install 'cslm-serve[cluster]'"
+NEEDS_RAY = "Ray is not installed: pip install -r requirements/cluster.txt"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ async def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(server.cluster.importlib.util, "find_spec", lambda _: None)
     refused = await _refusal(Settings(backend="ray"))
     assert refused.code == "cluster_not_installed"
-    assert "cslm-serve[cluster]" in refused.message
+    assert "pip install -r requirements/cluster.txt" in refused.message
 
 
 async def test_a_head_that_does_not_answer_is_named() -> None:
@@ -55,6 +55,32 @@ async def test_a_head_that_does_not_answer_is_named() -> None:
     refused = await _refusal(Settings(backend="ray", ray_address=address))
     assert refused.code == "cluster_unreachable"
     assert address in refused.message
+
+
+async def test_another_version_of_ray_is_a_mismatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason=NEEDS_RAY)
+    from server.cluster import connection
+
+    def refuse(**_: Any) -> None:
+        raise RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.59.0\n    Python: 3.11.7\n")
+
+    monkeypatch.setattr(connection.ray, "init", refuse)
+    refused = await _refusal(Settings(backend="ray"))
+    assert refused.code == "cluster_mismatch"
+    assert "Ray: 2.59.0 Python: 3.11.7" in refused.message
+
+
+@pytest.mark.parametrize(("alive", "told"), [(1, True), (2, False)])
+def test_a_cluster_of_one_host_is_told_of(
+    alive: int, told: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("ray", reason=NEEDS_RAY)
+    from server.cluster import connection
+
+    nodes = [{"Alive": number < alive} for number in range(3)]
+    monkeypatch.setattr(connection.ray, "nodes", lambda: nodes)
+    connection._tell_nodes()
+    assert [getattr(record, "code", None) for record in caplog.records] == ["cluster_one_node"] * told
 
 
 def _application(status: str = "RUNNING", message: str = "", replicas: int = 1) -> Any:
