@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,10 +32,23 @@ def serving(log: Path) -> Iterator[str]:
 
 
 @contextmanager
-def running_server(log: Path, port: int, *options: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+def running_server(
+    log: Path, port: int, *options: str, within: Sequence[str] = (), **settings: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """`cslm serve` with `options` and `CSLM_…` variables, warm, in a process group of its own; killed with all its processes if it
-    still runs at the end."""
-    command = [sys.executable, "-m", "server.cli", "serve", "--host", "127.0.0.1", "--port", str(port), *options]
+    still runs at the end. `within`: what the command begins with."""
+    command = [
+        *within,
+        sys.executable,
+        "-m",
+        "server.cli",
+        "serve",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        *options,
+    ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CSLM_")}
     environment |= {f"CSLM_{name.upper()}": value for name, value in settings.items()}
     with log.open("wb") as out:

@@ -7,9 +7,9 @@ import itertools
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
@@ -33,7 +33,10 @@ from streaming.stages import Sampling
 
 log = logging.getLogger(__name__)
 
+_Told = TypeVar("_Told")
 _PAUSE_S = 1.0
+_LM_S = 3.0
+"""What a language model is waited for in any case: tokens wait for the prompts of others, and listeners have some to hear."""
 
 
 @asynccontextmanager
@@ -95,9 +98,8 @@ class StreamCalls:
     async def step(self, step: Step, wish: Wish) -> Answer:
         """See `Seats.step`."""
         with _translated(WorkerLost):
-            async with _timed(self._patience, wish.losses):
-                answer: Answer = await self._handle.options(session_id=str(wish)).step.remote(self._facts, step)
-                return answer
+            answer: Awaitable[Answer] = self._handle.options(session_id=str(wish)).step.remote(self._facts, step)
+            return await _timely(answer, self._patience, wish.losses)
 
     def drop(self, stream: str, replica: str) -> None:
         """See `Seats.drop`. Nobody waits for it; the replica would notice by itself."""
@@ -109,7 +111,7 @@ class RemoteLanguageModel:
 
     def __init__(self, handle: DeploymentHandle[Any], facts: Facts, step_s: float) -> None:
         self._handle, self._facts = handle.options(stream=True), facts
-        self._first, self._next = Patience(step_s), Patience(step_s)
+        self._first, self._next = Patience(step_s, _LM_S), Patience(step_s, _LM_S)
 
     def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
         """See `LanguageModel.generate`. Closing the generator cancels the request where it is computed."""
@@ -126,8 +128,7 @@ class RemoteLanguageModel:
         try:
             while True:
                 with _translated(EngineLost):
-                    async with _timed(patience, wish.losses):
-                        tokens: list[int] | None = await anext(answer, None)
+                    tokens: list[int] | None = await _timely(anext(answer, None), patience, wish.losses)
                 if tokens is None:
                     ended = True
                     return
@@ -138,13 +139,13 @@ class RemoteLanguageModel:
                 answer.cancel()
 
 
-@asynccontextmanager
-async def _timed(patience: Patience, losses: int) -> AsyncGenerator[None]:
-    """An answer in this context has so long. Raises TimeoutError."""
+async def _timely(answer: Awaitable[_Told], patience: Patience, losses: int) -> _Told:
+    """What was asked for. Raises TimeoutError where the patience with replicas does not last so long."""
     began_s = time.monotonic()
     async with asyncio.timeout(patience.wait_s(losses)):
-        yield
+        told = await answer
     patience.answered(time.monotonic() - began_s)
+    return told
 
 
 def _session() -> str:
@@ -169,6 +170,7 @@ def _translated(lost: type[EngineUnavailable]) -> Iterator[None]:
     except BackPressureError as full:
         raise CapacityError("all replicas of a stage are busy; try again in a moment") from full
     except TimeoutError:
+        log.warning("a replica did not answer in time")
         raise lost("a replica did not answer in time") from None
     except (RayError, RayServeException) as failure:
         log.warning("a replica went: %s", type(failure).__name__)

@@ -2,6 +2,7 @@
 
     python -m tests.faults --rounds 5 --sessions 8
     python -m tests.faults --part attacks --minutes 8     # a piece of the table; the same command goes on behind it
+    python -m tests.faults --part cluster                 # as root, with requirements/cluster.txt
 
 A turn that fails, or does not say the words and samples that its session heard first, counts as lost. Exit status 1 if
 anything was lost or left behind.
@@ -15,7 +16,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -51,47 +52,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=DOCS, help="directory of the results")
     options = parser.parse_args()
     held = True
-    for part in [options.part] if options.part else PARTS:
+    for part in [options.part] if options.part else ALONE:
         begun = origin() | {"command": "python -m tests.faults " + " ".join(sys.argv[1:])}
-        table = Table(options, part, begun)
+        table = reports.Table(options, part, begun)
         with tempfile.TemporaryDirectory() as place:
             asyncio.run(PARTS[part](Path(place), table))
         table.publish()
         held = held and reports.held(table.record)
     return 0 if held else 1
-
-
-class Table:
-    """One table, which may be made in pieces: what the same command has measured of the same commit before stays in it.
-
-    Each round of a row is written down as it ends.
-    """
-
-    def __init__(self, options: argparse.Namespace, part: str, begun: Record) -> None:
-        self.rounds: int = options.rounds
-        self.sessions: int = options.sessions
-        self._options, self._part = options, part
-        self._end_s = time.monotonic() + 60 * options.minutes
-        self.record: Record = {"origin": begun, "rounds": self.rounds, "sessions": self.sessions, "rows": {}}
-        self.record = reports.continued(self.record, options.out, part)
-
-    def missing(self, names: Iterable[str]) -> Iterator[str]:
-        """The next row of those in `names` that has rounds to be made, as often as there is one and time for it."""
-        chosen = [name for name in names if any(part in name for part in self._options.only.split(","))]
-        rows: dict[str, list[Record]] = self.record["rows"]
-        for name in chosen:
-            while len(rows.setdefault(name, [])) < self.rounds and time.monotonic() < self._end_s:
-                yield name
-
-    def add(self, name: str, round_: Record) -> None:
-        """What a round was like."""
-        self.record["rows"][name].append(round_)
-        reports.keep(self._options.out, self._part, self.record)
-        print(f"{name}: {round_}"[:400], file=sys.stderr)
-
-    def publish(self) -> None:
-        """Write it for readers."""
-        reports.publish(self._options.out, self._part, self.record, reports.REPORTS[self._part](self.record))
 
 
 @asynccontextmanager
@@ -104,7 +72,7 @@ async def _served(place: Path, sessions: int, rest: float) -> AsyncGenerator[tup
             yield Processes(psutil.Process(server.pid)), url, talkers
 
 
-async def measure_faults(place: Path, table: Table) -> None:
+async def measure_faults(place: Path, table: reports.Table) -> None:
     """Parts of the server die or hang."""
     async with _served(place, table.sessions, BUSY) as (processes, url, talkers):
         for name in table.missing(FAULTS):
@@ -113,7 +81,7 @@ async def measure_faults(place: Path, table: Table) -> None:
             table.add(name, asdict(outcome) | _around(before, await sizes(processes, url)))
 
 
-async def measure_attacks(place: Path, table: Table) -> None:
+async def measure_attacks(place: Path, table: reports.Table) -> None:
     """One caller misbehaves."""
     async with _served(place, table.sessions, AT_EASE) as (processes, url, talkers):
         for name in table.missing(ATTACKS):
@@ -129,7 +97,7 @@ def _around(before: Sizes, after: Sizes) -> Record:
     return {"before": asdict(before), "after": asdict(after)}
 
 
-async def measure_ends(place: Path, table: Table) -> None:
+async def measure_ends(place: Path, table: reports.Table) -> None:
     """The server is killed, and stopped."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -145,9 +113,19 @@ async def measure_ends(place: Path, table: Table) -> None:
         table.add(name, {"kill_s": kill_s, "stop_s": stop_s, "lost": wrong, "gone": []})
 
 
-PARTS = {"faults": measure_faults, "attacks": measure_attacks, "ends": measure_ends}
+async def measure_cluster(place: Path, table: reports.Table) -> None:
+    """Hosts, replicas and gateways of a cluster fail."""
+    from tests.faults import cluster
+
+    await cluster.measure(place, table)
+
+
+PARTS = {"faults": measure_faults, "attacks": measure_attacks, "ends": measure_ends, "cluster": measure_cluster}
+ALONE = ("faults", "attacks", "ends")
+"""What needs neither Ray nor to be root."""
 
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "600")  # else Ray ends this process with its head
     sys.exit(main())

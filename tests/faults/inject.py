@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -12,6 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.faults.faults import Fault, Processes
 from tests.faults.sessions import Talker
+
+Act = Callable[[float], Awaitable[tuple[float | None, float]]]
+"""What is done at a monotonic time. Returns seconds until it was noticed, if it was, and until all was well again."""
 
 POLL_S = 0.02
 RECOVERY_S = 60.0
@@ -43,17 +46,26 @@ class Sizes:
 
 
 async def inject(fault: Fault, processes: Processes, url: str, talkers: Sequence[Talker]) -> Outcome:
-    """While sessions are being answered, and until each of them has had two more turns."""
+    """One fault of a server, see `under`."""
+
+    async def act(began_s: float) -> tuple[float | None, float]:
+        async with httpx.AsyncClient(base_url=url, timeout=5) as client:
+            await client.get("/readyz")  # a connection is there before descriptors are not
+            injected = asyncio.create_task(fault(processes))
+            watched = await _watched(client, began_s)
+            await injected
+            return watched
+
+    return await under(act, talkers)
+
+
+async def under(act: Act, talkers: Sequence[Talker]) -> Outcome:
+    """Act while sessions are being answered, and listen until each of them has had two more turns."""
     before = [len(talker.turns) for talker in talkers]
     lost, gone = [len(talker.lost) for talker in talkers], [talker.gone for talker in talkers]
     while not any(talker.speaking for talker in talkers):
         await asyncio.sleep(POLL_S)
-    began_s = time.monotonic()
-    async with httpx.AsyncClient(base_url=url, timeout=5) as client:
-        await client.get("/readyz")  # a connection is there before descriptors are not
-        injected = asyncio.create_task(fault(processes))
-        noticed_s, recovered_s = await _watched(client, began_s)
-        await injected
+    noticed_s, recovered_s = await act(time.monotonic())
     enough = [seen + 2 for seen in before]
     while not all(talker.gone or len(talker.turns) >= n for talker, n in zip(talkers, enough, strict=True)):
         await asyncio.sleep(POLL_S)

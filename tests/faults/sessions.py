@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -57,10 +57,10 @@ class Turn:
 class Talker:
     """One session. `first`: its undisturbed answer; `lost`: turns that were not like it; `gone`: why its socket closed.
 
-    `rest`: between two turns, as a share of the answer's length.
+    `question`: typed, or spoken (PCM16 at `RATE_HZ`); `rest`: between two turns, as a share of the answer's length.
     """
 
-    question: str
+    question: str | bytes
     rest: float = 0.5
     turns: list[Turn] = field(default_factory=list[Turn])
     first: Turn | None = None
@@ -95,10 +95,14 @@ class Talker:
         elif np.abs(turn.pcm.astype(np.int32) - self.first.pcm).max(initial=0) > PCM16_TOLERANCE:
             self.lost.append("other samples than before")
 
+    def _content(self) -> dict[str, str]:
+        if isinstance(self.question, str):
+            return {"type": "input_text", "text": self.question}
+        return {"type": "input_audio", "audio": base64.b64encode(self.question).decode()}
+
     async def _turn(self, socket: ClientConnection) -> Turn:
         text, pieces, playout, worst_s = "", list[bytes](), PlayoutClock(), 0.0
-        content = [{"type": "input_text", "text": self.question}]
-        item = {"type": "message", "role": "user", "content": content}
+        item = {"type": "message", "role": "user", "content": [self._content()]}
         began_s = time.monotonic()
         await socket.send(
             json.dumps({"type": "response.create", "response": {"conversation": "none", "input": [item]}})
@@ -130,9 +134,11 @@ def _failure(response: dict[str, Any]) -> str | None:
 
 
 @asynccontextmanager
-async def talking(url: str, sessions: int, rest: float = 0.5) -> AsyncGenerator[list[Talker]]:
-    """So many sessions, each of which has heard its first answer. `rest`: see `Talker`."""
-    talkers = [Talker(QUESTIONS[number % len(QUESTIONS)], rest) for number in range(sessions)]
+async def talking(
+    url: str, sessions: int, rest: float = 0.5, questions: Sequence[str | bytes] = QUESTIONS
+) -> AsyncGenerator[list[Talker]]:
+    """So many sessions, each of which has heard its first answer. `rest` and `questions`: see `Talker`."""
+    talkers = [Talker(questions[number % len(questions)], rest) for number in range(sessions)]
     heard = [asyncio.Event() for _ in talkers]
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(talker.talk(url, first)) for talker, first in zip(talkers, heard, strict=True)]

@@ -14,8 +14,9 @@ def _after(*took_s: float) -> Patience:
     return patience
 
 
-def test_before_anything_was_answered_it_waits_as_long_as_it_may() -> None:
-    assert _after().wait_s() == 20.0
+@pytest.mark.parametrize("answers", range(8))
+def test_before_enough_was_answered_it_waits_as_long_as_it_may(answers: int) -> None:
+    assert _after(*[0.01] * answers).wait_s() == 20.0
 
 
 def test_quick_answers_are_waited_for_a_second() -> None:
@@ -28,9 +29,9 @@ def test_slow_and_uneven_answers_are_waited_for_longer() -> None:
     assert 4.0 < uneven.wait_s() < 8.0
 
 
-def test_it_waits_twice_as_long_for_each_further_replica_up_to_its_limit() -> None:
+def test_it_waits_longer_for_each_further_replica_up_to_its_limit() -> None:
     patience = _after(*[0.01] * 100)
-    assert [patience.wait_s(losses) for losses in range(6)] == [1.0, 2.0, 4.0, 8.0, 16.0, 20.0]
+    assert [patience.wait_s(losses) for losses in range(4)] == [1.0, 4.0, 16.0, 20.0]
 
 
 @pytest.mark.parametrize("took_s", [3.0, 15.0])

@@ -1,0 +1,254 @@
+"""Faults of a cluster, several times each, under live sessions: the second table of docs/faults.md.
+
+    pip install -r requirements/cluster.txt && python -m tests.faults.cluster --rounds 5 --sessions 8
+
+A head, two hosts with a replica of each stage, and a host with two gateways, all on this machine; each but the gateways' has a
+network namespace of its own. Needs Linux, root and `ip`. Half of the sessions talk to either gateway. They compare what they
+hear as in `tests.faults`. Exit status 1 if anything was lost that must not be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clients.recordings import read_recording
+from tests.bench.results import DOCS, origin
+from tests.faults import reports
+from tests.faults.inject import Outcome, under
+from tests.faults.ray_hosts import GATEWAYS, HEAD, HEADLESS_S, Host, ray_hosts
+from tests.faults.sessions import QUESTIONS, Talker, talking
+from tests.live_server import ROOT, free_port, kill, running_server
+from tests.ray_cluster import Deployed, deploy
+
+STAGES = {"encoder": "cslm-encoder", "language model": "cslm-language-model", "vocoder": "cslm-vocoder"}
+RECOVERY_S, NOTICE_S, POLL_S = 180.0, 20.0, 0.25
+SHORT_CUT_S, AWAY_S = 3.0, 10.0
+
+
+@dataclass(slots=True)
+class Gateway:
+    """`cslm serve --backend ray`, which can be started again at the same port."""
+
+    place: Path
+    host: Host
+    port: int = field(default_factory=free_port)
+    _open: ExitStack = field(default_factory=ExitStack)
+    _process: Any = None
+    _starts: int = 0
+
+    @property
+    def url(self) -> str:
+        """Of the server."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        self._starts += 1
+        log = self.place / f"gateway-{self.port}-{self._starts}.log"
+        self._process = self._open.enter_context(
+            running_server(log, self.port, within=self.host.within, backend="ray", ray_address=HEAD)
+        )
+
+    def kill(self) -> None:
+        """Nobody is asked."""
+        kill(self._process)
+
+    def close(self) -> None:
+        """It has ended."""
+        self._open.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """All that can fail."""
+
+    head: Host
+    hosts: list[Host]
+    gateways: list[Gateway]
+    deployed: Deployed
+
+
+Fault = Callable[[Site], Awaitable[None]]
+
+
+async def nothing(_: Site) -> None:
+    """To compare the others with."""
+
+
+def replica_killed(stage: str) -> Fault:
+    """One of the two."""
+
+    async def fault(site: Site) -> None:
+        host = next(host for host in site.hosts if host.replicas(stage))
+        for process in host.replicas(stage):
+            process.kill()
+
+    return fault
+
+
+async def host_killed(site: Site) -> None:
+    """A replica of each stage goes; the host is there again once it has started."""
+    host = site.hosts[-1]
+    await asyncio.to_thread(host.kill)
+    await asyncio.to_thread(host.start)
+
+
+async def head_killed(site: Site) -> None:
+    """Ray's tables and Serve's controller go; the head is started again from what it has on disk."""
+    await asyncio.to_thread(site.head.kill)
+    await asyncio.sleep(AWAY_S)
+    await asyncio.to_thread(site.head.start)
+
+
+async def cable_out_shortly(site: Site) -> None:
+    """Shorter than anybody needs to give the host up."""
+    site.hosts[-1].cable("down")
+    await asyncio.sleep(SHORT_CUT_S)
+    site.hosts[-1].cable("up")
+
+
+async def cable_out(site: Site) -> None:
+    """Until the head has given the host up. Its node ends when it hears of that, and is started again."""
+    host = site.hosts[-1]
+    host.cable("down")
+    while host.address in await site.deployed.alive():
+        await asyncio.sleep(POLL_S)
+    host.cable("up")
+    while host.running():
+        await asyncio.sleep(POLL_S)
+    await asyncio.to_thread(host.kill)
+    await asyncio.to_thread(host.start)
+
+
+async def rolled(site: Site) -> None:
+    """All replicas are replaced by others with a changed setting."""
+    await asyncio.to_thread(deploy, HEAD, replicas=2, backend="transformers", max_sequences=next(_CHANGES))
+
+
+_CHANGES: Iterator[int] = iter(range(9, 1 << 10))
+
+FAULTS: dict[str, Fault] = {
+    "nothing": nothing,
+    **{f"replica of the {name} killed": replica_killed(stage) for name, stage in STAGES.items()},
+    "host killed": host_killed,
+    f"head killed, away for {AWAY_S:g} s": head_killed,
+    f"network of a host cut for {SHORT_CUT_S:g} s": cable_out_shortly,
+    "network of a host cut until it is given up": cable_out,
+    "rolling update": rolled,
+}
+
+
+async def watched(site: Site, fault: Fault, began_s: float) -> tuple[float | None, float]:
+    """When a replica was missing, and since when none is."""
+    injected = asyncio.create_task(fault(site))
+    noticed_s, whole_s = None, 0.0
+    while (now_s := time.monotonic() - began_s) < RECOVERY_S:
+        if await site.deployed.whole():
+            whole_s = whole_s or now_s
+            if injected.done() and (noticed_s is not None or now_s > NOTICE_S):
+                break
+        else:
+            noticed_s, whole_s = noticed_s or now_s, 0.0
+        await asyncio.sleep(POLL_S)
+    else:
+        whole_s = float("inf")
+    await injected
+    return noticed_s, 0.0 if noticed_s is None else whole_s
+
+
+async def gateway_killed(site: Site, sessions: int) -> Outcome:
+    """Its sessions go with it. Recovered: as many new ones have been answered by the other."""
+    first, second = site.gateways
+    async with talking(second.url, sessions - sessions // 2) as others, talking(first.url, sessions // 2) as talkers:
+
+        async def act(began_s: float) -> tuple[float | None, float]:
+            first.kill()
+            async with talking(second.url, len(talkers)):
+                return None, time.monotonic() - began_s
+
+        outcome = await under(act, [*talkers, *others])
+    first.close()
+    await asyncio.to_thread(first.start)
+    return outcome
+
+
+GATEWAY_KILLED = "gateway killed"
+
+
+@contextmanager
+def sited(place: Path) -> Iterator[Site]:
+    """Everything started, whole and ready."""
+    with ray_hosts(place, workers=2) as (head, doors, hosts), ExitStack() as opened:
+        deploy(HEAD, replicas=2, backend="transformers", max_sequences=8)
+        deployed = opened.enter_context(Deployed.watched(HEAD, replicas=2, _node_ip_address=GATEWAYS))
+        asyncio.run(deployed.settled())
+        gateways = [Gateway(place, doors), Gateway(place, doors)]
+        for gateway in gateways:
+            opened.callback(gateway.close)
+            gateway.start()
+        yield Site(head, hosts, gateways, deployed)
+
+
+@asynccontextmanager
+async def all_talking(site: Site, sessions: int) -> AsyncGenerator[list[Talker]]:
+    """Half of them to either gateway, half of the questions spoken."""
+    first, second = site.gateways
+    spoken = [read_recording(path).pcm for path in sorted((ROOT / "tests" / "data").glob("ask_*.wav"))]
+    questions = [question for pair in zip(spoken, QUESTIONS, strict=False) for question in pair]
+    async with (
+        talking(first.url, sessions // 2, questions=questions) as some,
+        talking(second.url, sessions - sessions // 2, questions=questions[::-1]) as others,
+    ):
+        yield [*some, *others]
+
+
+async def row(site: Site, name: str, rounds: int, sessions: int) -> list[Outcome]:
+    """All rounds of one fault."""
+    if name == GATEWAY_KILLED:
+        return [await gateway_killed(site, sessions) for _ in range(rounds)]
+    async with all_talking(site, sessions) as talkers:
+        return [await under(lambda began_s: watched(site, FAULTS[name], began_s), talkers) for _ in range(rounds)]
+
+
+async def measure(site: Site, names: Sequence[str], record: reports.Record, out: Path) -> reports.Record:
+    """Each fault, one after the other, of one and the same cluster; what is known is written down after each."""
+    for name in names:
+        record["rows"] = {name: reports.summed(await row(site, name, record["rounds"], record["sessions"]))}
+        print(f"{name}: {record['rows'][name]}"[:400], file=sys.stderr, flush=True)
+        record = reports.joined(record, out, "cluster")
+        reports.publish(out, "cluster", record, reports.REPORTS["cluster"](record))
+    return record
+
+
+def main() -> int:
+    """Inject, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sessions", type=int, default=8)
+    parser.add_argument("--only", default="", help="rows whose names contain one of these, separated by commas")
+    parser.add_argument("--out", type=Path, default=DOCS, help="directory of the results")
+    options = parser.parse_args()
+    names = [name for name in [*FAULTS, GATEWAY_KILLED] if any(part in name for part in options.only.split(","))]
+    record: reports.Record = {
+        "origin": origin() | {"command": "python -m tests.faults.cluster " + " ".join(sys.argv[1:])}
+    }
+    record |= {"rounds": options.rounds, "sessions": options.sessions}
+    with tempfile.TemporaryDirectory() as place, sited(Path(place)) as site:
+        record = asyncio.run(measure(site, names, record, options.out))
+    promised = {name: row for name, row in record["rows"].items() if name != GATEWAY_KILLED}
+    return 0 if reports.held({"rows": promised}) else 1
+
+
+if __name__ == "__main__":
+    os.environ |= {"OMP_NUM_THREADS": "1", "RAY_gcs_rpc_server_reconnect_timeout_s": str(HEADLESS_S)}
+    sys.exit(main())
