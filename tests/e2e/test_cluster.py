@@ -131,13 +131,7 @@ async def test_serve_scales_a_stage_by_what_its_replicas_say(joined: Any) -> Non
 
     [stage, *_] = yaml.safe_load((ROOT / "deploy" / "ray" / "gpu.yaml").read_text())["applications"]
     scaling = stage["deployments"][0]["autoscaling_config"]
-    scaling |= {
-        "min_replicas": 1,
-        "max_replicas": 2,
-        "upscale_delay_s": 0,
-        "metrics_interval_s": 0.2,
-        "look_back_period_s": 1,
-    }
+    scaling |= {"min_replicas": 1, "max_replicas": 2, "upscale_delay_s": 0}
     deployed = serve.deployment(Pressed, ray_actor_options={"num_cpus": 0}, autoscaling_config=scaling)
     application: Any = deployed.bind()
     await _run(application, "pressed")

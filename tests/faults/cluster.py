@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ from tests.faults import reports
 from tests.faults.inject import Outcome, under
 from tests.faults.ray_hosts import GATEWAYS, HEAD, HEADLESS_S, Host, ray_hosts
 from tests.faults.sessions import QUESTIONS, Talker, talking
-from tests.live_server import ROOT, free_port, kill, running_server
+from tests.knocking import Knocking, knocked
+from tests.live_server import ROOT, START_S, free_port, kill, running_server
 from tests.ray_cluster import Deployed, deploy
 
 STAGES = {"encoder": "cslm-encoder", "language model": "cslm-language-model", "vocoder": "cslm-vocoder"}
@@ -56,12 +57,25 @@ class Gateway:
         self._starts += 1
         log = self.place / f"gateway-{self.port}-{self._starts}.log"
         self._process = self._open.enter_context(
-            running_server(log, self.port, within=self.host.within, backend="ray", ray_address=HEAD)
+            running_server(
+                log,
+                self.port,
+                within=self.host.within,
+                backend="ray",
+                ray_address=HEAD,
+                handover=str(self.place / f"gateway-{self.port}"),
+            )
         )
 
     def kill(self) -> None:
         """Nobody is asked."""
         kill(self._process)
+
+    def replace(self) -> None:
+        """Have another take over at the same port, and wait until this one has left."""
+        leaving = self._process
+        self.start()  # it is `leaving` that says that it is ready
+        leaving.wait(START_S)
 
     def close(self) -> None:
         """It has ended."""
@@ -182,7 +196,27 @@ async def gateway_killed(site: Site, sessions: int) -> Outcome:
     return outcome
 
 
+async def gateway_replaced(site: Site, sessions: int) -> Outcome:
+    """Its sessions hear their answers to the end and are closed with 1012. Nobody who connects meanwhile is refused."""
+    first, second = site.gateways
+    knocking = Knocking(first.port)
+    async with talking(second.url, sessions - sessions // 2) as others, talking(first.url, sessions // 2) as talkers:
+
+        async def act(began_s: float) -> tuple[float | None, float]:
+            knocks = asyncio.create_task(knocked(first.port, 1, knocking))
+            await asyncio.to_thread(first.replace)
+            took_s = time.monotonic() - began_s
+            knocks.cancel()
+            await asyncio.wait({knocks})
+            return None, took_s
+
+        outcome = await under(act, [*talkers, *others])
+    gone = tuple(why for why in outcome.gone if "1012" not in why)
+    return replace(outcome, lost=(*outcome.lost, *knocking.failures), gone=gone)
+
+
 GATEWAY_KILLED = "gateway killed"
+OF_GATEWAYS = {GATEWAY_KILLED: gateway_killed, "gateway replaced by another": gateway_replaced}
 
 
 @contextmanager
@@ -214,8 +248,8 @@ async def all_talking(site: Site, sessions: int) -> AsyncGenerator[list[Talker]]
 
 async def row(site: Site, name: str, rounds: int, sessions: int) -> list[Outcome]:
     """All rounds of one fault."""
-    if name == GATEWAY_KILLED:
-        return [await gateway_killed(site, sessions) for _ in range(rounds)]
+    if name in OF_GATEWAYS:
+        return [await OF_GATEWAYS[name](site, sessions) for _ in range(rounds)]
     async with all_talking(site, sessions) as talkers:
         return [await under(lambda began_s: watched(site, FAULTS[name], began_s), talkers) for _ in range(rounds)]
 
@@ -238,7 +272,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rows whose names contain one of these, separated by commas")
     parser.add_argument("--out", type=Path, default=DOCS, help="directory of the results")
     options = parser.parse_args()
-    names = [name for name in [*FAULTS, GATEWAY_KILLED] if any(part in name for part in options.only.split(","))]
+    names = [name for name in [*FAULTS, *OF_GATEWAYS] if any(part in name for part in options.only.split(","))]
     record: reports.Record = {
         "origin": origin() | {"command": "python -m tests.faults.cluster " + " ".join(sys.argv[1:])}
     }
