@@ -15,7 +15,6 @@ import asyncio
 import os
 import sys
 import tempfile
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict

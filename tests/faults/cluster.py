@@ -1,31 +1,20 @@
-"""Faults of a cluster, several times each, under live sessions: the second table of docs/faults.md.
-
-    pip install -r requirements/cluster.txt && python -m tests.faults.cluster --rounds 5 --sessions 8
-
-A head, two hosts with a replica of each stage, and a host with two gateways, all on this machine; each but the gateways' has a
-network namespace of its own. Needs Linux, root and `ip`. Half of the sessions talk to either gateway. They compare what they
-hear as in `tests.faults`. Exit status 1 if anything was lost that must not be.
-"""
+"""Faults of a cluster: a head, two hosts with a replica of each stage, and two gateways, half of the sessions at either."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
-import sys
-import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clients.recordings import read_recording
-from tests.bench.results import DOCS, origin
-from tests.faults import reports
 from tests.faults.inject import Outcome, under
-from tests.faults.ray_hosts import GATEWAYS, HEAD, HEADLESS_S, Host, ray_hosts
+from tests.faults.ray_hosts import GATEWAYS, HEAD, Host, ray_hosts
+from tests.faults.reports import GATEWAY_KILLED, Table
 from tests.faults.sessions import QUESTIONS, Talker, talking
 from tests.knocking import Knocking, knocked
 from tests.live_server import ROOT, START_S, free_port, kill, running_server
@@ -215,17 +204,16 @@ async def gateway_replaced(site: Site, sessions: int) -> Outcome:
     return replace(outcome, lost=(*outcome.lost, *knocking.failures), gone=gone)
 
 
-GATEWAY_KILLED = "gateway killed"
 OF_GATEWAYS = {GATEWAY_KILLED: gateway_killed, "gateway replaced by another": gateway_replaced}
 
 
-@contextmanager
-def sited(place: Path) -> Iterator[Site]:
+@asynccontextmanager
+async def sited(place: Path) -> AsyncGenerator[Site]:
     """Everything started, whole and ready."""
     with ray_hosts(place, workers=2) as (head, doors, hosts), ExitStack() as opened:
         deploy(HEAD, replicas=2, backend="transformers", max_sequences=8)
         deployed = opened.enter_context(Deployed.watched(HEAD, replicas=2, _node_ip_address=GATEWAYS))
-        asyncio.run(deployed.settled())
+        await deployed.settled()
         gateways = [Gateway(place, doors), Gateway(place, doors)]
         for gateway in gateways:
             opened.callback(gateway.close)
@@ -246,43 +234,11 @@ async def all_talking(site: Site, sessions: int) -> AsyncGenerator[list[Talker]]
         yield [*some, *others]
 
 
-async def row(site: Site, name: str, rounds: int, sessions: int) -> list[Outcome]:
-    """All rounds of one fault."""
-    if name in OF_GATEWAYS:
-        return [await OF_GATEWAYS[name](site, sessions) for _ in range(rounds)]
-    async with all_talking(site, sessions) as talkers:
-        return [await under(lambda began_s: watched(site, FAULTS[name], began_s), talkers) for _ in range(rounds)]
-
-
-async def measure(site: Site, names: Sequence[str], record: reports.Record, out: Path) -> reports.Record:
-    """Each fault, one after the other, of one and the same cluster; what is known is written down after each."""
-    for name in names:
-        record["rows"] = {name: reports.summed(await row(site, name, record["rounds"], record["sessions"]))}
-        print(f"{name}: {record['rows'][name]}"[:400], file=sys.stderr, flush=True)
-        record = reports.joined(record, out, "cluster")
-        reports.publish(out, "cluster", record, reports.REPORTS["cluster"](record))
-    return record
-
-
-def main() -> int:
-    """Inject, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--sessions", type=int, default=8)
-    parser.add_argument("--only", default="", help="rows whose names contain one of these, separated by commas")
-    parser.add_argument("--out", type=Path, default=DOCS, help="directory of the results")
-    options = parser.parse_args()
-    names = [name for name in [*FAULTS, *OF_GATEWAYS] if any(part in name for part in options.only.split(","))]
-    record: reports.Record = {
-        "origin": origin() | {"command": "python -m tests.faults.cluster " + " ".join(sys.argv[1:])}
-    }
-    record |= {"rounds": options.rounds, "sessions": options.sessions}
-    with tempfile.TemporaryDirectory() as place, sited(Path(place)) as site:
-        record = asyncio.run(measure(site, names, record, options.out))
-    promised = {name: row for name, row in record["rows"].items() if name != GATEWAY_KILLED}
-    return 0 if reports.held({"rows": promised}) else 1
-
-
-if __name__ == "__main__":
-    os.environ |= {"OMP_NUM_THREADS": "1", "RAY_gcs_rpc_server_reconnect_timeout_s": str(HEADLESS_S)}
-    sys.exit(main())
+async def measure(place: Path, table: Table) -> None:
+    """One fault after the other of one and the same cluster."""
+    async with sited(place) as site:
+        async with all_talking(site, table.sessions) as talkers:
+            for name in table.missing(FAULTS):
+                table.add(name, asdict(await under(partial(watched, site, FAULTS[name]), talkers)))
+        for name in table.missing(OF_GATEWAYS):
+            table.add(name, asdict(await OF_GATEWAYS[name](site, table.sessions)))
