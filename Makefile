@@ -28,7 +28,7 @@ serve: install
 	@$(PULL) exec $(BIN)/cslm serve $(SERVE_ARGS)
 
 dev:
-	@$(INSTALL) --with dev train
+	@$(INSTALL) --with cluster dev train
 
 # The tests of the page need a browser; as root it is installed, else they are skipped and say so.
 browser:

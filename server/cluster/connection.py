@@ -77,6 +77,7 @@ def _connect(address: str) -> None:
         ray.init(address=address, namespace="cslm", log_to_driver=False, configure_logging=False)
     except (OSError, RuntimeError, ValueError, AssertionError, RayError) as failure:
         log.debug("ray.init failed", exc_info=failure)
+        ray.shutdown()  # it keeps what it has begun
         if str(failure).startswith("Version mismatch"):
             told = " ".join(str(failure).partition(": ")[2].split())
             raise ClusterError(

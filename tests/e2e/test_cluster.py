@@ -155,4 +155,4 @@ def test_a_host_with_another_version_of_ray_is_refused(hosts: Any, monkeypatch: 
     with pytest.raises(ClusterError, match=r"Ray: 2\.1\.0") as refused:
         _connect(hosts.address)
     assert refused.value.code == "cluster_mismatch"
-    assert not ray.is_initialized()
+    assert ray._private.worker.global_worker.node is None
