@@ -3,7 +3,8 @@
 
     python3 deploy/walk.py [--show]
 
-For a clean checkout on a machine with Docker: it writes `.env`, `deploy/secrets` and `answer.wav`, and the ports must be free.
+For a clean checkout on a machine with Docker: it writes `.env`, `deploy/secrets`, `recordings` and `answer.wav`, and the ports
+must be free.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def test_files_and_settings_that_are_named_exist() -> None:
     compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     known = {f"CSLM_{name.upper()}" for name in Settings.model_fields}
     known |= set(re.findall(r"\$\{(\w+):", compose))
-    for name in re.findall(r"\b(?:CSLM|HTTPS?|HF|ALERTMANAGER|PYTHON)_[A-Z_]+\b", TEXT):
+    for name in re.findall(r"\b(?:CSLM|HTTPS?|HF|ALERTMANAGER|JAEGER|PYTHON)_[A-Z_]+\b", TEXT):
         assert name in known, name
 
 
