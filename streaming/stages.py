@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from streaming.interleave import AnswerParser
+from streaming.interleave import AnswerParser, Detokenizer
 from streaming.outlook import Outlook
 from streaming.pace import Pace
 from streaming.planning import CutSchedule
@@ -25,14 +25,26 @@ Pcm = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """What may be written: one of `choices`, or JSON that follows `schema` (JSON Schema as text)."""
+
+    choices: tuple[str, ...] = ()
+    schema: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the language model samples. `temperature` 0 is greedy; `top_k` 0 means all; stop ids come from the bundle."""
+    """How the language model samples. `temperature` 0 is greedy; `top_k` 0 means all; stop ids come from the bundle.
+
+    `constraint`: an engine that cannot hold it writes freely, so that the asker looks at what was written.
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0
     max_tokens: int = 1024
     stop_token_ids: tuple[int, ...] = field(default=())
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +240,22 @@ class PromptWriter(Protocol):
 
     def parser(self) -> AnswerParser:
         """A parser for one answer."""
+        ...
+
+    def call_opening(self) -> list[int]:
+        """What a call of a tool begins with, its first id the mark of one; nothing where the model knows no calls."""
+        ...
+
+    def answer_mark(self) -> int | None:
+        """The id behind which an answer follows, if it has one."""
+        ...
+
+    def text_ids(self, text: str) -> list[int]:
+        """Ids of plain text."""
+        ...
+
+    def text_decoder(self) -> Detokenizer:
+        """A decoder of one run of text."""
         ...
 
 

@@ -24,6 +24,7 @@ class EngineConfig:
     the layers. `eager`: no compiled layers and no CUDA graphs, which starts sooner and answers later; None is eager on a CPU only,
     where compiling needs a C++ compiler. `batched_tokens`: most tokens of one step, prompts
     in pieces among them (chunked prefill), so that a long prompt does not stop the others; None is vLLM's choice.
+    `constrains`: what is written can be held to a JSON Schema, for which the engine loads the tokenizer.
     """
 
     max_model_len: int
@@ -35,13 +36,14 @@ class EngineConfig:
     tensor_parallel: int = 1
     eager: bool | None = None
     batched_tokens: int | None = None
+    constrains: bool = False
 
 
 def engine_options(directory: Path, config: EngineConfig, *, on_cpu: bool) -> dict[str, Any]:
     """Arguments of vLLM's `EngineArgs`. Each request has its sampling; the checkpoint's own defaults are not read."""
     options: dict[str, Any] = {
         "model": str(directory),
-        "skip_tokenizer_init": True,
+        "skip_tokenizer_init": not config.constrains,
         "generation_config": "vllm",
         "max_model_len": config.max_model_len,
         "max_num_seqs": config.max_sequences,
@@ -53,6 +55,8 @@ def engine_options(directory: Path, config: EngineConfig, *, on_cpu: bool) -> di
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
     }
+    if config.constrains:  # JSON as the model was trained to write it, without a choice of spaces
+        options["structured_outputs_config"] = {"backend": "xgrammar", "disable_any_whitespace": True}
     if on_cpu:
         kv_cache = {"kv_cache_memory_bytes": config.kv_cache_mb << 20, "block_size": _BLOCK_TOKENS}
         return options | kv_cache

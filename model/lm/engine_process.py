@@ -10,7 +10,7 @@ import logging
 import multiprocessing
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +107,7 @@ class _Answers:
                 self._engine.abort_request([name])
             return None
         try:
-            self._engine.add_request(name, {"prompt_token_ids": message.prompt}, _params(message.sampling))
+            self._begin(name, message)
         except ValueError as error:
             return Said(message.number, [], True, InvalidRequest(str(error), code="context_length_exceeded"))
         except Exception:
@@ -115,6 +115,16 @@ class _Answers:
             return Said(message.number, [], True, EngineUnavailable("the language-model engine refused the request"))
         self._stops[name] = message.sampling.stop_token_ids
         return None
+
+    def _begin(self, name: str, message: Ask) -> None:
+        prompt: Any = {"prompt_token_ids": message.prompt}
+        try:
+            self._engine.add_request(name, prompt, _params(message.sampling))
+        except ValueError:
+            if message.sampling.constraint is None:
+                raise
+            log.info("the engine cannot hold an answer to this schema; it is written freely")
+            self._engine.add_request(name, prompt, _params(replace(message.sampling, constraint=None)))
 
     def step(self) -> list[Said]:
         """One step of all answers: what each says."""
@@ -139,8 +149,12 @@ class _Answers:
 
 def _params(sampling: Sampling) -> Any:
     from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
+    constraint = sampling.constraint
+    held = constraint and StructuredOutputsParams(
+        json=constraint.schema or None, choice=list(constraint.choices) or None
+    )
     return SamplingParams(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
@@ -150,6 +164,7 @@ def _params(sampling: Sampling) -> Any:
         ignore_eos=True,
         detokenize=False,
         output_kind=RequestOutputKind.DELTA,
+        structured_outputs=held,
     )
 
 

@@ -28,6 +28,8 @@ async def resumed(ask: Ask, prompt: Sequence[int], sampling: Sampling) -> AsyncG
     written, losses = list[int](), 0
     while True:
         rest = replace(sampling, max_tokens=sampling.max_tokens - len(written))
+        if written:  # a constraint holds for a whole answer
+            rest = replace(rest, constraint=None)
         try:
             async with aclosing(ask([*prompt, *written], rest)) as answer:
                 async for fresh in answer:
