@@ -21,6 +21,7 @@ from model.evaluation.sets import EvaluationError, recorded
 from model.evaluation.speech import JudgeItself, Seams, Stability, Tokenizer, Voice
 from model.evaluation.speed import Speed
 from model.evaluation.summary import summary
+from model.evaluation.tools import ToolCalls
 from model.evaluation.units import Units
 from model.training.manifests import kept_lines
 from streaming.errors import InvalidRequest
@@ -41,6 +42,7 @@ def measures() -> list[Measure]:
         Typed(),
         OpenQuestions(typed=False),
         OpenQuestions(typed=True),
+        ToolCalls(),
         Chain(),
         Callers(),
         Repetition(),

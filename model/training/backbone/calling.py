@@ -28,7 +28,7 @@ class Called:
     """A question with `tools` at hand, and the turns before it.
 
     call: what answers it, arguments and all, and its output; None where an argument is missing. answer: what is then said, of the
-    output or in question for what is missing.
+    output or in question for what is missing. found: what of the output is said.
     """
 
     question: str
@@ -36,6 +36,7 @@ class Called:
     call: ToolCall | None
     answer: str
     before: tuple[tuple[str, str], ...] = ()
+    found: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,9 @@ def called(rng: Random, lang: Lang, kind: Kind = "known") -> Called:
         told = rng.choice(about["asks"][lang])
         question = _filled(told, values)
     arguments = {keys[slot]: values[slot].argument for slot in about["slots"] if f"{{{slot}}}" in told}
-    output, answer = _result(rng, about, values, told, lang)
+    output, answer, found = _result(rng, about, values, told, lang)
     call = ToolCall(tool.name, json.dumps(arguments, ensure_ascii=False, separators=(",", ":")), output)
-    return Called(question, _among(rng, tool, about, lang), call, answer, before)
+    return Called(question, _among(rng, tool, about, lang), call, answer, before, found)
 
 
 def lacking(rng: Random, lang: Lang, kind: Kind = "known") -> Called:
@@ -181,8 +182,8 @@ def _filled(template: str, values: Mapping[str, _Value]) -> str:
 
 def _result(
     rng: Random, about: Mapping[str, Any], values: Mapping[str, _Value], told: str, lang: Lang
-) -> tuple[str, str]:
-    """What the tool gives back, and what is said of it."""
+) -> tuple[str, str, tuple[str, ...]]:
+    """What the tool gives back, what is said of it, and which words of that are new."""
     found = {name: _value(rng, kind, lang, held=False) for name, kind in about["found"].items()}
     output = rng.choice(about["outputs"])
     fill = lambda text: re.sub(r"\{(\w)\}", lambda m: str(found[m[1]].argument), text)  # noqa: E731
@@ -194,7 +195,7 @@ def _result(
     answers: Sequence[str] = about["answers"][lang]
     known = {slot for slot in about["slots"] if f"{{{slot}}}" in told} | set(found)
     sayable = [answer for answer in answers if set(re.findall(r"\{(\w)\}", answer)) <= known]
-    return written, _filled(rng.choice(sayable), {**values, **found})
+    return written, _filled(rng.choice(sayable), {**values, **found}), tuple(value.said for value in found.values())
 
 
 def _found(value: Any, found: Mapping[str, _Value]) -> Any:
