@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from streaming.planning import PlayoutClock
+from streaming.tools import ToolCall
 from streaming.watch import Runaway
 
-Shortfall = Runaway | Literal["empty_answer", "nothing_to_answer", "no_speech"]
-"""Why an answer is not a whole one: it was ended (`streaming.watch`), nothing came of it, or no speech where speech was wanted."""
+Shortfall = Runaway | Literal["empty_answer", "nothing_to_answer", "no_speech", "invalid_call"]
+"""Why an answer is not a whole one: it was ended (`streaming.watch`), nothing came of it, no speech where speech was wanted, or a
+call that its tool does not take."""
 
 
 SHORTFALLS: Mapping[Shortfall, str] = {
     "empty_answer": "the model has no answer to this",
     "nothing_to_answer": "the question has no words that the model knows",
     "no_speech": "the answer has text alone",
+    "invalid_call": "the model called a tool in a way that its schema does not take",
     "speech_limit": "the model went on speaking after what the text can take to say, and was stopped",
     "transcript_limit": "the transcript grew longer than what can be said in the time, and was stopped",
     "repetition": "the text went round in a circle and was stopped",
@@ -85,11 +88,12 @@ class TurnReport:
     `cuts`: each from when it was handed to the decoder until its audio came. `marks`: ends of the speech chunks spoken so far.
     `cut_off`: the answer met the limit of its tokens. `shortfall`: why else it is not a whole answer. `question_s`: length of the
     spoken question. `notices`: what was not said. `lead_s`: how long it ran before it was shown (`Turn.show`); its listener waits
-    from then on.
+    from then on. `call`: what was called in place of an answer.
     """
 
     transcript: str = ""
     text: str = ""
+    call: ToolCall | None = None
     heard_s: float | None = None
     first_token_s: float | None = None
     first_units_s: float | None = None

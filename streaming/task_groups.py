@@ -46,3 +46,9 @@ async def _freeing(work: Coroutine[Any, Any, T]) -> T:
     except BaseException as failure:
         clear_frames(failure.__traceback__)
         raise
+
+
+def first_cause(group: ExceptionGroup[Exception]) -> Exception:
+    """The first exception in `group` that is none itself."""
+    first = group.exceptions[0]
+    return first_cause(first) if isinstance(first, ExceptionGroup) else first

@@ -15,13 +15,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from streaming.calling import CallWatch, follows, write_call
 from streaming.errors import (
     EmptyAnswer,
     EngineUnavailable,
     NothingCame,
     NothingToAnswer,
     NothingToSay,
-    SpeechServerError,
     TurnTimeout,
 )
 from streaming.interleave import (
@@ -37,7 +37,9 @@ from streaming.outlook import HandedCut
 from streaming.planning import CutScheduler
 from streaming.report import ChunkMark, Notice, StageTime, TurnReport
 from streaming.stages import Exchange, Pcm, Stages, TurnOptions, UnitCut
-from streaming.task_groups import TaskGroup
+from streaming.task_groups import TaskGroup, first_cause
+from streaming.telling import encoded
+from streaming.tools import ArgumentsDelta, CallBegun
 from streaming.watch import AnswerWatch, TranscriptWatch
 
 
@@ -61,7 +63,7 @@ class AudioDelta:
     pcm: Pcm
 
 
-TurnEvent = TranscriptDelta | TranscriptDone | TextDelta | AudioDelta | Notice
+TurnEvent = TranscriptDelta | TranscriptDone | TextDelta | AudioDelta | CallBegun | ArgumentsDelta | Notice
 Emit = Callable[[TurnEvent], Awaitable[None]]
 
 
@@ -130,7 +132,7 @@ class Turn:
         except TimeoutError:
             raise TurnTimeout(f"the turn took longer than {limit_s:g} s") from None
         except ExceptionGroup as group:
-            raise _first_cause(group) from group
+            raise first_cause(group) from group
         self.report.done_s = self._elapsed_s()
         return self.report
 
@@ -194,7 +196,8 @@ class Turn:
         await speech.put(_SpeechDone())
 
     def _anything_came(self) -> bool:
-        return bool(self.report.text.strip() or self.report.output_units or self.report.incomplete)
+        report = self.report
+        return bool(report.text.strip() or report.output_units or report.call or report.incomplete)
 
     async def _prepared(self) -> str:
         """What was typed, in the words that the model knows. Raises NothingCame where that leaves nothing to go by."""
@@ -212,7 +215,7 @@ class Turn:
         """Earlier turns, in the words that the model knows."""
         prompts, history = self._stages.prompts, self._question.history
         if prompts.keeps_units:
-            return [await _encoded(each) for each in history]
+            return [await encoded(each) for each in history]
         forms = [await prompts.spoken_form(each.question, self._options) for each in history]
         return [replace(each, question=form.text) for each, form in zip(history, forms, strict=True)]
 
@@ -258,22 +261,35 @@ class Turn:
         if self.report.input_units and options.task != "read":
             watch.transcript = TranscriptWatch(self.report.input_units, self.report.question_s)
         sampling = prompts.sampling(options, len(prompt))
-        before = self.report.output_tokens
+        before, calling = self.report.output_tokens, CallWatch(options, prompts.call_opening(), prompts.answer_mark())
         await self._deliver(parser.feed(prompts.opening(options)), speech)
         async with aclosing(self._stages.lm.generate(prompt, sampling)) as answer:
             async for ids in answer:
                 if self.report.first_token_s is None:
                     self.report.first_token_s = self._elapsed_s()
                 self.report.output_tokens += len(ids)
-                await self._deliver(watch.passed(parser.feed(ids)), speech)
-                if watch.ended:
+                await self._deliver(watch.passed(parser.feed(calling.passed(ids))), speech)
+                if watch.ended or calling.calls:
                     break
+            else:
+                calling.ended()
         await self._deliver(watch.finished(parser.finish()), speech)
         if watch.ended:
             self.report.shortfall = watch.ended
             await self._notice(Notice(watch.ended, watch.text or self.report.transcript))
         elif self.report.output_tokens - before >= sampling.max_tokens:
             self.report.cut_off = True
+        elif calling.calls:
+            await self._call([*prompt, *calling.written], options)
+
+    async def _call(self, prompt: list[int], options: TurnOptions) -> None:
+        """Call a tool in place of an answer."""
+        call = self.report.call = await write_call(self._stages, prompt, options, self._emit)
+        tokens = len(self._stages.prompts.text_ids(f"{call.name} {call.arguments}")) if call else 0
+        self.report.output_tokens += tokens
+        if call is None or not follows(options.tools, call):
+            self.report.cut_off = options.max_tokens is not None and tokens >= options.max_tokens
+            self.report.shortfall = None if self.report.cut_off else "invalid_call"
 
     async def _deliver(self, events: list[LMEvent], speech: _SpeechQueue) -> None:
         for event in events:
@@ -381,19 +397,3 @@ async def _next_speech(speech: _SpeechQueue, wait_s: float | None) -> _Speech | 
             return await speech.get()
     except TimeoutError:
         return None
-
-
-async def _encoded(exchange: Exchange) -> Exchange:
-    """The exchange with all units of its question; with none where the recording cannot be encoded."""
-    if exchange.recording is None:
-        return exchange
-    try:
-        units = tuple([unit async for piece in exchange.recording() for unit in piece])
-    except SpeechServerError:
-        units = ()
-    return replace(exchange, units=units, recording=None)
-
-
-def _first_cause(group: ExceptionGroup[Exception]) -> Exception:
-    first = group.exceptions[0]
-    return _first_cause(first) if isinstance(first, ExceptionGroup) else first

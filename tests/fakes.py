@@ -22,7 +22,7 @@ from streaming.sentences import sentences
 from streaming.spoken import SpokenForm
 from streaming.stages import Exchange, Pcm, Peek, Sampling, Stages, TurnOptions, UnitCut
 
-BOS, QUESTION, ANSWER, SPEECH_START, SPEECH_END, STOP, UNPLACED = range(7)
+BOS, QUESTION, ANSWER, SPEECH_START, SPEECH_END, STOP, UNPLACED, CALL = range(8)
 UNIT_BASE, N_UNITS = 10, 50
 TEXT_BASE = 1000
 """Token of a character: `TEXT_BASE + ord(character)`."""
@@ -209,6 +209,18 @@ class FakePrompts:
     options: list[TurnOptions] = field(default_factory=list[TurnOptions])
     histories: list[list[Exchange]] = field(default_factory=list[list[Exchange]])
 
+    def call_opening(self) -> list[int]:
+        return [CALL, *text_ids("call ")]
+
+    def answer_mark(self) -> int:
+        return ANSWER
+
+    def text_ids(self, text: str) -> list[int]:
+        return text_ids(text)
+
+    def text_decoder(self) -> Detokenizer:
+        return detokenizer()
+
     def speech_prompt(
         self, options: TurnOptions, history: Sequence[Exchange], text: str = ""
     ) -> tuple[list[int], list[int]]:
@@ -218,7 +230,7 @@ class FakePrompts:
         return [*self._head(options, history), *text_ids(text), STOP]
 
     def opening(self, options: TurnOptions) -> list[int]:
-        return [SPEECH_START] if options.task == "read" else []
+        return [SPEECH_START] if options.task == "read" else [ANSWER] if options.calls else []
 
     async def spoken_form(self, text: str, options: TurnOptions) -> SpokenForm:
         """All but emojis can be said."""
@@ -255,6 +267,7 @@ class FakePrompts:
         self.options.append(options)
         self.histories.append(list(history))
         before = "".join(f"{exchange.question}|{exchange.answer}|" for exchange in history)
+        before += "".join(f"{call.name} {call.arguments}|{call.output}|" for call in options.calls)
         return [BOS, *text_ids(f"{options.reply_language} {options.schedule} {options.instructions}|{before}")]
 
 

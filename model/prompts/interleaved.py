@@ -89,8 +89,8 @@ class Prompts:
 
     def opening(self, options: TurnOptions) -> list[int]:
         """The marker that the prompt ends with, where the answer lacks it."""
-        if options.calls and self._profile.tokens.answer:
-            return [self._id(self._profile.tokens.answer)]
+        if options.calls and (mark := self.answer_mark()) is not None:
+            return [mark]
         if options.task not in self._profile.tasks:
             return []
         wording, names = self._wording(options), self._profile.tokens
@@ -116,9 +116,22 @@ class Prompts:
         return [] if unit is None else [self._id(names.speech_start), self._unit_ids[unit], self._id(names.speech_end)]
 
     def call_opening(self) -> list[int]:
-        """What a call begins with, its first id the mark that tells it from an answer; nothing where the format has no calls."""
+        """What a call of a tool begins with, its first id the mark of one; nothing where the profile has no format of calls."""
         shape = self._profile.prompt.tools
         return self._encoded(self._pieces(shape.call.partition("{content}")[0])) if shape else []
+
+    def answer_mark(self) -> int | None:
+        """The id behind which an answer follows."""
+        name = self._profile.tokens.answer
+        return None if name is None else self._id(name)
+
+    def text_ids(self, text: str) -> list[int]:
+        """Ids of plain text."""
+        return self._plain.encode(text)
+
+    def text_decoder(self) -> Detokenizer:
+        """A decoder of one run of text."""
+        return self._detokenizer()
 
     def unit_ids(self, units: Sequence[int]) -> list[int]:
         """Token ids of speech units."""

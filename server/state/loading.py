@@ -62,6 +62,7 @@ class ServedModel:
     early: EarlyCounts | None = None
     recorded: bool = False
     reply_languages: tuple[str, ...] = ("auto", "en", "zh")
+    calls_tools: bool = False
     aliases: Aliases = OPENAI_NAMES
     workers: Callable[[], Sequence[WorkerState]] = tuple
     headroom: Headroom = field(default_factory=Headroom)
@@ -190,6 +191,7 @@ def served_model(
         ),
         backend=backend,
         reply_languages=tuple(profile.templates),
+        calls_tools=profile.supports_tools,
         **state,
     )
 
@@ -232,6 +234,7 @@ def _make_backend(kind: str, bundle: Bundle, settings: Settings) -> Backend:
             tensor_parallel=settings.tensor_parallel,
             eager=settings.eager,
             batched_tokens=settings.batched_tokens,
+            constrains=bundle.profile.supports_tools,
         )
         return VllmLanguageModel(bundle.lm, config, Limits(_ENGINE_START_S, settings.hang_s, settings.step_s))
     if kind == "vllm_http":

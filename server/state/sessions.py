@@ -36,6 +36,7 @@ def session_model(model: ServedModel) -> SessionModel:
         model.reply_languages,
         model.aliases,
         model.recorded,
+        model.calls_tools,
     )
 
 

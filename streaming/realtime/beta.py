@@ -101,6 +101,8 @@ def to_client(event: dict[str, Any]) -> list[dict[str, Any]]:
         event["item"] = _item(event["item"], _PARTS_BACK)
     if "response" in event:
         event["response"] = _response(event["response"])
+    if kind == "response.function_call_arguments.done":
+        del event["name"]
     if "session" in event:
         if event["session"]["type"] == "transcription" and kind == "session.updated":
             event["type"] = "transcription_session.updated"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
+from pydantic_core import to_json
 
 from streaming.audio import WireFormat
 from streaming.names import Language
@@ -18,8 +19,6 @@ Modality = Literal["text", "audio"]
 Modalities = Annotated[Listed[Modality], Field(min_length=1, max_length=1)]
 MaxTokens = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
 Temperature = Annotated[float, Field(ge=0, le=2)]
-NoTools = Annotated[Listed[Any], Field(max_length=0)]
-
 
 Off = AfterValidator(lambda _: None)
 """Marks a setting that would change nothing heard or answered: it is taken, and shown as off."""
@@ -162,6 +161,55 @@ Truncation = Annotated[
 ]
 
 
+def _takes_an_object(schema: dict[str, Any]) -> dict[str, Any]:
+    """JSON Schema of arguments, as far as it must be understood here. Raises ValueError."""
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    if schema.get("type", "object") != "object" or not isinstance(properties, dict):
+        raise ValueError("parameters are the JSON Schema of an object: {'type': 'object', 'properties': {…}}")
+    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+        raise ValueError("`required` is a list of names of parameters")
+    if len(to_json(schema)) > MOST_SCHEMA_BYTES:
+        raise ValueError(f"the JSON Schema of a tool has at most {MOST_SCHEMA_BYTES} bytes")
+    return schema
+
+
+MOST_SCHEMA_BYTES = 8192
+ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
+class FunctionTool(Strict):
+    """A function of the client. `strict`: arguments follow the schema wherever the engine can hold them to it, asked or not."""
+
+    type: Literal["function"]
+    name: ToolName
+    description: Text = ""
+    parameters: Annotated[dict[str, Any], AfterValidator(_takes_an_object)] = Field(default_factory=dict[str, Any])
+    strict: bool | None = Field(None, exclude=True)
+
+
+def _apart(tools: list[FunctionTool]) -> list[FunctionTool]:
+    names = [tool.name for tool in tools]
+    if len(set(names)) < len(names):
+        raise ValueError("each tool has a name of its own")
+    return tools
+
+
+Tools = Annotated[Listed[FunctionTool], Field(max_length=32), AfterValidator(_apart)]
+
+
+class NamedTool(Strict):
+    """The tool that must be called."""
+
+    type: Literal["function"]
+    name: ToolName
+
+
+ToolChoice = Annotated[
+    Annotated[Literal["auto", "none", "required"], Tag("mode")] | Annotated[NamedTool, Tag("named")],
+    Discriminator(lambda choice: "named" if isinstance(choice, dict | NamedTool) else "mode"),
+]
+
+
 class SessionConfig(Strict):
     """A conversation's settings, and the shape of `session` in a `session.update`: there only the fields sent are changed."""
 
@@ -175,8 +223,8 @@ class SessionConfig(Strict):
     temperature: Temperature | None = None
     speculative_turns: bool = True
     playout_lead_ms: Annotated[int, Field(ge=0, le=2_000)] | None = None
-    tools: NoTools = Field(default_factory=list)
-    tool_choice: Literal["auto", "none"] = "auto"
+    tools: Tools = Field(default_factory=list[FunctionTool])
+    tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool | None = None
     tracing: Literal["auto"] | Tracing | None = None  # asked for unasked by @openai/agents; no traces are kept
     include: Annotated[Listed[Logprobs] | None, Off] = None

@@ -10,6 +10,7 @@ from streaming.realtime.conversation import Item
 from streaming.realtime.effects import TurnProgress
 from streaming.realtime.input_buffer import InputBuffer
 from streaming.realtime.responses import ResponseRequest
+from streaming.tools import CallBegun
 from streaming.turn import AudioDelta
 
 REACTION_MS = 200
@@ -50,7 +51,7 @@ class Continuation:
         last = self._last
         if last is not None and last.heard_ms is None and progress.turn_id == last.answer.id:
             first = AudioDelta if last.answer.answer.spoken else TextDelta
-            if isinstance(progress.event, first):
+            if isinstance(progress.event, first | CallBegun):
                 last.heard_ms = self._input.clock_ms
 
     def closed(self, turn_id: str) -> None:

@@ -9,13 +9,23 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from streaming.errors import NotFound
-from streaming.realtime.server_shapes import AudioPart, ItemShape, Status, TextPart
+from streaming.realtime.server_shapes import (
+    AnyItemShape,
+    AudioPart,
+    CallOutputShape,
+    CallShape,
+    ItemShape,
+    Status,
+    TextPart,
+)
 from streaming.realtime.shapes import ClientEventError
 from streaming.realtime.utterance import UtteranceEncoding
 from streaming.report import ChunkMark
 from streaming.stages import Exchange
+from streaming.tools import ToolCall
 
-Role = Literal["user", "assistant", "system"]
+Role = Literal["user", "assistant", "system", "call", "result"]
+"""Who says it; `call`: a tool is called, `result`: what it gave back."""
 
 
 def new_id(prefix: str) -> str:
@@ -25,9 +35,10 @@ def new_id(prefix: str) -> str:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One message.
+    """One message, or a call of a tool, or what it gave back.
 
-    `text`: what an assistant or system message says, or what was heard of a user's recording. `typed`: parts of a user's
+    `text`: what an assistant or system message says, what was heard of a user's recording, the arguments of a call (JSON text), or
+    the output of one. `name`, `call_id`: of a call, `call_id` of its output, too. `typed`: parts of a user's
     message in order, None where its recording stands. `encoding`: units of the recording; `transcribed`: its transcript is
     complete; `reported`: what of it the client was sent. `audio_ms`: length of a spoken answer, or less where the listener
     interrupted it; `marks`: ends of its chunks.
@@ -43,6 +54,8 @@ class Item:
     status: Status = "completed"
     audio_ms: int = 0
     marks: Sequence[ChunkMark] = ()
+    name: str = ""
+    call_id: str = ""
     id: str = field(default_factory=lambda: new_id("item"))
 
     @property
@@ -65,8 +78,16 @@ class Item:
         """`content_index` of the recording."""
         return self.typed.index(None) if None in self.typed else 0
 
-    def shape(self) -> ItemShape:
+    def becomes_call(self, name: str) -> None:
+        """What was to be an answer is a call."""
+        self.role, self.name, self.call_id, self.spoken = "call", name, new_id("call"), False
+
+    def shape(self) -> AnyItemShape:
         """The item as the protocol shows it now."""
+        if self.role == "call":
+            return CallShape(self.id, self.status, self.call_id, self.name, self.text)
+        if self.role == "result":
+            return CallOutputShape(self.id, self.status, self.call_id, self.text)
         return ItemShape(self.id, self.status, self.role, tuple(self._content()))
 
     def _content(self) -> list[TextPart | AudioPart]:
@@ -195,27 +216,44 @@ class Conversation:
         """What the user typed for `question`: in it, and in messages right before it that nobody answered."""
         typed: list[str] = []
         for item in self._items[: self._items.index(question) + 1]:
-            if item.role == "assistant":
+            if item.role in ("assistant", "call"):
                 typed.clear()
             elif item.role == "user" and (item is question or item.encoding is None):
                 typed.append(item.written)
         return "\n".join(part for part in typed if part)
 
+    def has_call(self, call_id: str) -> bool:
+        """Whether a call of this id is in it."""
+        return any(item.role == "call" and item.call_id == call_id for item in self._items)
+
+    def calls(self, items: Sequence[Item] | None = None) -> tuple[ToolCall, ...]:
+        """Calls that have their output, in order: of `items`, or of the whole conversation."""
+        items = self._items if items is None else items
+        outputs = {item.call_id: item.text for item in items if item.role == "result"}
+        called = [item for item in items if item.role == "call" and item.call_id in outputs]
+        return tuple(ToolCall(item.name, item.text, outputs[item.call_id]) for item in called)
+
+    def calls_for(self, question: Item) -> tuple[ToolCall, ...]:
+        """Calls that have their output, made for `question`."""
+        return self.calls(self._items[self._items.index(question) :])
+
     def history(self, until: Item) -> list[Exchange]:
         """Finished exchanges before `until`, oldest first. A recording of which no words are known is told by its units."""
         exchanges: list[Exchange] = []
         question, wordless = list[str](), None
-        for item in self._items[: self._items.index(until)]:
+        since = 0
+        for at, item in enumerate(self._items[: self._items.index(until)]):
             if item.role == "user" and item.encoding is None:
                 question = [*question, item.said]
             elif item.role == "user" and item.encoding is not None:
                 question, wordless = [item.said], None if item.text else item.encoding
             elif item.role == "assistant" and (any(question) or wordless) and item.text:
                 asked = "\n".join(filter(None, question))
+                calls, since = self.calls(self._items[since:at]), at
                 if wordless is None or wordless.ended:
-                    exchange = Exchange(asked, item.text, wordless.so_far if wordless else ())
+                    exchange = Exchange(asked, item.text, wordless.so_far if wordless else (), calls=calls)
                 else:
-                    exchange = Exchange(asked, item.text, recording=wordless.units)
+                    exchange = Exchange(asked, item.text, recording=wordless.units, calls=calls)
                 if any(question) or exchange.units or exchange.recording:
                     exchanges.append(exchange)
                 question, wordless = [], None

@@ -44,6 +44,8 @@ class Items:
         recordings: list[Recording] = []
         item = item_of(event.item, "item", self._limits, recordings)
         check_characters([item], self._limits, "item.content")
+        if item.role == "result" and not self._conversation.has_call(item.call_id):
+            raise InvalidRequest(f"no call {item.call_id[:64]!r} in this conversation", param="item.call_id")
         self.check_room(recordings)
         yield from self.add(item, after=event.previous_item_id)
         self.encode(recordings)

@@ -11,8 +11,8 @@ from typing import ClassVar
 from streaming.audio import AudioFrame
 from streaming.errors import SpeechServerError
 from streaming.realtime.server_shapes import (
+    AnyItemShape,
     AudioPart,
-    ItemShape,
     RateLimit,
     ResponseShape,
     SessionShape,
@@ -124,20 +124,20 @@ class InputTimeout:
 class ItemAdded:
     type: ClassVar = "conversation.item.added"
     previous_item_id: str | None
-    item: ItemShape
+    item: AnyItemShape
 
 
 @dataclass(frozen=True, slots=True)
 class ItemDone:
     type: ClassVar = "conversation.item.done"
     previous_item_id: str | None
-    item: ItemShape
+    item: AnyItemShape
 
 
 @dataclass(frozen=True, slots=True)
 class ItemRetrieved:
     type: ClassVar = "conversation.item.retrieved"
-    item: ItemShape
+    item: AnyItemShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class OutputItemAdded:
     type: ClassVar = "response.output_item.added"
     response_id: str
     output_index: int
-    item: ItemShape
+    item: AnyItemShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +260,29 @@ class OutputTextDone(_InContent):
 
 
 @dataclass(frozen=True, slots=True)
+class _InCall:
+    """Which call of which response."""
+
+    response_id: str
+    output_index: int
+    item_id: str
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallArgumentsDelta(_InCall):
+    type: ClassVar = "response.function_call_arguments.delta"
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallArgumentsDone(_InCall):
+    type: ClassVar = "response.function_call_arguments.done"
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContentPartDone(_InContent):
     type: ClassVar = "response.content_part.done"
     part: TextPart | AudioPart
@@ -270,7 +293,7 @@ class OutputItemDone:
     type: ClassVar = "response.output_item.done"
     response_id: str
     output_index: int
-    item: ItemShape
+    item: AnyItemShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +386,8 @@ ServerEvent = (
     | OutputAudioDone
     | OutputTranscriptDone
     | OutputTextDone
+    | CallArgumentsDelta
+    | CallArgumentsDone
     | ContentPartDone
     | OutputItemDone
     | ResponseDone

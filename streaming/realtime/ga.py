@@ -21,7 +21,10 @@ from streaming.realtime.conversation import new_id
 from streaming.realtime.effects import Unreadable
 from streaming.realtime.messages import CLIENT_EVENTS, ClientMessage, json_object, validated
 from streaming.realtime.server_shapes import (
+    AnyItemShape,
     AudioPart,
+    CallOutputShape,
+    CallShape,
     ItemShape,
     ResponseShape,
     SessionShape,
@@ -162,12 +165,16 @@ def _plain(value: Any) -> Any:
     return value if shape is None else shape(value)
 
 
-def _item(item: ItemShape) -> dict[str, Any]:
+def _item(item: AnyItemShape) -> dict[str, Any]:
+    head = {"id": item.id, "object": "realtime.item", "status": item.status}
+    if isinstance(item, CallShape):
+        called = {"call_id": item.call_id, "name": item.name, "arguments": item.arguments}
+        return {**head, "type": "function_call", **called}
+    if isinstance(item, CallOutputShape):
+        return {**head, "type": "function_call_output", "call_id": item.call_id, "output": item.output}
     return {
-        "id": item.id,
-        "object": "realtime.item",
+        **head,
         "type": "message",
-        "status": item.status,
         "role": item.role,
         "content": [_fields(part) for part in item.content],
     }
@@ -231,6 +238,8 @@ def _usage(usage: Usage) -> dict[str, Any]:
 
 _OBJECTS: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
     AudioPart: _fields,
+    CallOutputShape: _item,
+    CallShape: _item,
     ItemShape: _item,
     ResponseShape: _response,
     SessionShape: session_object,

@@ -9,7 +9,7 @@ from streaming.audio import MODEL_RATE_HZ, AudioFrame, resampled
 from streaming.errors import InvalidRequest
 from streaming.realtime import messages as msg
 from streaming.realtime.conversation import Item
-from streaming.realtime.limits import SessionLimits
+from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.utterance import UtteranceEncoding
 from streaming.stages import Pcm
 
@@ -32,6 +32,8 @@ def item_of(
 
     Raises InvalidRequest.
     """
+    if isinstance(shape, msg.CallItem | msg.CallOutputItem):
+        return _call_item(shape)
     item = Item(shape.role)
     if shape.id is not None:
         item.id = shape.id
@@ -48,6 +50,23 @@ def item_of(
             item.encoding.samples = pcm.size
             recordings.append(Recording(pcm, item.encoding))
     return item
+
+
+def _call_item(shape: msg.CallItem | msg.CallOutputItem) -> Item:
+    item = Item("result", call_id=shape.call_id)
+    if isinstance(shape, msg.CallItem):
+        item.role, item.name, item.text = "call", shape.name, shape.arguments
+    else:
+        item.text = shape.output
+    if shape.id is not None:
+        item.id = shape.id
+    return item
+
+
+def check_kind(model: SessionModel, shape: msg.ClientItem | msg.ItemReference, param: str) -> None:
+    """Raises InvalidRequest where `shape` is of a call, and the model calls no tools."""
+    if isinstance(shape, msg.CallItem | msg.CallOutputItem) and not model.calls_tools:
+        raise InvalidRequest(f"{model.name} calls no tools; accepted: 'message'", param=f"{param}.type")
 
 
 def check_characters(items: Sequence[Item], limits: SessionLimits, param: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -90,7 +90,10 @@ class SessionLimits:
 
 @dataclass(frozen=True, slots=True)
 class SessionModel:
-    """What a session needs to know of the model it talks to; the first voice is the default. `recorded`: so are conversations."""
+    """What a session needs to know of the model it talks to; the first voice is the default. `recorded`: so are conversations.
+
+    `calls_tools`: it has learned to.
+    """
 
     name: str
     voices: tuple[str, ...]
@@ -99,10 +102,22 @@ class SessionModel:
     reply_languages: tuple[str, ...] = ("auto", "en", "zh")
     aliases: Aliases = OPENAI_NAMES
     recorded: bool = False
+    calls_tools: bool = False
 
     def is_called(self, name: str | None) -> bool:
         """`name` means this model; so does none."""
         return not name or name == self.name or self.aliases.means_the_model(name)
+
+    def check_tools(self, tools: Sequence[object], choice: object, param: str) -> None:
+        """Raises InvalidRequest where the model calls no tools, and it is to."""
+        if self.calls_tools:
+            return
+        if tools:
+            raise InvalidRequest(f"{self.name} calls no tools; accepted: an empty list", param=f"{param}.tools")
+        if choice not in (None, "auto", "none"):
+            raise InvalidRequest(
+                f"{self.name} calls no tools; accepted: 'auto' and 'none'", param=f"{param}.tool_choice"
+            )
 
     def voice(self, wanted: str | None, param: str) -> str:
         """The voice to speak with. Raises InvalidRequest for one that nobody has."""

@@ -27,7 +27,7 @@ from streaming.realtime.continuation import Continuation
 from streaming.realtime.conversation import Conversation, Item, ItemIdTaken, new_id
 from streaming.realtime.editing import Items
 from streaming.realtime.input_buffer import SILENCE, InputBuffer, Utterance
-from streaming.realtime.items import Recording, item_of
+from streaming.realtime.items import Recording, check_kind, item_of
 from streaming.realtime.limits import SessionExpired, SessionLimits, SessionModel
 from streaming.realtime.playing import follow_playing
 from streaming.realtime.response_request import response_request
@@ -40,6 +40,7 @@ from streaming.realtime.settings import (
     initial_settings,
     settings_shape,
     speculates,
+    without_tools,
     wrong_type,
 )
 from streaming.realtime.speculation import Held, Speculation
@@ -131,8 +132,9 @@ class RealtimeMachine:
         self._emit(do.StartTimer("expiry", self._limits.max_session_s))
 
     def _update(self, event: msg.SessionUpdate) -> Handler:
-        self._configure(event.session)
-        for error in event.refused:
+        patch, refused = without_tools(self._model, event.session)
+        self._configure(patch)
+        for error in (*refused, *event.refused):
             self._refuse(error, event.event_id)
         self._emit(out.SessionUpdated(self.shape()))
         yield from ()
@@ -263,6 +265,7 @@ class RealtimeMachine:
     def _create_item(self, event: msg.ItemCreate) -> Handler:
         if event.item.id == self._input.item_id:
             raise ItemIdTaken(f"{event.item.id} is what the user is saying")
+        check_kind(self._model, event.item, "item")
         self._continuation.forget()
         yield from self._items.create(event)
 
@@ -275,11 +278,8 @@ class RealtimeMachine:
 
     def _clear_output(self, _: msg.OutputClear) -> Handler:
         yield from ()
-        raise InvalidRequest(
-            "over a WebSocket the client plays the audio: there is nothing here to clear",
-            code="unsupported_event",
-            param="type",
-        )
+        why = "over a WebSocket the client plays the audio: there is nothing here to clear"
+        raise InvalidRequest(why, code="unsupported_event", param="type")
 
     def _respond(self, params: msg.ResponseParams) -> ResponseRequest:
         """Begin a response."""

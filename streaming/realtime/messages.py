@@ -29,10 +29,12 @@ from streaming.realtime.config import (
     AudioOutput,
     MaxTokens,
     Modalities,
-    NoTools,
     Off,
     Reasoning,
     Temperature,
+    ToolChoice,
+    ToolName,
+    Tools,
 )
 from streaming.realtime.shapes import ClientEventError, Listed, Name, Strict, Text, described, first_fault, shown
 
@@ -114,8 +116,11 @@ class OutputAudio(Strict):
     audio: None = None
 
 
+ItemId = Annotated[str, Field(min_length=1, max_length=64)]
+
+
 class _Item(Strict):
-    id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    id: ItemId | None = None
     object: Literal["realtime.item"] = "realtime.item"
     type: Literal["message"]
     status: Literal["completed", "incomplete", "in_progress"] = "completed"
@@ -161,7 +166,47 @@ def _accepts(*types: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-ClientItem = Annotated[UserItem | SystemItem | AssistantItem, Field(discriminator="role"), _accepts("message")]
+class CallItem(Strict):
+    """A call of a tool, as of an earlier session."""
+
+    id: ItemId | None = None
+    object: Literal["realtime.item"] = "realtime.item"
+    type: Literal["function_call"]
+    status: Literal["completed", "incomplete", "in_progress"] = "completed"
+    call_id: Name
+    name: ToolName
+    arguments: Text
+
+
+class CallOutputItem(Strict):
+    """What a tool gave back."""
+
+    id: ItemId | None = None
+    object: Literal["realtime.item"] = "realtime.item"
+    type: Literal["function_call_output"]
+    status: Literal["completed", "incomplete", "in_progress"] = "completed"
+    call_id: Name
+    output: Text
+
+
+_CALLS = ("function_call", "function_call_output")
+
+
+def _kind_of_item(value: object) -> str:
+    """Which shape an item has, by its type."""
+    data = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    kind = data.get("type")
+    return kind if kind in _CALLS else "message"
+
+
+Message = Annotated[UserItem | SystemItem | AssistantItem, Field(discriminator="role")]
+ClientItem = Annotated[
+    Annotated[Message, Tag("message")]
+    | Annotated[CallItem, Tag("function_call")]
+    | Annotated[CallOutputItem, Tag("function_call_output")],
+    Discriminator(_kind_of_item),
+    _accepts("message", *_CALLS),
+]
 
 
 class ItemReference(Strict):
@@ -174,11 +219,14 @@ class ItemReference(Strict):
 def _kind_of_input(value: object) -> str | None:
     """Which shape an element of `input` has: a reference, or the item of a role."""
     data = value if isinstance(value, dict) else getattr(value, "__dict__", {})
-    return "item_reference" if data.get("type") == "item_reference" else data.get("role")
+    kind = data.get("type")
+    return kind if kind in ("item_reference", *_CALLS) else data.get("role")
 
 
 InputItem = Annotated[
-    Annotated[UserItem, Tag("user")]
+    Annotated[CallItem, Tag("function_call")]
+    | Annotated[CallOutputItem, Tag("function_call_output")]
+    | Annotated[UserItem, Tag("user")]
     | Annotated[SystemItem, Tag("system")]
     | Annotated[AssistantItem, Tag("assistant")]
     | Annotated[ItemReference, Tag("item_reference")],
@@ -187,7 +235,7 @@ InputItem = Annotated[
         custom_error_type="no_item",
         custom_error_message="Input should be a message of the `role` user, system or assistant, or an item_reference",
     ),
-    _accepts("message", "item_reference"),
+    _accepts("message", "item_reference", *_CALLS),
 ]
 
 
@@ -233,8 +281,8 @@ class ResponseParams(Strict):
     metadata: Annotated[dict[Annotated[str, Field(max_length=64)], Name], Field(max_length=16)] | None = None
     reply_language: Language | None = None
     temperature: Temperature | None = None
-    tools: NoTools = Field(default_factory=list)
-    tool_choice: Literal["auto", "none"] = "auto"
+    tools: Tools | None = None
+    tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     prompt: None = None
     reasoning: Annotated[Reasoning | None, Off] = None
@@ -303,9 +351,11 @@ def validated(known: Mapping[str, type[E]], data: dict[str, object], audio: Wire
         return model.model_validate(data, context=audio)
     except ValidationError as error:
         faults = [first_fault(each, data, event_id) for each in error.errors(include_url=False)]
-        if any(fault.param not in _ALONE for fault in faults):
-            raise described(error, data, event_id) from None
-    refused = {fault.param: fault for fault in faults if fault.param is not None}
+        refused = dict[str, ClientEventError]()
+        for fault in faults:
+            if (field := _alone(fault.param)) is None:
+                raise described(error, data, event_id) from None
+            refused.setdefault(field, fault)
     rest = model.model_validate(_without(data, refused), context=audio)
     if isinstance(rest, SessionUpdate):
         rest._refused = tuple(refused.values())
@@ -313,7 +363,12 @@ def validated(known: Mapping[str, type[E]], data: dict[str, object], audio: Wire
 
 
 _ALONE = ("session.tools", "session.tool_choice", "session.prompt", "session.audio.output.speed")
-"""What no model here can do, by field: refused alone, so that the rest of an update, its audio formats above all, holds."""
+"""What models cannot do, by field: refused alone, so that the rest of an update, its audio formats above all, holds."""
+
+
+def _alone(param: str | None) -> str | None:
+    """The field of `_ALONE` that a fault is in."""
+    return next((field for field in _ALONE if param and f"{param}.".startswith(f"{field}.")), None)
 
 
 def _without(data: dict[str, object], fields: Iterable[str]) -> dict[str, object]:

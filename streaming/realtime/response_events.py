@@ -11,8 +11,8 @@ from streaming.realtime import events as out
 from streaming.realtime.conversation import Item
 from streaming.realtime.events import ServerEvent
 from streaming.realtime.server_shapes import (
+    AnyItemShape,
     AudioPart,
-    ItemShape,
     RateLimit,
     ResponseShape,
     StatusDetails,
@@ -20,16 +20,20 @@ from streaming.realtime.server_shapes import (
     Usage,
 )
 from streaming.report import SHORTFALLS, Incomplete, TurnReport
+from streaming.tools import ArgumentsDelta, CallBegun
 from streaming.turn import AudioDelta
 
 Reason = Literal["turn_detected", "client_cancelled"]
 
 
 class ResponseEvents:
-    """Tells of one response with one message of one content part. `conversation_id` is None for one apart from the conversation:
-    its item is then told as output alone.
+    """Tells of one response with one message of one content part, or with one call of a tool.
 
-    `start` → any number of `text` and `audio` → exactly one of `completed`, `cancelled`, `failed`.
+    `conversation_id` is None for one apart from the conversation: its item is then told as output alone. `may_call`: whether it is
+    a message or a call is known with its first piece.
+
+    `start` → any number of `text` and `audio`, or `call` and any number of `arguments` → exactly one of `completed`, `cancelled`,
+    `failed`.
     """
 
     def __init__(
@@ -44,9 +48,11 @@ class ResponseEvents:
         decoder_rate_hz: int,
         max_output_tokens: int | str,
         metadata: dict[str, str] | None,
+        may_call: bool = False,
     ) -> None:
         self.id = id_
         self.item = item
+        self._spoken = item.spoken
         self.conversation_id = conversation_id
         self._previous_item_id = previous_item_id
         self._wire = wire
@@ -54,29 +60,46 @@ class ResponseEvents:
         self._decoder_rate_hz = decoder_rate_hz
         self._max_output_tokens = max_output_tokens
         self._metadata = metadata
+        self._may_call = may_call
+        self._shown = False
         self._samples = 0
 
     def start(self, rate_limit: RateLimit) -> list[ServerEvent]:
         """Everything before the first delta."""
-        return [
-            out.ResponseCreated(self._response()),
-            out.RateLimitsUpdated(rate_limit),
-            out.OutputItemAdded(self.id, 0, self.item.shape()),
-            *self._in_conversation(out.ItemAdded),
-            out.ContentPartAdded(*self._at(), self._part()),
-        ]
+        created: list[ServerEvent] = [out.ResponseCreated(self._response()), out.RateLimitsUpdated(rate_limit)]
+        return created if self._may_call else [*created, *self._show()]
 
     def text(self, delta: TextDelta) -> list[ServerEvent]:
         """Next text of the answer."""
+        shown = self._show()
         self.item.text += delta.text
         kind = out.OutputTranscriptDelta if self.item.spoken else out.OutputTextDelta
-        return [kind(*self._at(), delta.text)]
+        return [*shown, kind(*self._at(), delta.text)]
 
     def audio(self, delta: AudioDelta) -> list[ServerEvent]:
         """Next audio of the answer."""
+        shown = self._show()
         self._samples += delta.pcm.size
         self.item.audio_ms = self._samples * 1000 // self._decoder_rate_hz
-        return [out.OutputAudioDelta(*self._at(), AudioFrame(delta.pcm, self._decoder_rate_hz))]
+        return [*shown, out.OutputAudioDelta(*self._at(), AudioFrame(delta.pcm, self._decoder_rate_hz))]
+
+    def call(self, begun: CallBegun) -> list[ServerEvent]:
+        """It is a call."""
+        self.item.becomes_call(begun.name)
+        return self._show()
+
+    def arguments(self, delta: ArgumentsDelta) -> list[ServerEvent]:
+        """Next piece of a call's arguments."""
+        self.item.text += delta.text
+        return [out.CallArgumentsDelta(*self._in_call(), delta.text)]
+
+    def _show(self) -> list[ServerEvent]:
+        """The item, if it was not shown yet."""
+        if self._shown:
+            return []
+        self._shown = True
+        added = [out.OutputItemAdded(self.id, 0, self.item.shape()), *self._in_conversation(out.ItemAdded)]
+        return added if self.item.role == "call" else [*added, out.ContentPartAdded(*self._at(), self._part())]
 
     def completed(self, report: TurnReport) -> list[ServerEvent]:
         """The answer is complete, or as long as it may become."""
@@ -104,17 +127,29 @@ class ResponseEvents:
         return self._end(StatusDetails("failed", error=error), report)
 
     def _end(self, details: StatusDetails, report: TurnReport) -> list[ServerEvent]:
-        at, item = self._at(), self.item.shape()
-        closing: list[ServerEvent] = [out.OutputTextDone(*at, self.item.text)]
-        if self.item.spoken:
-            closing = [out.OutputAudioDone(*at), out.OutputTranscriptDone(*at, self.item.text)]
+        shown, item = self._show(), self.item.shape()
         return [
-            *closing,
-            out.ContentPartDone(*at, self._part()),
+            *shown,
+            *self._closing(),
             *self._in_conversation(out.ItemDone),
             out.OutputItemDone(self.id, 0, item),
             out.ResponseDone(self._response(details, report, (item,))),
         ]
+
+    def _closing(self) -> list[ServerEvent]:
+        """The end of what the item holds."""
+        at, text = self._at(), self.item.text
+        if self.item.role == "call":
+            return [out.CallArgumentsDone(*self._in_call(), self.item.name, text)]
+        if self.item.spoken:
+            done: list[ServerEvent] = [out.OutputAudioDone(*at), out.OutputTranscriptDone(*at, text)]
+        else:
+            done = [out.OutputTextDone(*at, text)]
+        return [*done, out.ContentPartDone(*at, self._part())]
+
+    def _in_call(self) -> tuple[str, int, str, str]:
+        """`response_id`, `output_index`, `item_id`, `call_id`."""
+        return self.id, 0, self.item.id, self.item.call_id
 
     def _in_conversation(self, kind: type[out.ItemAdded] | type[out.ItemDone]) -> list[ServerEvent]:
         return [] if self.conversation_id is None else [kind(self._previous_item_id, self.item.shape())]
@@ -127,12 +162,15 @@ class ResponseEvents:
         return AudioPart("audio", self.item.text) if self.item.spoken else TextPart("text", self.item.text)
 
     def _response(
-        self, details: StatusDetails | None = None, report: TurnReport | None = None, output: tuple[ItemShape, ...] = ()
+        self,
+        details: StatusDetails | None = None,
+        report: TurnReport | None = None,
+        output: tuple[AnyItemShape, ...] = (),
     ) -> ResponseShape:
         return ResponseShape(
             id=self.id,
             conversation_id=self.conversation_id,
-            spoken=self.item.spoken,
+            spoken=self._spoken,
             max_output_tokens=self._max_output_tokens,
             format=self._wire,
             voice=self._voice,

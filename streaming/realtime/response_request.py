@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from streaming.audio import MODEL_RATE_HZ
 from streaming.errors import InvalidRequest
 from streaming.realtime import messages as msg
 from streaming.realtime.config import SessionConfig
 from streaming.realtime.conversation import Conversation, Item
-from streaming.realtime.items import check_characters
+from streaming.realtime.items import check_characters, check_kind
 from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.responses import ResponseRequest
+from streaming.realtime.settings import chosen_tools
 from streaming.stages import TurnOptions
 from streaming.turn import Question
 
@@ -33,16 +35,19 @@ def response_request(
         output = output.updated(params.audio.output)
     context = conversation
     if params.input is not None:
+        for at, shape in enumerate(params.input):
+            check_kind(model, shape, f"response.input.{at}")
         items = [_input_item(shape, at, conversation, new_item) for at, shape in enumerate(params.input)]
         check_characters(items, limits, "response.input")
         context = Conversation(items)
     voice = model.voice(output.voice, "response.audio.output.voice")
     model.check_reply_language(params.reply_language or config.reply_language, "response.reply_language")
-    options = _options(params, config, model, context, voice)
     asked = context.last_question()
+    calls = context.calls_for(asked) if asked else ()
+    options = replace(_options(params, config, model, context, voice), calls=calls)
     return ResponseRequest(
         asked=asked,
-        question=_question(asked, context, params.instructions),
+        question=_question(asked, context, params.instructions, called=bool(calls)),
         options=options,
         answer=Item("assistant", spoken=options.speak, status="in_progress"),
         output=output,
@@ -54,7 +59,8 @@ def response_request(
     )
 
 
-def _question(asked: Item | None, context: Conversation, instructions: str | None) -> Question:
+def _question(asked: Item | None, context: Conversation, instructions: str | None, *, called: bool = False) -> Question:
+    """What is asked; once it was `called` for, in the words that were heard of it."""
     if asked is None:
         if not instructions:
             raise InvalidRequest(
@@ -67,6 +73,8 @@ def _question(asked: Item | None, context: Conversation, instructions: str | Non
     typed = context.typed_with(asked)
     if asked.encoding is None:
         return Question(text=typed, history=history)
+    if called and asked.text:
+        return Question(text=asked.said, history=history)
     return Question(asked.encoding.units(), typed, history, asked.encoding.samples / MODEL_RATE_HZ)
 
 
@@ -76,6 +84,10 @@ def _options(
     modalities = params.output_modalities or config.output_modalities
     limit = params.max_output_tokens or config.max_output_tokens
     instructions = config.instructions if params.instructions is None else params.instructions
+    tools = config.tools if params.tools is None else params.tools
+    choice = config.tool_choice if params.tool_choice is None else params.tool_choice
+    model.check_tools(tools, choice, "response")
+    at_hand, must_call = chosen_tools(tools, choice, "response")
     return TurnOptions(
         question_language=_spoken_language(config, model),
         reply_language=params.reply_language or config.reply_language,
@@ -86,6 +98,8 @@ def _options(
         max_tokens=limit if isinstance(limit, int) else None,
         apologise=True,
         playout_lead_s=None if config.playout_lead_ms is None else config.playout_lead_ms / 1000,
+        tools=at_hand,
+        must_call=must_call,
     )
 
 

@@ -25,6 +25,7 @@ from streaming.realtime.server_shapes import RateLimit
 from streaming.realtime.steps import Handler
 from streaming.realtime.transcripts import heard_all, heard_so_far
 from streaming.stages import TurnOptions
+from streaming.tools import ArgumentsDelta, CallBegun
 from streaming.turn import AudioDelta, Question
 
 
@@ -121,6 +122,7 @@ class Responses:
             decoder_rate_hz=self._decoder_rate_hz,
             max_output_tokens=request.max_output_tokens,
             metadata=request.metadata,
+            may_call=bool(request.options.tools),
         )
         self._active[events.id] = _Active(request, events)
         at_once = self._limits.max_responses
@@ -161,6 +163,10 @@ class Responses:
                 self._tell(active.events.text(delta))
             case AudioDelta() as delta:
                 self._tell(active.events.audio(delta))
+            case CallBegun() as begun:
+                self._tell(active.events.call(begun))
+            case ArgumentsDelta() as delta:
+                self._tell(active.events.arguments(delta))
             case TranscriptDelta(text):
                 active.transcript += text
                 self._heard(active, complete=False)
@@ -168,7 +174,7 @@ class Responses:
                 self._heard(active, complete=True)
 
     def closed(self, closed: TurnClosed) -> bool:
-        """A turn is over: its response is done. True if it is a completed one of the conversation."""
+        """A turn is over: its response is done. True if it is a completed answer in the conversation."""
         active = self._active.pop(closed.turn_id)
         active.events.item.marks = closed.report.marks
         failure = closed.failure
@@ -183,7 +189,7 @@ class Responses:
             self._tell(active.events.cancelled(reason, closed.report))
         else:
             self._tell(active.events.completed(closed.report))
-            return active.events.conversation_id is not None
+            return active.events.conversation_id is not None and closed.report.call is None
         return False
 
     def _heard(self, active: _Active, *, complete: bool) -> None:

@@ -30,12 +30,36 @@ class AudioPart:
 
 @dataclass(frozen=True, slots=True)
 class ItemShape:
-    """An item as it is when it is told."""
+    """A message as it is when it is told."""
 
     id: str
     status: Status
     role: Literal["user", "assistant", "system"]
     content: tuple[TextPart | AudioPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallShape:
+    """A call of a tool as it is when it is told; `arguments` is JSON text."""
+
+    id: str
+    status: Status
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutputShape:
+    """What a tool gave back."""
+
+    id: str
+    status: Status
+    call_id: str
+    output: str
+
+
+AnyItemShape = ItemShape | CallShape | CallOutputShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +93,7 @@ class ResponseShape:
     voice: str
     metadata: dict[str, str] | None
     details: StatusDetails | None = None
-    output: tuple[ItemShape, ...] = ()
+    output: tuple[AnyItemShape, ...] = ()
     usage: Usage | None = None
     warnings: tuple[Notice, ...] = ()
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from streaming.audio import WireFormat
 from streaming.errors import InvalidRequest
 from streaming.realtime.config import (
     AnyConfig,
     Audio,
     AudioInput,
+    FunctionTool,
+    NamedTool,
     SemanticVad,
     ServerVad,
     SessionConfig,
+    ToolChoice,
     Transcription,
     TranscriptionAudio,
     TranscriptionConfig,
@@ -18,6 +23,7 @@ from streaming.realtime.config import (
 )
 from streaming.realtime.limits import SessionLimits, SessionModel
 from streaming.realtime.server_shapes import SessionShape
+from streaming.tools import Tool
 
 
 def initial_settings(model: SessionModel, wanted: AnyConfig | None = None) -> AnyConfig:
@@ -36,6 +42,8 @@ def changed_settings(model: SessionModel, config: AnyConfig, patch: AnyConfig, *
             )
         model.voice(new.audio.output.voice, "session.audio.output.voice")
         model.check_reply_language(new.reply_language, "session.reply_language")
+        model.check_tools(new.tools, new.tool_choice, "session")
+        chosen_tools(new.tools, new.tool_choice, "session")
     if isinstance(new.audio.input.turn_detection, SemanticVad) and model.stages.end_of_turn is None:
         raise InvalidRequest(
             "this model's bundle has no end-of-turn model; use server_vad",
@@ -43,6 +51,32 @@ def changed_settings(model: SessionModel, config: AnyConfig, patch: AnyConfig, *
             param="session.audio.input.turn_detection.type",
         )
     return new
+
+
+def without_tools(model: SessionModel, patch: AnyConfig) -> tuple[AnyConfig, list[InvalidRequest]]:
+    """`patch` without the tools that `model` cannot call, refused alone so that the rest of it holds."""
+    refused = list[InvalidRequest]()
+    if not isinstance(patch, SessionConfig):
+        return patch, refused
+    for name, tools, choice in (("tools", patch.tools, None), ("tool_choice", (), patch.tool_choice)):
+        try:
+            model.check_tools(tools, choice, "session")
+        except InvalidRequest as error:
+            refused.append(error)
+            patch = type(patch).model_validate(patch.model_dump(exclude_unset=True, exclude={name}))
+    return patch, refused
+
+
+def chosen_tools(tools: Sequence[FunctionTool], choice: ToolChoice, param: str) -> tuple[tuple[Tool, ...], bool]:
+    """What the model may call, and whether it must. Raises InvalidRequest where a tool that is not there is chosen."""
+    if choice == "none":
+        return (), False
+    if isinstance(choice, NamedTool):
+        tools = [tool for tool in tools if tool.name == choice.name]
+        if not tools:
+            raise InvalidRequest(f"there is no tool {choice.name!r} among the tools", param=f"{param}.tool_choice.name")
+    must_call = bool(tools) and choice != "auto"
+    return tuple(Tool(tool.name, tool.description, tool.parameters) for tool in tools), must_call
 
 
 def settings_shape(model: SessionModel, config: AnyConfig, session_id: str, expires_at: int) -> SessionShape:

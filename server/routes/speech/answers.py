@@ -51,6 +51,7 @@ class EventSink:
             return self._event("text.delta", delta=event.text)
         if isinstance(event, Notice):
             return self._event("warning", warning=event.body())
+        assert isinstance(event, AudioDelta)  # no tools are declared here
         return self._audio(await encode_piece(self._writer, event.pcm))
 
     async def finish(self, report: TurnReport) -> bytes:

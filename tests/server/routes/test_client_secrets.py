@@ -18,6 +18,7 @@ from server.errors import Unauthorised
 from server.state.secret_signing import SecretSigner
 from streaming.errors import TooLarge
 from tests.server.front import Front, listening, serving
+from tests.tool_caller import WEATHER
 
 KEY = "the-servers-key"
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -84,7 +85,8 @@ async def test_it_opens_sessions_and_nothing_else() -> None:
     ("body", "code", "param"),
     [
         ({"session": {"type": "realtime", "audio": {"output": {"voice": "nobody"}}}}, "invalid_value", "session.audio.output.voice"),
-        ({"session": {"type": "realtime", "tools": [{}]}}, "invalid_value", "session.tools"),
+        ({"session": {"type": "realtime", "tools": [{}]}}, "missing_required_parameter", "session.tools.0.type"),
+        ({"session": {"type": "realtime", "tools": [WEATHER]}}, "invalid_value", "session.tools"),
         ({"session": {"type": "realtime", "model": "another"}}, "model_not_found", "model"),
         ({"session": {}}, "missing_required_parameter", "session.type"),
         ({"expires_after": {"seconds": 9}}, "invalid_value", "expires_after.seconds"),

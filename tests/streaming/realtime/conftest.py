@@ -28,9 +28,13 @@ async def connect() -> AsyncGenerator[Connect]:
         headroom: Headroom | None = None,
         stop: Stop | None = None,
         reply_languages: tuple[str, ...] = ("auto", "en", "zh"),
+        calls_tools: bool = False,
         **stages: Any,
     ) -> Peer:
-        model = SessionModel("fake", ("default", "other"), fake_stages(**stages), reply_languages=reply_languages)
+        served = fake_stages(**stages)
+        model = SessionModel(
+            "fake", ("default", "other"), served, reply_languages=reply_languages, calls_tools=calls_tools
+        )
         limits = limits or SessionLimits()
         peers.append(Peer(RealtimeMachine(model, limits), model.stages, limits=limits, headroom=headroom, stop=stop))
         return peers[-1]

@@ -143,7 +143,8 @@ class _Response:
         "output_text.done": ("content_part.added", "delta"),
         "output_audio_transcript.done": ("output_audio.done",),
         "content_part.done": ("output_audio_transcript.done", "output_text.done"),
-        "output_item.done": ("content_part.done",),
+        "function_call_arguments.done": ("output_item.added", "delta"),
+        "output_item.done": ("content_part.done", "function_call_arguments.done"),
         "done": ("output_item.done",),
     }
 
@@ -154,7 +155,8 @@ class _Response:
 
     def check(self, kind: str, event: Event) -> None:
         if kind.endswith(".delta"):
-            assert self.stage in ("content_part.added", "delta"), f"{kind} after {self.stage}"
+            begin = "output_item.added" if kind.startswith("function_call") else "content_part.added"
+            assert self.stage in (begin, "delta"), f"{kind} after {self.stage}"
             assert event["delta"]
             if not kind.startswith("output_audio.delta"):
                 self.said += event["delta"]
@@ -164,6 +166,8 @@ class _Response:
         self.stage = kind
         if kind in ("output_audio_transcript.done", "output_text.done"):
             self.whole = event["transcript"] if "transcript" in event else event["text"]
+        if kind == "function_call_arguments.done":
+            self.whole = event["arguments"]
         if kind == "done":
             done = event["response"]
             assert done["status"] in ("completed", "cancelled", "failed", "incomplete")

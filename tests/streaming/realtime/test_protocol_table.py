@@ -16,6 +16,7 @@ from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
 from pydantic import BaseModel
 
 from streaming.audio import WireFormat
+from tests import tool_caller
 from tests.fakes import FakeDecoder, FakeLM
 from tests.streaming.realtime.peer import Event, Peer, silence, tone
 
@@ -100,7 +101,12 @@ SMALLEST: dict[str, Event] = {
 def with_example(event: Event, example: Event) -> Event:
     merged = dict(event)
     for name, value in example.items():
-        inner = isinstance(value, dict) and isinstance(event.get(name), dict)
+        before = event.get(name)
+        inner = (
+            isinstance(value, dict)
+            and isinstance(before, dict)
+            and value.get("type", before.get("type")) == before.get("type")
+        )
         merged[name] = with_example(event[name], value) if inner else value
     return merged
 
@@ -108,7 +114,7 @@ def with_example(event: Event, example: Event) -> Event:
 @pytest.mark.parametrize("row", CLIENT, ids=lambda row: f"{row[0]} {row[1]}".replace("`", ""))
 async def test_examples(connect: Connect, row: Row) -> None:
     kind, verdict, example = quoted(row[0])[0], row[2], quoted(row[3])[0]
-    peer = connect()
+    peer = connect(calls_tools=True)
     if kind != "session.update":
         peer.type_text("Hello?", id="said")
     answered = kind == "conversation.item.truncate"
@@ -184,6 +190,11 @@ async def long_conversation(connect: Connect) -> list[Event]:
     failing.type_text("Hello?")
     failing.send("response.create")
     await failing.until("response.done")
+    calling = connect(lm=FakeLM(tool_caller.calling), calls_tools=True)
+    calling.update(tools=[tool_caller.WEATHER])
+    calling.type_text("Hello?")
+    calling.send("response.create")
+    await calling.until("response.done")
     captions = connect(lm=FakeLM(fail_after=2))
     captions.send("session.update", session={"type": "transcription"})
     captions.say(tone(400))
@@ -191,7 +202,7 @@ async def long_conversation(connect: Connect) -> list[Event]:
     await captions.until("conversation.item.input_audio_transcription.failed")
     await peer.until("response.done")
     await asyncio.sleep(0)
-    return [*peer.events, *failing.events, *captions.events]
+    return [*peer.events, *failing.events, *calling.events, *captions.events]
 
 
 async def test_what_is_sent(connect: Connect) -> None:
