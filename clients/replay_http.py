@@ -24,16 +24,17 @@ async def requested(recorded: RecordedSession, url: str, api_key: str | None, pa
     """What the server at `url` answers today, with the request before it. Raises ServerUnreachable, UnreadableRecording."""
     place = urlsplit(realtime_url(url))
     address = f"{'https' if place.scheme == 'wss' else 'http'}://{place.netloc}{recorded.head.path}"
-    sent = next((message for message in recorded.sent_by("client")), None)
-    if sent is None:
+    sent = recorded.sent_by("client")
+    if not sent or sent[-1].event.get("more", True):
         raise UnreadableRecording(
             "the recording has no whole request: its body did not arrive", code="recording_damaged"
         )
-    headers = dict(value(sent.event, "headers") or {})
+    method, headers = str(sent[0].event.get("method")), dict(value(sent[0].event, "headers") or {})
+    body = b"".join(map(_body, sent))
     if api_key:
         headers["authorization"] = f"Bearer {api_key}"
     began_s = time.monotonic()
-    said = [Message(0.0, "client", sent.text)]
+    said = [Message(0.0, "client", sent[-1].text)]
 
     def note(kind: str, **members: Any) -> None:
         said.append(Message(time.monotonic() - began_s, "server", json.dumps({"type": f"http.{kind}", **members})))
@@ -41,7 +42,7 @@ async def requested(recorded: RecordedSession, url: str, api_key: str | None, pa
     try:
         async with (
             httpx.AsyncClient(timeout=patience_s) as client,
-            client.stream(str(sent.event.get("method")), address, content=_body(sent), headers=headers) as answer,
+            client.stream(method, address, content=body, headers=headers) as answer,
         ):
             note("response", status=answer.status_code, headers=dict(answer.headers))
             async for piece in answer.aiter_raw():

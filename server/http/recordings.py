@@ -50,7 +50,7 @@ class _Request:
         self._scope, self._receive, self._send = scope, receive, send
         self._recorder, self._kept = recorder, kept
         self._tape: Tape | None = None
-        self._body: list[bytes] = []
+        self._asked = False
 
     def begin(self, model: str) -> None:
         query = self._scope["query_string"].decode("latin-1")
@@ -61,32 +61,28 @@ class _Request:
     async def receive(self) -> Message:
         message = await self._receive()
         if self._tape is not None and message["type"] == "http.request":
-            self._body.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                headers = _headers(self._scope["headers"], _TOLD)
-                self._put("client", self._body, method=self._scope["method"], headers=headers)
-                self._body = []
+            head = {"method": self._scope["method"], "headers": _headers(self._scope["headers"], _TOLD)}
+            more = message.get("more_body", False)
+            kind, self._asked = "request.body" if self._asked else "request", True
+            self._put("client", kind, message.get("body", b""), more=more, **(head if kind == "request" else {}))
         return message
 
     async def send(self, message: Message) -> None:
         if self._tape is not None and message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), (HEADER.encode(), b"true")]
-            self._put("server", (), status=message["status"], headers=_headers(message["headers"]))
+            self._put("server", "response", status=message["status"], headers=_headers(message["headers"]))
         elif self._tape is not None and message["type"] == "http.response.body" and message.get("body"):
-            self._put("server", (message["body"],))
+            self._put("server", "response.body", message["body"])
         await self._send(message)
 
-    def _put(self, sender: Sender, body: Iterable[bytes], **members: object) -> None:
+    def _put(self, sender: Sender, kind: str, body: bytes = b"", **members: object) -> None:
         """A message, which becomes text in the thread that writes it."""
         assert self._tape is not None
-        pieces = tuple(body)
-        kind = "request" if sender == "client" else "response" if "status" in members else "response.body"
 
         def text() -> str:
-            data = {"body": b64encode(b"".join(pieces)).decode()} if pieces else {}
-            return json.dumps({"type": f"http.{kind}", **members, **data})
+            return json.dumps({"type": f"http.{kind}", **members, "body": b64encode(body).decode()})
 
-        self._tape.put(sender, 4 * sum(map(len, pieces)) // 3, text)
+        self._tape.put(sender, 4 * len(body) // 3, text)
 
 
 def _headers(headers: Iterable[tuple[bytes, bytes]], only: frozenset[str] | None = None) -> dict[str, str]:

@@ -19,7 +19,7 @@ from clients.replay_report import differences
 from server.cli import app
 from streaming.recording import Message, RecordedSession, read_session
 from tests.fakes import TEXT, FakeLM, answer_ids
-from tests.server.front import eventually, listening, recording
+from tests.server.front import eventually, listening, recording, tone
 from tests.server.models import fake_model
 
 CHAT = {"messages": [{"role": "user", "content": "What is two plus three?"}]}
@@ -30,6 +30,7 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "events": ("/v1/speech?stream=events", {"content": recording()}),
     "chat": ("/v1/chat/completions", {"json": CHAT}),
     "chunks": ("/v1/chat/completions", {"json": SPOKEN}),
+    "long": ("/v1/speech", {"content": recording(tone(20.0))}),
     "refused": ("/v1/speech", {"content": b"no recording"}),
 }
 
@@ -62,9 +63,10 @@ async def test_a_request_is_kept_without_its_key_and_asked_again(name: str, tmp_
     path, request = REQUESTS[name]
     session = await recorded(tmp_path, path, **request)
     assert "secret" not in "".join(message.text for message in session.messages)
-    (asked,) = session.sent_by("client")
     if "content" in request:
-        assert base64.b64decode(asked.event["body"]) == request["content"]
+        body = b"".join(base64.b64decode(message.event["body"]) for message in session.sent_by("client"))
+        assert body == request["content"]
+        assert (len(session.sent_by("client")) > 1) is (name == "long")
     async with listening(api_key="other") as front:
         now = http_outcome(await requested(session, front.url, "other", 30.0))
     then = http_outcome(session.messages)
@@ -73,7 +75,7 @@ async def test_a_request_is_kept_without_its_key_and_asked_again(name: str, tmp_
     refused = name == "refused"
     assert (answer.status, answer.code) == (("400", "audio_unreadable") if refused else ("200", None))
     assert bool(answer.audio_bytes) is (name not in ("refused", "chat"))
-    assert (TEXT in answer.text) is (name not in ("refused", "audio"))
+    assert (TEXT in answer.text) is (name not in ("refused", "audio", "long"))
     assert answer.waited_s is not None
 
 
@@ -105,10 +107,13 @@ async def test_what_cannot_be_sent_again(tmp_path: Path) -> None:
     with pytest.raises(ServerUnreachable):
         await requested(session, "http://127.0.0.1:9", None, 5.0)
     empty = replace(session, messages=tuple(session.sent_by("server")))
-    damaged = replace(session, messages=(Message(0.0, "client", json.dumps({"method": "POST", "body": "é"})),))
+    damaged = replace(
+        session, messages=(Message(0.0, "client", json.dumps({"method": "POST", "more": False, "body": "é"})),)
+    )
+    cut_off = replace(session, messages=(Message(0.0, "client", json.dumps({"method": "POST", "more": True})),))
     async with AsyncExitStack() as stack:
         front = await stack.enter_async_context(listening())
-        for broken in (empty, damaged):
+        for broken in (empty, damaged, cut_off):
             with pytest.raises(UnreadableRecording) as refused:
                 await requested(broken, front.url, None, 5.0)
             assert refused.value.code == "recording_damaged"
