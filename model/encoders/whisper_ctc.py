@@ -111,7 +111,7 @@ class WhisperTrunk(nn.Module):
         self.mel = LogMel(config.n_mels)
         self.conv1 = nn.Conv1d(config.n_mels, config.width, 3, padding=1)
         self.conv2 = nn.Conv1d(config.width, config.width, 3, stride=2, padding=1)
-        positions = config.context_frames + config.block_frames + config.lookahead_frames
+        positions = config.context_frames + config.block_frames + 2 * config.lookahead_frames  # see `WhisperCtc._rest`
         self.register_buffer("positions", sinusoids(positions, config.width), persistent=False)
         self.layers = nn.ModuleList(_Layer(config.width, config.heads) for _ in range(max(config.taps)))
         self.norm = nn.LayerNorm(config.width)
@@ -240,16 +240,8 @@ class WhisperCtc:
         if state.finished:
             return []
         state.finished = True
-        total = -(-(state.first_sample + len(state.pcm)) // FRAME_SAMPLES)
-        padded = total + self.config.lookahead_frames
-        state.pcm = np.pad(state.pcm, (0, padded * FRAME_SAMPLES - state.first_sample - len(state.pcm)))
-        if total == 0:
-            return []
-        units: list[int] = []
-        while (state.blocks + 1) * self.config.block_frames < total:
-            units += self._name(state, self._block(state), final=False)
-        left = total - state.blocks * self.config.block_frames
-        return units + self._name(state, self._block(state, left), final=True)
+        rest = self._rest(state)
+        return [] if rest is None else self._name(state, rest, final=True)
 
     def copied(self, state: EncoderState) -> EncoderState:
         """A state that can be finished while `state` goes on. Arrays are shared: they are replaced, never written to."""
@@ -264,33 +256,44 @@ class WhisperCtc:
     def features(self, pcm: npt.NDArray[np.float32]) -> Tensor:
         """Features of a whole recording [T / 320, taps * width], block by block: what the head is trained on."""
         state, kept = self.open(), []
-        total = -(-len(pcm) // FRAME_SAMPLES)
-        state.pcm = np.pad(_in_range(pcm), (0, (total + self.config.lookahead_frames) * FRAME_SAMPLES - len(pcm)))
-        while state.blocks * self.config.block_frames < total:
+        state.pcm = _in_range(pcm)
+        while self.wants(state) <= 0:
             kept.append(self._block(state))
-        return torch.cat(kept)[:total]
+        rest = self._rest(state)
+        return torch.cat(kept if rest is None else [*kept, rest])
 
     def name(self, features: Tensor) -> list[int]:
         """Units of the `features` of a whole recording."""
         return self._name(self.open(), features, final=True)
 
+    def _rest(self, state: EncoderState) -> Tensor | None:
+        """Features of all frames that are left, silence behind them; None where there were none at all.
+
+        They are one block, up to `lookahead_frames` longer than the others: an answer waits for it.
+        """
+        total = -(-(state.first_sample + len(state.pcm)) // FRAME_SAMPLES)
+        padded = total + self.config.lookahead_frames
+        state.pcm = np.pad(state.pcm, (0, padded * FRAME_SAMPLES - state.first_sample - len(state.pcm)))
+        return self._block(state, total - state.blocks * self.config.block_frames) if total else None
+
     @torch.inference_mode()
     def _block(self, state: EncoderState, frames: int | None = None) -> Tensor:
-        """Features [≤ block_frames, D] of the next block, from what lies in `state.pcm`; drops samples no longer needed.
+        """Features [frames, D] of the next block, from what lies in `state.pcm`; drops samples no longer needed.
 
-        `frames`: only those of its first ones.
+        `frames`: how many, where it is the last block.
         """
         config = self.config
         start = state.blocks * config.block_frames
         low = max(-config.lead_frames, start - config.context_frames)
-        high = start + config.block_frames + config.lookahead_frames
+        frames = config.block_frames if frames is None else frames
+        high = start + max(frames, config.block_frames) + config.lookahead_frames
         begin = low * FRAME_SAMPLES - state.first_sample
         window = state.pcm[max(0, begin) : high * FRAME_SAMPLES - state.first_sample]
         window = np.pad(window, (max(0, -begin), 0))
         peak = float(np.abs(window).max(initial=0.0))
         if 0 < peak < config.quiet_peak:
             window *= min(_MOST_GAIN, config.quiet_peak / peak)
-        named = slice(start - low, start - low + (config.block_frames if frames is None else frames))
+        named = slice(start - low, start - low + frames)
         heard = self._trunk(torch.from_numpy(window)[None], named)[0]
         state.blocks += 1
         keep = max(0, state.blocks * config.block_frames - config.context_frames) * FRAME_SAMPLES

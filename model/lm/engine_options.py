@@ -12,7 +12,8 @@ from typing import Any
 
 from streaming.errors import BundleError
 
-_BLOCK_TOKENS = 32
+BLOCK_TOKENS = 32
+"""Of a CPU's cache: it keeps prompts in whole blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def engine_options(directory: Path, config: EngineConfig, *, on_cpu: bool) -> di
     if config.constrains:  # JSON as the model was trained to write it, without a choice of spaces
         options["structured_outputs_config"] = {"backend": "xgrammar", "disable_any_whitespace": True}
     if on_cpu:
-        kv_cache = {"kv_cache_memory_bytes": config.kv_cache_mb << 20, "block_size": _BLOCK_TOKENS}
+        kv_cache = {"kv_cache_memory_bytes": config.kv_cache_mb << 20, "block_size": BLOCK_TOKENS}
         return options | kv_cache
     return options | {
         "gpu_memory_utilization": config.gpu_memory_share,

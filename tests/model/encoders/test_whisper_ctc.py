@@ -70,6 +70,15 @@ def test_strange_input_is_heard_without_error(encoder: WhisperCtc, pcm: np.ndarr
     assert all(0 <= u < CONFIG.n_units for u in units)
 
 
+@pytest.mark.parametrize("frames", range(28, 42))
+def test_one_block_is_left_at_the_end(encoder: WhisperCtc, frames: int) -> None:
+    state = encoder.open()
+    encoder.push(state, np.zeros(frames * FRAME_SAMPLES - 1, np.float32))
+    before = state.blocks
+    encoder.finish(state)
+    assert state.blocks == before + 1
+
+
 def test_nothing_after_the_end(encoder: WhisperCtc) -> None:
     state = encoder.open()
     encoder.push(state, np.zeros(4000, np.float32))
