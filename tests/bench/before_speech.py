@@ -3,7 +3,9 @@
     python -m tests.bench.before_speech
 
 The encoder has heard all but the last 20 ms of each recording, whole and cut short five times by 0.2 s; told is what the end takes
-on one thread. The language model answers the whole recordings greedily; told is how many tokens it writes before others can begin.
+on one thread, and how much of the prompt would be left to read for a language model that had read what was final before, as far as
+vLLM's cache keeps it: in whole blocks. The language model answers the whole recordings greedily; told is how many tokens it writes
+before others can begin.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import torch
 
 from model.bundle import find_bundle
 from model.encoders.whisper_ctc import FRAME_SAMPLES, WhisperCtc
+from model.lm.engine_options import BLOCK_TOKENS
 from model.lm.transformers_model import TransformersLanguageModel
 from model.mel import SAMPLE_RATE
 from streaming.interleave import TranscriptDone, UnitsDelta
@@ -35,7 +38,9 @@ def main() -> None:
     encoder = WhisperCtc.load(bundle.encoder)
     spoken = [(asked, soundfile.read(asked.path, dtype="float32")[0]) for asked in manifest()]
     ends = [
-        end_of(encoder, pcm[: pcm.size - round(cut * CUT_S * SAMPLE_RATE)]) for _, pcm in spoken for cut in range(CUTS)
+        end_of(encoder, bundle.prompts, asked, pcm[: pcm.size - round(cut * CUT_S * SAMPLE_RATE)])
+        for asked, pcm in spoken
+        for cut in range(CUTS)
     ]
     questions = [(asked, encoder.encode(pcm)) for asked, pcm in spoken]
     first = bundle.profile.cuts.first_units
@@ -43,21 +48,26 @@ def main() -> None:
     record = {
         "origin": origin(),
         "first_cut_units": first,
-        "end_of_question_s": summary([taken for taken, _ in ends]),
-        "two_blocks_share": sum(blocks > 1 for _, blocks in ends) / len(ends),
+        "end_of_question_s": summary([taken_s for taken_s, _, _ in ends]),
+        "prompt_tokens": summary([prompt for _, prompt, _ in ends]),
+        "left_tokens": summary([left for _, _, left in ends]),
+        "left_share": summary([left / prompt for _, prompt, left in ends]),
         **{name: summary([count[name] for count in counts if name in count]) for name in ("transcript", "unit", "cut")},
     }
     write(options.out, "before_speech", record, report(record))
 
 
-def end_of(encoder: WhisperCtc, pcm: Pcm) -> tuple[float, int]:
-    """(seconds of processor time, blocks) for the end of a question."""
+def end_of(encoder: WhisperCtc, prompts: PromptWriter, asked: Asked, pcm: Pcm) -> tuple[float, int, int]:
+    """Of the end of a question: seconds of processor time, tokens of the prompt, and those left to read."""
     state = encoder.open()
-    encoder.push(state, pcm[:-FRAME_SAMPLES])
-    before, began = state.blocks, time.thread_time()
-    encoder.push(state, pcm[-FRAME_SAMPLES:])
-    encoder.finish(state)
-    return time.thread_time() - began, state.blocks - before
+    final = encoder.push(state, pcm[:-FRAME_SAMPLES])
+    began = time.thread_time()
+    rest = encoder.push(state, pcm[-FRAME_SAMPLES:]) + encoder.finish(state)
+    taken_s = time.thread_time() - began
+    before, after = prompts.speech_prompt(TurnOptions(reply_language=asked.reply_language), [])
+    read = len(before) + len(final)
+    prompt = read + len(rest) + len(after)
+    return taken_s, prompt, prompt - read // BLOCK_TOKENS * BLOCK_TOKENS
 
 
 async def answers(
@@ -108,10 +118,15 @@ def report(record: dict[str, Any]) -> str:
         ("cut", f"tokens until the first cut of {record['first_cut_units']} units"),
     ):
         rows.append([text, str(record[name]["n"]), *(f"{record[name][share]:.0f}" for share in ("p50", "p95"))])
-    share = (
-        f"{record['two_blocks_share']:.0%} of the questions end so that the encoder has two blocks to hear, not one."
-    )
-    return f"{table(('', 'n', 'p50', 'p95'), rows)}\n\n{share}"
+    rows += [
+        [text, str(record[name]["n"]), *(f"{record[name][share]:.{digits}f}" for share in ("p50", "p95"))]
+        for name, text, digits in (
+            ("prompt_tokens", "the prompt, tokens", 0),
+            ("left_tokens", "left of it, if what is final before the end had been read", 0),
+            ("left_share", "the same ÷ the prompt", 2),
+        )
+    ]
+    return table(("", "n", "p50", "p95"), rows)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,9 @@ def main() -> None:
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 9, 22, 32])
     parser.add_argument("--seconds", type=float, default=30.0, help="in which they call, in each round")
     parser.add_argument(
+        "--alone-seconds", type=float, default=90.0, help="the same for one caller, who gives few answers"
+    )
+    parser.add_argument(
         "--rounds", type=int, default=2, help="times that each server is called by each number of callers"
     )
     options = parser.parse_args()
@@ -44,10 +47,9 @@ def main() -> None:
     with serving(options.before) as before, serving(ROOT) as after:
         for callers in options.callers:
             for number in range(options.rounds):
+                seconds = options.seconds if callers > 1 else options.alone_seconds
                 for name, url in (("before", before), ("after", after))[:: 1 if number % 2 == 0 else -1]:
-                    record["runs"].append(
-                        {"server": name, "callers": callers, **called(url, callers, options.seconds, number)}
-                    )
+                    record["runs"].append({"server": name, "callers": callers, **called(url, callers, seconds, number)})
     write(options.out, "many_callers", record, report(record))
 
 
