@@ -3,7 +3,7 @@
     python -m tests.faults.soak --minutes 120 --sessions 8 --rows soak.jsonl
     python -m tests.faults.soak --judge soak.jsonl            # the table of a soak that still runs, or was broken off
 
-Takes all faults of `tests.faults` by turns. The first fifth of the time is not counted. A slope is that of the straight line through the means of
+Takes all faults of `tests.faults` by turns, each when the server is ready again after the one before. The first fifth of the time is not counted. A slope is that of the straight line through the means of
 equal pieces of the rest, with its standard error: what lies within two of them is noise. Exit status 1 if anything was lost.
 """
 
@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import psutil
 
@@ -29,7 +30,7 @@ from tests.bench.results import DOCS, origin, table
 from tests.faults.faults import FAULTS, Processes
 from tests.faults.reports import publish
 from tests.faults.sessions import Talker, talking
-from tests.live_server import free_port, running_server
+from tests.live_server import START_S, free_port, running_server
 
 SAMPLE_S = 5.0
 PIECES = 12
@@ -101,11 +102,15 @@ async def soak(place: Path, options: argparse.Namespace, rows: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     faults = list[str]()
-    with running_server(place / "soak.log", port) as server, rows.open("a", encoding="utf-8", buffering=1) as out:
+    lasting = {"max_session_s": str(60 * options.minutes + START_S)}
+    with (
+        running_server(place / "soak.log", port, **lasting) as server,
+        rows.open("a", encoding="utf-8", buffering=1) as out,
+    ):
         processes = Processes(psutil.Process(server.pid))
         async with talking(url, options.sessions, options.rest) as talkers:
             began_s = time.monotonic()
-            hurting = asyncio.create_task(_hurt(processes, options.every_s, faults))
+            hurting = asyncio.create_task(_hurt(processes, url, options.every_s, faults))
             while time.monotonic() - began_s < 60 * options.minutes:
                 taken = await asyncio.to_thread(sample, processes, began_s, len(faults), talkers)
                 out.write(json.dumps(asdict(taken)) + "\n")
@@ -114,11 +119,14 @@ async def soak(place: Path, options: argparse.Namespace, rows: Path) -> None:
             await asyncio.wait({hurting})
 
 
-async def _hurt(processes: Processes, every_s: float, faults: list[str]) -> None:
-    for name in itertools.cycle(FAULTS):
-        await asyncio.sleep(every_s)
-        faults.append(name)
-        await FAULTS[name](processes)
+async def _hurt(processes: Processes, url: str, every_s: float, faults: list[str]) -> None:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        for name in itertools.cycle(FAULTS):
+            await asyncio.sleep(every_s)
+            while (await client.get("/readyz")).status_code != 200:
+                await asyncio.sleep(1.0)
+            faults.append(name)
+            await FAULTS[name](processes)
 
 
 def judged(rows: Path) -> dict[str, Any]:
