@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections import Counter
@@ -86,7 +87,8 @@ def keep(out: Path, part: str, record: Record) -> None:
 
 
 def publish(out: Path, part: str, record: Record, text: str) -> None:
-    """Write it, and quote it in docs/faults.md where it is for the documents."""
+    """Write it, and quote it in docs/faults.md where it is for the documents. Where files lay is no part of the command."""
+    record["origin"]["command"] = re.sub(r" --(out|rows|judge) \S+", "", record["origin"]["command"])
     write(out, part, record, text)
     if out == DOCS:
         page, said = ROOT / "docs" / "faults.md", (DOCS / f"{part}.md").read_text(encoding="utf-8")
