@@ -120,10 +120,10 @@ class _Answers:
         prompt: Any = {"prompt_token_ids": message.prompt}
         try:
             self._engine.add_request(name, prompt, _params(message.sampling))
-        except ValueError:
+        except Exception as refusal:
             if message.sampling.constraint is None:
                 raise
-            log.info("the engine cannot hold an answer to this schema; it is written freely")
+            log.info("the engine cannot hold an answer to this schema; it is written freely: %s", refusal)
             self._engine.add_request(name, prompt, _params(replace(message.sampling, constraint=None)))
 
     def step(self) -> list[Said]:
