@@ -1,7 +1,7 @@
 """Stock clients in conversation with the real server: how each is started, and what comes of it.
 
-A client is one program under `programs/` or `javascript/`. It is told what to say and where, holds the conversations of
-`SCENARIOS` one after the other, each over a connection of its own, and prints what its library showed it of each as one
+A client is one program under `programs/` or `javascript/`. It is told what to say and where, holds the conversations that
+it has an address for one after the other, each over a connection of its own, and prints what its library showed it of each as one
 line of JSON. Meanwhile a relay keeps what goes over the wire.
 """
 
@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ HERE = Path(__file__).parent
 PATIENCE_S = 300.0
 
 SCENARIOS = ("defaults", "server_vad", "manual", "text", "barge_in", "error", "memory", "queued")
+TOOLS = "tools"
+"""The conversation for a server whose model calls tools."""
 
 QUESTIONS = {"sum": "en-en-sums-16.flac", "capital": "en-en-capitals-53.flac"}
 TYPED = "What is two plus three?"
@@ -71,12 +74,12 @@ class Held:
     complaints: str
 
 
-async def hold(client: Client, server: str, folder: Path) -> Held:
+async def hold(client: Client, server: str, folder: Path, scenarios: Sequence[str] = SCENARIOS) -> Held:
     """Run the client against `server` (`host:port`), for PATIENCE_S at most; what it needs and prints goes to `folder`."""
     out, complaints = folder / "out.jsonl", folder / "complaints.txt"
     async with AsyncExitStack() as stack:
         wires = {
-            name: await stack.enter_async_context(relay(f"ws://{server}", full=name == "queued")) for name in SCENARIOS
+            name: await stack.enter_async_context(relay(f"ws://{server}", full=name == "queued")) for name in scenarios
         }
         process = await asyncio.create_subprocess_exec(
             *client.command,

@@ -4,10 +4,10 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { RealtimeAgent, RealtimeSession } from "@openai/agents/realtime";
+import { RealtimeAgent, RealtimeSession, tool } from "@openai/agents/realtime";
 
-async function connected(address, config) {
-  const agent = new RealtimeAgent({ name: "Assistant" });
+async function connected(address, config, tools = []) {
+  const agent = new RealtimeAgent({ name: "Assistant", tools });
   const session = new RealtimeSession(agent, { transport: "websocket", model: "cslm-mini", config });
   await session.connect({ apiKey: "none", url: `ws://${address}/v1/realtime?model=cslm-mini` });
   return session;
@@ -151,6 +151,23 @@ async function memory(observed) {
   return { ...saw, history: observed.session.history.map((item) => [item.role, words(item)]) };
 }
 
+const called = [];
+const weather = tool({
+  name: "get_weather",
+  description: "The weather in a city.",
+  parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: true },
+  strict: false,
+  execute: async (input) => {
+    called.push(["get_weather", input]);
+    return JSON.stringify({ temperature: 21 });
+  },
+});
+
+async function tools(observed) {
+  observed.session.sendMessage(task.typed);
+  return { ...(await observed.turn(2)), called };
+}
+
 const scenarios = {
   defaults: [undefined, defaults],
   server_vad: [SERVER_VAD, serverVad],
@@ -160,10 +177,12 @@ const scenarios = {
   error: [MANUAL, error],
   memory: [MANUAL, memory],
   queued: [MANUAL, manual],
+  tools: [MANUAL, tools, [weather]],
 };
 
-for (const [scenario, [config, hold]] of Object.entries(scenarios)) {
-  const session = await connected(task.addresses[scenario], config);
+for (const [scenario, [config, hold, ...tools]] of Object.entries(scenarios)) {
+  if (!task.addresses[scenario]) continue;
+  const session = await connected(task.addresses[scenario], config, ...tools);
   const saw = await hold(new Observed(session));
   session.close();
   console.log(JSON.stringify({ scenario, ...saw }));

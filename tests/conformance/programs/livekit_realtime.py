@@ -174,8 +174,28 @@ async def queued(address: str, task: Task) -> dict[str, Any]:
     return await manual(address, task)
 
 
+async def tools(address: str, task: Task) -> dict[str, Any]:
+    @llm.function_tool
+    async def get_weather(city: str) -> None:
+        """The weather in a city."""
+
+    async with talk(address, turn_detection=None) as it:
+        await it.session.update_tools([get_weather])
+        await it.type(task.typed)
+        generation = await it.session.generate_reply()
+        (call,) = await _all(generation.function_stream)
+        context = it.session.chat_ctx.copy()
+        output = json.dumps({"temperature": 21})
+        context.items.append(
+            llm.FunctionCallOutput(call_id=call.call_id, name=call.name, output=output, is_error=False)
+        )
+        await it.session.update_chat_ctx(context)
+        saw = await answered(await it.session.generate_reply())
+        return saw | {"called": [[call.name, json.loads(call.arguments)]]}
+
+
 async def main(task: Task) -> None:
-    for scenario in (defaults, server_vad, manual, text, barge_in, error, memory, queued):
+    for scenario in filter(task.wants, (defaults, server_vad, manual, text, barge_in, error, memory, queued, tools)):
         saw = await scenario(task.addresses[scenario.__name__], task)
         print(json.dumps({"scenario": scenario.__name__, **saw}), flush=True)
 

@@ -9,7 +9,7 @@ import array
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +28,10 @@ class Task:
     capital: bytes
     typed: str
     long: str
+
+    def wants(self, scenario: Callable[..., object]) -> bool:
+        """Whether there is an address for it."""
+        return scenario.__name__ in self.addresses
 
     @property
     def aloud(self) -> bytes:

@@ -158,8 +158,24 @@ async def queued(connection: AsyncRealtimeConnection, task: Task) -> dict[str, A
     return await manual(connection, task)
 
 
+async def tools(connection: AsyncRealtimeConnection, task: Task) -> dict[str, Any]:
+    city = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    weather = {"type": "function", "name": "get_weather", "description": "The weather in a city.", "parameters": city}
+    await connection.session.update(session={"type": "realtime", "tools": [weather], "tool_choice": "auto"})
+    content = {"type": "input_text", "text": task.typed}
+    await connection.conversation.item.create(item={"type": "message", "role": "user", "content": [content]})
+    await connection.response.create()
+    listener = Listener(connection)
+    arguments = (await listener.until("response.function_call_arguments.done")).arguments
+    call = (await listener.until("response.done")).response.output[0]
+    output = {"type": "function_call_output", "call_id": call.call_id, "output": json.dumps({"temperature": 21})}
+    await connection.conversation.item.create(item=output)
+    await connection.response.create()
+    return await listener.turn() | {"called": [[call.name, json.loads(arguments)]]}
+
+
 async def main(task: Task) -> None:
-    for scenario in (defaults, server_vad, manual, text, barge_in, error, memory, queued):
+    for scenario in filter(task.wants, (defaults, server_vad, manual, text, barge_in, error, memory, queued, tools)):
         async with connected(task.addresses[scenario.__name__]) as connection:
             saw = await scenario(connection, task)
         print(json.dumps({"scenario": scenario.__name__, **saw}), flush=True)

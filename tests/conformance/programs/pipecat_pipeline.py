@@ -9,12 +9,15 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 from loguru import logger
 from microphone import RATE_HZ, Task, frames, loudness, pace
+from pipecat.adapters.schemas.function_schema import FunctionSchema
+from pipecat.adapters.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     CancelFrame,
@@ -36,6 +39,7 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.llm_service import FunctionCallParams
 from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 from pipecat.workers.runner import WorkerRunner
@@ -105,9 +109,19 @@ class Loudspeaker(FrameProcessor):
 class Talk:
     """One pipeline, from its first message on."""
 
-    def __init__(self, address: str, hearing: events.AudioInput | None, typed: str, modality: events.Modality) -> None:
-        self.context = LLMContext([{"role": "user", "content": typed}])
+    def __init__(
+        self,
+        address: str,
+        hearing: events.AudioInput | None,
+        typed: str,
+        modality: events.Modality,
+        tools: ToolsSchema | None,
+        functions: Mapping[str, Any],
+    ) -> None:
+        self.context = LLMContext([{"role": "user", "content": typed}], **({"tools": tools} if tools else {}))
         self.service = service(address, hearing, modality)
+        for name, function in functions.items():
+            self.service.register_function(name, function)
         self.loudspeaker = Loudspeaker()
         self.items: list[str] = []
         self.heard: list[str] = []
@@ -164,10 +178,15 @@ class Talk:
 
 @asynccontextmanager
 async def talk(
-    address: str, hearing: events.AudioInput | None, typed: str, modality: events.Modality = "audio"
+    address: str,
+    hearing: events.AudioInput | None,
+    typed: str,
+    modality: events.Modality = "audio",
+    tools: ToolsSchema | None = None,
+    functions: Mapping[str, Any] = MappingProxyType({}),
 ) -> AsyncIterator[Talk]:
     """A pipeline that runs, with its first message on the way to the model."""
-    it = Talk(address, hearing, typed, modality)
+    it = Talk(address, hearing, typed, modality, tools, functions)
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(it.worker)
     running = asyncio.create_task(runner.run())
@@ -251,8 +270,22 @@ async def queued(address: str, task: Task) -> dict[str, Any]:
     return await manual(address, task)
 
 
+async def tools(address: str, task: Task) -> dict[str, Any]:
+    called: list[list[Any]] = []
+
+    async def weather(params: FunctionCallParams) -> None:
+        called.append([params.function_name, dict(params.arguments)])
+        await params.result_callback({"temperature": 21})
+
+    city = {"city": {"type": "string"}}
+    schema = FunctionSchema("get_weather", "The weather in a city.", properties=city, required=["city"])
+    async with talk(address, MANUAL, task.typed, tools=ToolsSchema([schema]), functions={"get_weather": weather}) as it:
+        await it.until(lambda: it.loudspeaker.audio and it.loudspeaker.ended)
+        return {"answer": it.loudspeaker.answer, **loudness(it.loudspeaker.audio), "called": called}
+
+
 async def main(task: Task) -> None:
-    for scenario in (defaults, server_vad, manual, text, barge_in, error, memory, queued):
+    for scenario in filter(task.wants, (defaults, server_vad, manual, text, barge_in, error, memory, queued, tools)):
         saw = await scenario(task.addresses[scenario.__name__], task)
         print(json.dumps({"scenario": scenario.__name__, **saw}), flush=True)
 
