@@ -159,7 +159,7 @@ const weather = tool({
   strict: false,
   execute: async (input) => {
     called.push(["get_weather", input]);
-    return JSON.stringify({ temperature: 21 });
+    return '{"temperature": 21}'; // as the scripted model knows it, with its space
   },
 });
 
