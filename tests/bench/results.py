@@ -58,8 +58,9 @@ def origin(bundle: Path = BUNDLE) -> dict[str, Any]:
 
 
 def command() -> str:
-    """How to run this again."""
-    return f"python -m tests.bench.{Path(sys.argv[0]).stem} {' '.join(sys.argv[1:])}".strip()
+    """How to run this again. A path of this machine is known to nobody else: only its last name is kept."""
+    given = (Path(each).name if Path(each).is_absolute() else each for each in sys.argv[1:])
+    return " ".join(["python -m", f"tests.bench.{Path(sys.argv[0]).stem}", *given])
 
 
 def ms(seconds: float | None) -> str:
