@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from streaming.audio import WireFormat
 from streaming.names import Language
 from streaming.realtime.shapes import Listed, Name, Strict, Text, merged
+from streaming.tools import check_schema
 
 Modality = Literal["text", "audio"]
 Modalities = Annotated[Listed[Modality], Field(min_length=1, max_length=1)]
@@ -163,13 +164,11 @@ Truncation = Annotated[
 
 def _takes_an_object(schema: dict[str, Any]) -> dict[str, Any]:
     """JSON Schema of arguments, as far as it must be understood here. Raises ValueError."""
-    properties, required = schema.get("properties", {}), schema.get("required", [])
-    if schema.get("type", "object") != "object" or not isinstance(properties, dict):
-        raise ValueError("parameters are the JSON Schema of an object: {'type': 'object', 'properties': {…}}")
-    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-        raise ValueError("`required` is a list of names of parameters")
     if len(to_json(schema)) > MOST_SCHEMA_BYTES:
         raise ValueError(f"the JSON Schema of a tool has at most {MOST_SCHEMA_BYTES} bytes")
+    if schema.get("type", "object") != "object":
+        raise ValueError("parameters are the JSON Schema of an object: {'type': 'object', 'properties': {…}}")
+    check_schema(schema)
     return schema
 
 

@@ -74,6 +74,8 @@ SCHEMA: dict[str, Any] = {
         ("[1]", False),
         ('{"a":1', False),
         ("", False),
+        ('{"a":1,"d":NaN}', False),
+        ('{"a":1,"d":' + "[" * 5000, False),
     ],
 )
 def test_arguments_are_looked_at(arguments: str, taken: bool) -> None:

@@ -30,6 +30,10 @@ async def with_tools(connect: Connect, *tools: dict[str, Any], lm: FakeLM | None
     return peer
 
 
+def with_parameter(schema: Any) -> dict[str, Any]:
+    return {"type": "function", "name": "f", "parameters": {"properties": {"a": schema}}}
+
+
 async def called(peer: Peer) -> dict[str, Any]:
     """A typed question, and the item that comes of it."""
     peer.type_text(HEARD)
@@ -224,6 +228,13 @@ async def test_speech_over_a_call_cancels_it(connect: Connect) -> None:
         ([{"type": "function", "name": "f", "parameters": {"type": "string"}}], "session.tools.0.parameters"),
         ([{"type": "function", "name": "f", "parameters": {"required": 1}}], "session.tools.0.parameters"),
         ([{"type": "function", "name": "f", "parameters": {"x": "y" * 9000}}], "session.tools.0.parameters"),
+        ([with_parameter({"enum": 5})], "session.tools.0.parameters"),
+        ([with_parameter({"type": 5})], "session.tools.0.parameters"),
+        ([with_parameter({"type": ["string", {}]})], "session.tools.0.parameters"),
+        ([with_parameter({"type": "object", "properties": ["b"]})], "session.tools.0.parameters"),
+        ([with_parameter({"type": "array", "items": {"type": "object", "required": 5}})], "session.tools.0.parameters"),
+        ([with_parameter({"type": "array", "items": "string"})], "session.tools.0.parameters"),
+        ([with_parameter("string")], "session.tools.0.parameters"),
         ([WEATHER, WEATHER], "session.tools"),
         ([{**WEATHER, "name": f"f{n}"} for n in range(33)], "session.tools"),
     ],
