@@ -6,6 +6,7 @@ vocoder's is, and whatever vLLM starts for several GPUs belongs to it.
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.lm.engine_options import EngineConfig, engine_options, require_compiler
+from model.lm.schemas import quick_to_compile
 from model.workers.link import Link, Ready
 from streaming.errors import BundleError, EngineUnavailable, InvalidRequest, SpeechServerError
 from streaming.stages import Sampling
@@ -123,7 +125,9 @@ class _Answers:
         except Exception as refusal:
             if message.sampling.constraint is None:
                 raise
-            log.info("the engine cannot hold an answer to this schema; it is written freely: %s", refusal)
+            log.info(
+                "the engine cannot hold an answer to this schema (%s); it is written freely", type(refusal).__name__
+            )
             self._engine.add_request(name, prompt, _params(replace(message.sampling, constraint=None)))
 
     def step(self) -> list[Said]:
@@ -151,10 +155,10 @@ def _params(sampling: Sampling) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
-    constraint = sampling.constraint
-    held = constraint and StructuredOutputsParams(
-        json=constraint.schema or None, choice=list(constraint.choices) or None
-    )
+    held = None
+    if (constraint := sampling.constraint) is not None:
+        schema = json.dumps(quick_to_compile(json.loads(constraint.schema))) if constraint.schema else None
+        held = StructuredOutputsParams(json=schema, choice=list(constraint.choices) or None)
     return SamplingParams(
         temperature=sampling.temperature,
         top_p=sampling.top_p,

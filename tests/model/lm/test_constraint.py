@@ -19,10 +19,11 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from model.lm.engine_options import EngineConfig
+from model.lm.engine_process import _params
 from model.lm.vllm_engine import VllmLanguageModel
 from streaming.stages import Constraint, Sampling
 
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"room": {"type": "string", "enum": ["kitchen", "hall"]}, "on": {"type": "boolean"}},
     "required": ["room", "on"],
@@ -61,6 +62,12 @@ async def engine(checkpoint: Path) -> AsyncGenerator[VllmLanguageModel]:
     await lm.close()
 
 
+def test_no_regular_expression_of_a_client_is_compiled() -> None:
+    schema = {**SCHEMA, "properties": {**SCHEMA["properties"], "time": {"type": "string", "pattern": "^(a?){12000}$"}}}
+    params = _params(Sampling(constraint=Constraint(schema=json.dumps(schema))))
+    assert json.loads(params.structured_outputs.json)["properties"]["time"] == {"type": "string"}
+
+
 async def test_what_is_written_is_what_is_allowed(engine: VllmLanguageModel, checkpoint: Path) -> None:
     """One engine start for all of it: a choice, a schema, no constraint, and a schema that the engine cannot hold."""
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
@@ -81,5 +88,5 @@ async def test_what_is_written_is_what_is_allowed(engine: VllmLanguageModel, che
         assert arguments == json.dumps(found, separators=(",", ":"))  # as in training
     free = await written(None)
     assert free
-    unknown = {**SCHEMA, "patternProperties": {"^x": {"type": "string"}}, "minProperties": 1}
+    unknown = {**SCHEMA, "allOf": [{}, {}]}
     assert await written(Constraint(schema=json.dumps(unknown))) == free
