@@ -149,9 +149,8 @@ def leave_stopping_to_parent() -> None:
     """Signals that stop a terminal's or a service's processes all at once are for the gateway: it ends its workers itself."""
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    signal.signal(
-        signal.SIGTERM, lambda number, frame: None
-    )  # a program that is started from here can be ended with it
+    # Unlike SIG_IGN, a function is not inherited by a program that is started from here: SIGTERM still ends that.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
 
 
 def die_with_parent() -> None:

@@ -172,7 +172,9 @@ def _takes_an_object(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-MOST_SCHEMA_BYTES = 8192
+MOST_SCHEMA_BYTES, MOST_TOOLS_BYTES = 8192, 32_768
+"""Of one tool's schema, and of all tools: every question is asked with them, so they are as long as instructions at most."""
+
 ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
 
@@ -186,14 +188,16 @@ class FunctionTool(Strict):
     strict: bool | None = Field(None, exclude=True)
 
 
-def _apart(tools: list[FunctionTool]) -> list[FunctionTool]:
+def _checked_together(tools: list[FunctionTool]) -> list[FunctionTool]:
     names = [tool.name for tool in tools]
     if len(set(names)) < len(names):
         raise ValueError("each tool has a name of its own")
+    if sum(len(tool.description.encode()) + len(to_json(tool.parameters)) for tool in tools) > MOST_TOOLS_BYTES:
+        raise ValueError(f"descriptions and JSON Schemas of all tools have at most {MOST_TOOLS_BYTES} bytes")
     return tools
 
 
-Tools = Annotated[Listed[FunctionTool], Field(max_length=32), AfterValidator(_apart)]
+Tools = Annotated[Listed[FunctionTool], Field(max_length=32), AfterValidator(_checked_together)]
 
 
 class NamedTool(Strict):

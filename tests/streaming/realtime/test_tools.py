@@ -237,6 +237,7 @@ async def test_speech_over_a_call_cancels_it(connect: Connect) -> None:
         ([with_parameter("string")], "session.tools.0.parameters"),
         ([WEATHER, WEATHER], "session.tools"),
         ([{**WEATHER, "name": f"f{n}"} for n in range(33)], "session.tools"),
+        ([{**WEATHER, "name": f"f{n}", "description": "x" * 9000} for n in range(4)], "session.tools"),
     ],
 )
 async def test_tools_that_cannot_be_declared_are_refused_alone(connect: Connect, tools: Any, param: str) -> None:
