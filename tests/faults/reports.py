@@ -20,8 +20,9 @@ _MOST_ANSWERS = 3
 
 
 class Table:
-    """One table, which may be made in pieces: what the same command has measured of the same commit before stays in it.
+    """One table, which may be made in pieces: what was measured before stays in it.
 
+    Rounds of one commit add up. A whole row of an earlier commit stays, and says so, until there is a whole one of this commit.
     Each round of a row is written down as it ends.
     """
 
@@ -30,7 +31,13 @@ class Table:
         self.sessions: int = options.sessions
         self._options, self._part = options, part
         self._end_s = time.monotonic() + 60 * options.minutes
-        self.record: Record = {"origin": begun, "rounds": self.rounds, "sessions": self.sessions, "rows": {}}
+        self.record: Record = {
+            "origin": begun,
+            "rounds": self.rounds,
+            "sessions": self.sessions,
+            "rows": {},
+            "earlier": {},
+        }
         self.record = continued(self.record, options.out, part)
 
     def missing(self, names: Iterable[str]) -> Iterator[str]:
@@ -60,17 +67,19 @@ def held(record: Record) -> bool:
 
 
 def continued(record: Record, out: Path, part: str) -> Record:
-    """`record` with the rounds of the same commit that the pieces before it have made."""
+    """`record` with the rounds of this commit, and the whole rows of earlier ones, that the pieces before it have made."""
     path = out / f"{part}.json"
     before: Record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     load = record["origin"]["load_average"][0]
-    if (
-        _commit(before) != _commit(record)
-        or before.get("loads") is None
-        or any(before[key] != record[key] for key in ("rounds", "sessions"))
-    ):
+    if before.get("loads") is None or any(before[key] != record[key] for key in ("rounds", "sessions")):
         return record | {"loads": [load]}
-    return record | {"rows": before["rows"], "loads": [*before["loads"], load]}
+    loads, earlier = [*before["loads"], load], before.get("earlier", {})
+    if _commit(before) == _commit(record):
+        return record | {"rows": before["rows"], "earlier": earlier, "loads": loads}
+    for name, rounds in before["rows"].items():
+        if len(rounds) == before["rounds"]:
+            earlier[name] = {"commit": _commit(before), "rounds": rounds}
+    return record | {"earlier": earlier, "loads": loads}
 
 
 def _commit(record: Record) -> str:
@@ -102,7 +111,10 @@ def _pieces(record: Record) -> str:
 
 
 def _complete(record: Record) -> dict[str, list[Record]]:
-    return {name: rounds for name, rounds in record["rows"].items() if len(rounds) == record["rounds"]}
+    """Rows with all their rounds. Where this commit has none, one of an earlier commit, which is named."""
+    whole = {name: rounds for name, rounds in record["rows"].items() if len(rounds) == record["rounds"]}
+    earlier = {name: row for name, row in record.get("earlier", {}).items() if name not in whole}
+    return whole | {f"{name} (commit {row['commit'][:10]})": row["rounds"] for name, row in earlier.items()}
 
 
 def _most(rounds: list[Record], what: str) -> float:

@@ -1,4 +1,4 @@
-"""Tables that are made in pieces, and soaks that are broken off: what was measured is there, and nothing of another commit."""
+"""Tables that are made in pieces, and soaks that are broken off: what was measured is there, and nothing passes for this commit's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.reports import continued, keep
+from tests.faults.reports import REPORTS, continued, keep
 from tests.faults.soak import Sample, judged
 
 ROUNDS = [{"lost": [], "gone": []}]
@@ -31,6 +31,22 @@ def test_a_table_goes_on_where_the_piece_before_it_stopped(tmp_path: Path) -> No
 def test_what_another_commit_or_command_has_measured_is_no_part_of_it(other: dict[str, Any], tmp_path: Path) -> None:
     keep(tmp_path, "attacks", continued(other, tmp_path, "attacks") | {"rows": {"slow bodies": ROUNDS}})
     assert continued(record(), tmp_path, "attacks")["rows"] == {}
+
+
+def test_a_whole_row_of_an_earlier_commit_stays_until_there_is_another_and_names_its_commit(tmp_path: Path) -> None:
+    round_ = {"turns": 7, "lost": [], "gone": [], "noticed_s": None, "stall_s": 0.5, "recovered_s": 1.0}
+    measured = {"host killed": [round_] * 2, "head killed": [round_], "rolling update": [round_] * 2}
+    keep(tmp_path, "cluster", continued(record("abc", rounds=2), tmp_path, "cluster") | {"rows": measured})
+
+    second = continued(record("def", rounds=2), tmp_path, "cluster")
+    second["rows"] = {"rolling update": [round_ | {"turns": 9}] * 2, "host killed": [round_]}
+    keep(tmp_path, "cluster", second)
+    third = continued(record("def", rounds=2), tmp_path, "cluster")
+    table = REPORTS["cluster"](third).splitlines()
+    assert table[-2:] == [
+        "| rolling update | 18 | 0 | 0 | 0.50 | – | 1.00 |",
+        "| host killed (commit abc) | 14 | 0 | 0 | 0.50 | – | 1.00 |",
+    ]
 
 
 def test_a_soak_that_was_broken_off_is_judged_by_what_it_wrote(tmp_path: Path) -> None:
