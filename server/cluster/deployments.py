@@ -17,7 +17,7 @@ from ray.serve.config import RequestRouterConfig
 from model.lm.process import process_setup
 from server.cluster.contract import Facts, check_facts, facts_of
 from server.cluster.scaling import FIRST_TOKENS_S, PRESSURE, Pressure
-from server.cluster.streams import Answer, Step, Streams
+from server.cluster.streams import Answer, Stage, Step, Streams
 from server.settings import Settings
 from streaming.stages import Sampling
 
@@ -30,6 +30,7 @@ class _Replica:
     """What the three have in common: a bundle, and a stage that is open until the replica goes."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._opened = AsyncExitStack()  # first, because `__del__` follows a failure as well
         process_setup()
         from model.bundle import find_bundle
         from server.state.loading import choose_device
@@ -38,7 +39,6 @@ class _Replica:
         self._bundle = find_bundle(self._settings.bundle, self._settings.bundles)
         self._facts = facts_of(self._bundle)
         self._device = choose_device(self._settings.device, gpu=bool(ray.get_gpu_ids()))
-        self._opened = AsyncExitStack()
         self._pressure = Pressure()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
@@ -48,6 +48,9 @@ class _Replica:
     async def facts(self) -> Facts:
         """What it serves."""
         return self._facts
+
+    async def __del__(self) -> None:
+        await self._opened.aclose()
 
 
 class _StreamReplica(_Replica):
@@ -73,9 +76,9 @@ class _StreamReplica(_Replica):
         """For `StageRouter`."""
         return {"streams": len(self._streams)}
 
-    async def __del__(self) -> None:
-        await self._streams.close()
-        await self._opened.aclose()
+    def _serve(self, stage: Stage) -> None:
+        self._streams = Streams(stage, _replica_name())
+        self._opened.push_async_callback(self._streams.close)
 
 
 def _replica_name() -> str:
@@ -91,7 +94,7 @@ class Encoder(_StreamReplica):
         super().__init__(settings)
         opening = open_encoder(self._bundle, self._device, self._settings.step_s)
         stage = await self._opened.enter_async_context(opening)
-        self._streams = Streams(stage.encode, _replica_name())
+        self._serve(stage.encode)
         self._sample_rate = self._bundle.profile.input_sample_rate_hz
 
     def _time_s(self, items: Sequence[Any]) -> float:
@@ -107,7 +110,7 @@ class Vocoder(_StreamReplica):
 
         super().__init__(settings)
         self._stage = await self._opened.enter_async_context(open_vocoder(self._bundle, self._device, self._settings))
-        self._streams = Streams(self._stage.synthesize, _replica_name())
+        self._serve(self._stage.synthesize)
 
     def _time_s(self, items: Sequence[Any]) -> float:
         """Until their listener has heard all."""
@@ -143,9 +146,6 @@ class LanguageModel(_Replica):
     async def check_health(self) -> None:
         """Raises RuntimeError while nothing can be answered."""
         _assert_sound(self._stage.fault())
-
-    async def __del__(self) -> None:
-        await self._opened.aclose()
 
 
 def _assert_sound(fault: str | None) -> None:
