@@ -53,6 +53,7 @@ class Gateway:
                 backend="ray",
                 ray_address=HEAD,
                 handover=str(self.place / f"gateway-{self.port}"),
+                max_sessions="64",
             )
         )
 
@@ -156,6 +157,8 @@ async def watched(site: Site, fault: Fault, began_s: float) -> tuple[float | Non
     injected = asyncio.create_task(fault(site))
     noticed_s, whole_s = None, 0.0
     while (now_s := time.monotonic() - began_s) < RECOVERY_S:
+        if injected.done():
+            await injected
         if await site.deployed.whole():
             whole_s = whole_s or now_s
             if injected.done() and (noticed_s is not None or now_s > NOTICE_S):
@@ -237,8 +240,8 @@ async def all_talking(site: Site, sessions: int) -> AsyncGenerator[list[Talker]]
 async def measure(place: Path, table: Table) -> None:
     """One fault after the other of one and the same cluster."""
     async with sited(place) as site:
+        for name in table.missing(OF_GATEWAYS):
+            table.add(name, asdict(await OF_GATEWAYS[name](site, table.sessions)))
         async with all_talking(site, table.sessions) as talkers:
             for name in table.missing(FAULTS):
                 table.add(name, asdict(await under(partial(watched, site, FAULTS[name]), talkers)))
-        for name in table.missing(OF_GATEWAYS):
-            table.add(name, asdict(await OF_GATEWAYS[name](site, table.sessions)))
