@@ -122,13 +122,14 @@ async def cable_out_shortly(site: Site) -> None:
 
 
 async def cable_out(site: Site) -> None:
-    """Until the head has given the host up. Its node ends when it hears of that, and is started again."""
+    """Until the head has given the host up. Its node ends when it hears of that, at the latest after `NOTICE_S`, and is started again."""
     host = site.hosts[-1]
     host.cable("down")
     while host.address in await site.deployed.alive():
         await asyncio.sleep(POLL_S)
     host.cable("up")
-    while host.running():
+    ends_s = time.monotonic() + NOTICE_S
+    while host.running() and time.monotonic() < ends_s:
         await asyncio.sleep(POLL_S)
     await asyncio.to_thread(host.kill)
     await asyncio.to_thread(host.start)
@@ -168,7 +169,7 @@ async def watched(site: Site, fault: Fault, began_s: float) -> tuple[float | Non
         await asyncio.sleep(POLL_S)
     else:
         whole_s = float("inf")
-    await injected
+    await asyncio.wait_for(injected, RECOVERY_S)
     return noticed_s, 0.0 if noticed_s is None else whole_s
 
 
