@@ -154,7 +154,8 @@ class Settings(BaseSettings):
         1.0, ge=0, le=1, description="share of sessions that are traced; a client's traceparent decides for its own"
     )
     record_dir: Path | None = Field(
-        None, description="where conversations are recorded, with all that is said in them; unset: nowhere"
+        None,
+        description="where sessions, calls and requests are recorded, with all that is said in them; unset: nowhere",
     )
     record_days: float = Field(7.0, gt=0, description="recordings are removed after so many days")
     record_bytes: int = Field(
