@@ -26,6 +26,7 @@ from server.http.error_responses import error_response
 from server.listening import Predecessor, activated_socket, handed_over, listening_socket, predecessor
 from server.state.admission import Admission
 from server.state.loading import open_model
+from server.state.peers import as_seen
 from streaming.errors import SpeechServerError
 
 if TYPE_CHECKING:
@@ -183,11 +184,9 @@ def _take_descriptors() -> None:
 
 def transport_config(application: FastAPI, settings: Settings) -> uvicorn.Config:
     """How uvicorn carries the application. Raises StartError."""
+    proxies = as_seen(settings.trusted_proxies)
     limits = ConnectionLimits(
-        settings.max_connections,
-        settings.max_connections_per_address,
-        settings.header_timeout_s,
-        settings.trusted_proxies,
+        settings.max_connections, settings.max_connections_per_address, settings.header_timeout_s, proxies
     )
     config = uvicorn.Config(
         last_words(application, application.state.shared.admission),
@@ -200,8 +199,8 @@ def transport_config(application: FastAPI, settings: Settings) -> uvicorn.Config
         ws_per_message_deflate=False,  # audio hardly shrinks, and a small message may grow a thousandfold
         ws_max_size=_REFUSED_UNREAD * settings.max_message_bytes,
         ws_ping_timeout=max(20.0, settings.max_turn_s),  # a pong may wait behind speech that waits for a turn to end
-        proxy_headers=bool(settings.trusted_proxies),  # else whoever connects could name any address as its own
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        proxy_headers=bool(proxies),  # else whoever connects could name any address as its own
+        forwarded_allow_ips=list(proxies),
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )

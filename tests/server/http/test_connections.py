@@ -6,9 +6,11 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from websockets.asyncio.client import connect
 
 from server.app import create_app
@@ -195,6 +197,19 @@ async def test_a_proxy_that_is_trusted_carries_many_peers(trusted: str) -> None:
         assert await _refused(front, "203.0.113.1") == "too_many_waiting"
         await _waits(two, front, "203.0.113.2")
         assert await _refused(front, "198.51.100.7, 203.0.113.2") == "too_many_waiting", "the proxy's word is the last"
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "192.0.2.1", "::ffff:192.0.2.1"])
+def test_a_proxy_is_trusted_on_a_socket_for_both_versions_of_ip(address: str) -> None:
+    """Where the server listens at `::`, callers over IPv4 have IPv6 addresses."""
+    settings = make_settings(trusted_proxies="10.0.0.0/8, 192.0.2.1")
+    config = transport_config(create_app(settings), settings)
+    for seen, caller in ((address, "203.0.113.1"), ("::ffff:192.0.2.2", "::ffff:192.0.2.2")):
+        app = ProxyHeadersMiddleware(lambda scope, *_: asyncio.sleep(0), config.forwarded_allow_ips)
+        scope: Any = {"type": "http", "client": (seen, 1), "headers": [(b"x-forwarded-for", b"203.0.113.1")]}
+        asyncio.run(app(scope, None, None))  # type: ignore[arg-type]
+        assert scope["client"][0] == caller
+        assert config.http.keywords["limits"].counts(seen) == (seen == caller)  # type: ignore[union-attr]
 
 
 async def test_nobody_else_says_what_its_address_is() -> None:
