@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import multiprocessing.util
 import os
 import shutil
@@ -20,12 +21,13 @@ import psutil
 import pytest
 
 from model.workers.frames import Frames, packed
-from model.workers.link import Link, Ready
+from model.workers.link import Link, Ready, own_gauges
 from model.workers.supervisor import Supervisor
 from model.workers.worker import Job, Limits, Worker
 from streaming.errors import BundleError, EngineUnavailable
 
 LIMITS = Limits(start_s=60, hang_s=1.5, step_s=0.5)
+_BLOCK_BYTES = 8 << 20
 
 
 @pytest.fixture(autouse=True)
@@ -351,3 +353,29 @@ def test_messages_come_whole_however_the_bytes_were_cut() -> None:
     for size in (1, 7, 64, len(stream)):
         frames = Frames()
         assert [m for at in range(0, len(stream), size) for m in frames.feed(stream[at : at + size])] == messages
+
+
+def let_go(link: Link) -> None:
+    """A worker that tells what it held with the blocks of a step, and after it."""
+    link.send(Ready())
+    while link.receive():
+        blocks = [bytearray(b"\1") * _BLOCK_BYTES for _ in range(4)]
+        held = own_gauges()["resident_bytes"]
+        blocks.clear()
+        link.send((held, own_gauges()["resident_bytes"]))
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the memory of other C libraries is their own")
+async def test_what_a_step_has_freed_serves_the_next() -> None:
+    told = asyncio.Queue[tuple[float, float]]()
+    supervisor = Supervisor(
+        "free", Job(let_go, ()), LIMITS, on_message=lambda _, said: told.put_nowait(said), on_lost=lambda _: None
+    )
+    await supervisor.start()
+    try:
+        for _ in range(3):
+            (await supervisor.worker()).send("step")
+            held, left = await told.get()
+            assert held - left < _BLOCK_BYTES
+    finally:
+        await supervisor.close()
