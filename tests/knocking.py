@@ -44,7 +44,10 @@ class Knocking:
         while True:
             try:
                 async with connect(f"ws://{self._url}/v1/realtime", proxy=None) as socket:
-                    assert json.loads(await socket.recv())["type"] == "session.created"
+                    while (event := json.loads(await socket.recv()))["type"] == "session.queued":
+                        pass  # the server is full, and says when it gives up
+                    if event["type"] != "session.created":
+                        raise ConnectionRefusedError(event)
                     self.sessions += 1
             except Exception as failure:
                 self.failures.append(f"session {self.sessions}: {failure!r}")
