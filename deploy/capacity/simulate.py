@@ -202,6 +202,12 @@ class _Prompts:
     def opening(self, options: TurnOptions) -> list[int]:
         return []
 
+    def call_opening(self) -> list[int]:
+        return []
+
+    def answer_mark(self) -> int | None:
+        return None
+
     def parser(self) -> InterleaveParser:
         units = {UNIT + unit: unit for unit in range(4096)}
         markers = Markers(QUESTION, ANSWER, SPEECH_START, SPEECH_END)
