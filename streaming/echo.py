@@ -37,6 +37,7 @@ class EchoGuard:
         self._sent: deque[tuple[int, Pcm]] = deque()
         self._heard: deque[Pcm] = deque(maxlen=_WINDOWS)
         self._now = self._end = 0
+        self._next = 0  # of what the resampler gives, which is later than what it gets
         self._compared, self._same = -_HELD, False
         self._resampler = Resampler(_RATE_HZ, _RATE_HZ)
 
@@ -48,11 +49,11 @@ class EchoGuard:
         """The client plays this when it has played what was sent before."""
         if audio.rate_hz != self._resampler.from_hz or self._end <= self._now:
             self._resampler = Resampler(audio.rate_hz, _RATE_HZ)
-        pcm = self._resampler.push(audio.pcm)
-        start = max(self._now, self._end)
-        if pcm.size and start + pcm.size - self._now <= _AHEAD:
-            self._sent.append((start, pcm))
-            self._end = start + pcm.size
+            self._next = self._end = max(self._now, self._end)
+        pcm, end = self._resampler.push(audio.pcm), self._end + audio.pcm.size * _RATE_HZ // audio.rate_hz
+        if end - self._now <= _AHEAD:
+            self._sent.append((self._next, pcm))
+            self._next, self._end = self._next + pcm.size, end
 
     def stopped(self) -> None:
         """The client plays nothing more of what was sent."""
