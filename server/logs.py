@@ -72,6 +72,13 @@ def _is_wanted(record: logging.LogRecord) -> bool:
     return record.msg not in _UNWANTED
 
 
+def _without_private(_: object, __: str, event: EventDict) -> EventDict:
+    """Without what a library adds to every record for itself, such as Ray's `_ray_timestamp_ns`."""
+    return {
+        key: value for key, value in event.items() if not key.startswith("_") or key in ("_record", "_from_structlog")
+    }
+
+
 def _harmless(_: object, __: str, event: EventDict) -> EventDict:
     """No keys, and no control characters that a peer wrote."""
     for name, value in event.items():
@@ -98,6 +105,7 @@ def _formatter(*, is_terminal: bool) -> ProcessorFormatter:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         ExtraAdder(),
+        _without_private,
         structlog.processors.TimeStamper(fmt="iso"),
     ]
     renderer: Processor = (
