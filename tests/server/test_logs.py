@@ -48,7 +48,7 @@ def test_one_line_is_one_json_object_with_what_the_task_has_bound() -> None:
     log = logging.getLogger("cslm.test")
     with bound_contextvars(request_id="req_1"):
         log.debug("not shown")
-        log.info("turn %s", "completed", extra={"input_units": 3, "_ray_timestamp_ns": 1})
+        log.info("turn %s", "completed", extra={"input_units": 3, "_of_a_library": 1})
         try:
             raise ValueError("two\nlines, 中文")
         except ValueError:
