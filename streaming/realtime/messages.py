@@ -166,26 +166,25 @@ def _accepts(*types: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-class CallItem(Strict):
-    """A call of a tool, as of an earlier session."""
-
+class _OfCall(Strict):
     id: ItemId | None = None
     object: Literal["realtime.item"] = "realtime.item"
-    type: Literal["function_call"]
     status: Literal["completed", "incomplete", "in_progress"] = "completed"
     call_id: Name
+
+
+class CallItem(_OfCall):
+    """A call of a tool, as of an earlier session."""
+
+    type: Literal["function_call"]
     name: ToolName
     arguments: Text
 
 
-class CallOutputItem(Strict):
+class CallOutputItem(_OfCall):
     """What a tool gave back."""
 
-    id: ItemId | None = None
-    object: Literal["realtime.item"] = "realtime.item"
     type: Literal["function_call_output"]
-    status: Literal["completed", "incomplete", "in_progress"] = "completed"
-    call_id: Name
     output: Text
 
 

@@ -55,12 +55,10 @@ class _Kernel:
     """x → x @ weight.T for a weight [out, in]. Not for two threads: vLLM's kernels share one scratch memory."""
 
     def __init__(self, weight: Tensor) -> None:
-        from vllm import _custom_ops as ops  # here: other trainings do without vLLM
-
-        self._ops, self._out = ops, len(weight)
+        self._ops, self._out = _kernels_for_a_cpu(), len(weight)
         self._scales = weight.float().abs().amax(1, keepdim=True).clamp(min=1e-8) / 127  # the handle points to it
         rounded = (weight.float() / self._scales).round().to(torch.int8).contiguous()
-        self._handle = ops.create_onednn_scaled_mm(rounded.t(), self._scales, torch.bfloat16, True, False)
+        self._handle = self._ops.create_onednn_scaled_mm(rounded.t(), self._scales, torch.bfloat16, True, False)
 
     def __call__(self, x: Tensor, bias: Tensor | None) -> Tensor:
         flat = x.reshape(-1, x.shape[-1]).contiguous()
@@ -68,6 +66,20 @@ class _Kernel:
         out = flat.new_empty(len(flat), self._out)
         self._ops.onednn_scaled_mm(self._handle, rounded, out, scales, None, None, bias)
         return out.view(*x.shape[:-1], self._out)
+
+
+def _kernels_for_a_cpu() -> Any:
+    """vLLM's operators. Raises ValueError where there are none for this processor."""
+    try:
+        from vllm import _custom_ops  # here: other trainings do without vLLM
+
+        if hasattr(torch.ops._C, "create_onednn_scaled_mm_handler"):
+            return _custom_ops
+    except ImportError:
+        pass
+    raise ValueError(
+        "`int8` needs vLLM for a CPU (requirements/cpu.txt); with `int8: false` in the recipe it is not needed"
+    )
 
 
 class LowRank(nn.Module):

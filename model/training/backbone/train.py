@@ -67,6 +67,8 @@ class Trainer:
         workers: int = 1,
         minutes: float | None = None,
     ) -> None:
+        if recipe.int8 and torch.device(device).type != "cpu":
+            raise ValueError(f"`int8` of the recipe is for a CPU, and the device is {device}; accepted there: false")
         torch.manual_seed(recipe.seed)
         self.recipe, self.work, self.packed, self.device = recipe, work, packed, torch.device(device)
         self.step, self.tokens, self.seconds, self._minutes = 0, 0, 0.0, minutes

@@ -35,8 +35,8 @@ class Workers:
         if count > 1:
             for p in parameters:
                 p.share_memory_()
-        context = multiprocessing.get_context("fork")
         for _ in range(count - 1):
+            context = multiprocessing.get_context("fork")
             here, there = context.Pipe()
             gradients = [torch.zeros_like(p).share_memory_() for p in parameters]
             with warnings.catch_warnings():

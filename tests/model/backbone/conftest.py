@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from model.bundle import BUNDLES
+
+if TYPE_CHECKING:
+    from model.training.backbone.documents import Composer
 
 TEXTS = (
     "What is the weather like today? I like tea, and the weather is fine. user assistant system",
@@ -88,3 +91,26 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (directory / "exchanges.jsonl").write_text(text, encoding="utf-8")
     return directory
+
+
+@pytest.fixture(scope="module")
+def begun(text_model: Path, profile_directory: Path, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's beginning: pruned, extended, nothing learned."""
+    from model.backbone.base import load_base
+    from model.profile import load_profile
+    from model.training.backbone.start import fresh, start
+
+    out, base = tmp_path_factory.mktemp("begun"), load_base(str(text_model))
+    start(base, profile_directory, fresh(base, load_profile(profile_directory), texts, {"base": "tiny"}), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def composer(begun: Path, texts: Path) -> Composer:
+    """Documents of those texts alone."""
+    from model.profile import load_profile
+    from model.training.backbone.documents import Composer
+    from model.training.backbone.texts import load_texts
+    from model.training.noise import UnitNoise
+
+    return Composer(load_profile(begun), begun / "lm", load_texts(texts), UnitNoise(), composed=0.0)

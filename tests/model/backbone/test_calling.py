@@ -16,29 +16,15 @@ for _needed in ("torch", "transformers", "phonemizer", "pypinyin", "jieba"):
 
 import jsonschema
 
-from model.backbone.base import load_base
 from model.profile import load_profile
 from model.prompts.declared import declared
 from model.training.backbone.calling import Called, Kind, called, lacking, some_tools, tool_kinds
 from model.training.backbone.documents import TOOL_SHARES, Composer
-from model.training.backbone.start import fresh, start
 from model.training.backbone.texts import load_texts
 from model.training.domains import LANGS
 from model.training.noise import UnitNoise
 from streaming.stages import TurnOptions
 from streaming.tools import Tool, ToolCall
-
-
-@pytest.fixture(scope="module")
-def begun(text_model: Path, profile_directory: Path, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out, base = tmp_path_factory.mktemp("begun"), load_base(str(text_model))
-    start(base, profile_directory, fresh(base, load_profile(profile_directory), texts, {"base": "tiny"}), out)
-    return out
-
-
-@pytest.fixture(scope="module")
-def composer(begun: Path, texts: Path) -> Composer:
-    return Composer(load_profile(begun), begun / "lm", load_texts(texts), UnitNoise(), composed=0.0)
 
 
 def _many(kind: Kind, make: Callable[..., Called] = called, count: int = 400) -> list[Called]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
@@ -28,13 +29,12 @@ from model.training.backbone.compose import compose
 from model.training.backbone.compose import main as compose_main
 from model.training.backbone.documents import KINDS, Composer
 from model.training.backbone.recipe import Recipe
-from model.training.backbone.start import START, fresh, start
+from model.training.backbone.start import START, start
 from model.training.backbone.texts import Spoken, has_scored_sentence, is_held_out, load_texts, scored_sentences
 from model.training.backbone.train import Trainer, run
 from model.training.backbone.train import main as train_main
 from model.training.domains import Exchange
 from model.training.g2p import INVENTORY
-from model.training.noise import UnitNoise
 from streaming.stages import TurnOptions
 
 SETS = Path(__file__).parents[2] / "data" / "eval"
@@ -42,19 +42,6 @@ RECIPE = Recipe(
     rank=2, row_tokens=128, rows=2, lr=1e-2, tokens=10_000, warmup_steps=1, ease_tokens=1000, composed=0.0, bfloat16=False,
     mixtures=((1000, {"hear": 0.5, "say": 0.5}), (0, {"hear": 0.4, "say": 0.2, "answer": 0.2, "understand": 0.1, "type": 0.1})),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def begun(text_model: Path, profile_directory: Path, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's beginning: pruned, extended, nothing learned."""
-    out, base = tmp_path_factory.mktemp("begun"), load_base(str(text_model))
-    start(base, profile_directory, fresh(base, load_profile(profile_directory), texts, {"base": "tiny"}), out)
-    return out
-
-
-@pytest.fixture(scope="module")
-def composer(begun: Path, texts: Path) -> Composer:
-    return Composer(load_profile(begun), begun / "lm", load_texts(texts), UnitNoise(), composed=0.0)
 
 
 def test_what_is_held_out_is_never_trained_on(texts: Path) -> None:
@@ -245,6 +232,18 @@ def test_only_adapters_and_new_rows_change(begun: Path, texts: Path, tmp_path: P
     now = trainer.model.state_dict()
     assert all(torch.equal(value, now[name]) for name, value in frozen.items())
     assert {name.rpartition(".")[2] for name in trainer.parameters} == {"up", "down", "new"}
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_8_bits_are_for_a_cpu(begun: Path, texts: Path, tmp_path: Path, device: str) -> None:
+    with pytest.raises(ValueError, match=f"the device is {device}; accepted there: false"):
+        Trainer(replace(RECIPE, int8=True), begun, texts, tmp_path, device=device)
+
+
+def test_8_bits_without_vllm_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(ValueError, match=r"needs vLLM for a CPU .*int8: false"):
+        Int8Linear(torch.nn.Linear(4, 4))
 
 
 def test_frozen_layers_in_8_bits_give_nearly_the_same_loss_and_gradients() -> None:
