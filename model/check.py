@@ -143,7 +143,7 @@ def _check_pull(bundle: Bundle, lock: Lock) -> None:
     missing = [each.repo for each in sources.repositories if each.repo not in lock.commits] if sources else []
     if missing:
         raise BundleError(
-            f"{bundle.directory} is incomplete, {' and '.join(missing)} is missing: run `cslm pull` again to resume",
+            f"{bundle.directory} is incomplete without {' and '.join(missing)}: run `cslm pull` again to resume",
             code="bundle_not_pulled",
             param="bundle",
         )

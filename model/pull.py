@@ -51,7 +51,6 @@ def pull(name: str, target: Path, options: PullOptions, say: Say, *, bundles: Pa
             code="bundle_missing",
             param="name",
         )
-    target.mkdir(parents=True, exist_ok=True)
     with _alone(target, say):
         lock = (None if options.update else Lock.load(target)) or Lock()
         _copy_embedded(embedded, sources, target, say)
@@ -73,13 +72,23 @@ def is_pulled(name: str, *, bundles: Path = BUNDLES) -> bool:
 
 @contextmanager
 def _alone(target: Path, say: Say) -> Iterator[None]:
-    """One pull at a time fills a directory, be it a volume that several servers share; the next one waits for it."""
+    """One pull at a time fills a directory, be it a volume that several servers share; the next one waits for it.
+
+    The kernel lets go of the lock when a pull is killed. Raises BundleError (`bundle_unwritable`).
+    """
     busy = FileLock(target / _BUSY)
     try:
+        target.mkdir(parents=True, exist_ok=True)
         busy.acquire(timeout=0)
     except Timeout:
         say(f"another pull is filling {target}: waiting until it has ended")
         busy.acquire()
+    except OSError as error:
+        raise BundleError(
+            f"{target} cannot be written: {error.strerror}. Choose another place with --to or CSLM_BUNDLES",
+            code="bundle_unwritable",
+            param="to",
+        ) from error
     try:
         yield
     finally:
@@ -103,11 +112,18 @@ def _copy_embedded(embedded: Path, sources: Sources, target: Path, say: Say) -> 
         if path.name == "profile.json" and copy.is_file() and copy.read_bytes() != path.read_bytes():
             say(f"{copy} differs from the one that comes with this version and is left as it is")
         elif path.is_file():
-            shutil.copyfile(path, copy)
+            _copy(path, copy)
     for file in sources.embedded:
         to = target / file.to / Path(file.path).name
         to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(embedded.parent / file.path, to)
+        _copy(embedded.parent / file.path, to)
+
+
+def _copy(path: Path, to: Path) -> None:
+    """A server that starts meanwhile reads the whole file, or the one before."""
+    part = to.with_name(f"{to.name}.part")
+    shutil.copyfile(path, part)
+    part.replace(to)
 
 
 def _take(repository: Repository, origin: Path, target: Path, lock: Lock, say: Say) -> None:
@@ -124,6 +140,7 @@ def _take(repository: Repository, origin: Path, target: Path, lock: Lock, say: S
     except BundleError as error:
         raise BundleError(f"{folder}: {error.message}", code=error.code, param=error.param) from None
     _need_room(target, sum((folder / path).stat().st_size for path in chosen))
+    lock.save(target)  # from now on it is incomplete
     for path, file in chosen.items():
         _take_one(folder / path, target / file.to / path, file, target, lock)
         say(f"  {file.to}/{path}")
@@ -134,6 +151,7 @@ def _take_file(origin: Path, repository: Repository, target: Path, lock: Lock, s
     """Whatever its name: its checksum says what it is."""
     (file,) = repository.files
     _need_room(target, origin.stat().st_size)
+    lock.save(target)
     _take_one(origin, target / file.to / file.path, file, target, lock)
     lock.commits.setdefault(repository.repo, None)
     say(f"  {file.to}/{file.path}")

@@ -14,13 +14,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Hub:
-    """`files`: by repository and path. `gated`: behind a licence. The next `breaks` files longer than `breaks_after` bytes end there."""
+    """`files`: by repository and path. `gated`: behind a licence. The next `breaks` files longer than `breaks_after` bytes end there.
+
+    `holds`: they end once this is set.
+    """
 
     files: dict[str, dict[str, bytes]]
     commit: str = "a" * 40
     gated: bool = False
     breaks: int = 0
     breaks_after: int = 0
+    holds: threading.Event | None = None
     url: str = ""
     asked: list[str] = field(default_factory=list[str])
     ranges: list[str] = field(default_factory=list[str])
@@ -97,6 +101,8 @@ def running(hub: Hub) -> Iterator[Hub]:
                 hub.breaks -= 1
                 self.wfile.write(data[start : start + hub.breaks_after])
                 self.wfile.flush()
+                if hub.holds is not None:
+                    hub.holds.wait()
                 self.close_connection = True
                 self.connection.close()
                 return

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from filelock import FileLock
@@ -131,6 +133,33 @@ def test_two_pulls_into_one_directory_take_turns(place: Place) -> None:
         assert place.hub.asked == []
     thread.join()
     assert find_bundle(str(place.target)).directory == place.target
+
+
+def test_a_pull_that_is_killed_makes_way_for_the_one_that_waits(place: Place) -> None:
+    """Each a process of its own, as on two hosts that share a volume."""
+    place.hub.breaks, place.hub.breaks_after, place.hub.holds = 1, 1 << 20, threading.Event()
+    program = (
+        "import sys; from pathlib import Path; from model.pull import PullOptions, pull; "
+        "pull('cslm-8b', Path(sys.argv[1]), PullOptions(endpoint=sys.argv[2]), print, bundles=Path(sys.argv[3]))"
+    )
+    command = [sys.executable, "-u", "-c", program, str(place.target), place.hub.url, str(place.bundles)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert any("model-00001" in line for line in first.stdout)  # the hub holds it there
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as second:
+            assert second.stdout is not None
+            assert "another pull is filling" in second.stdout.readline()
+            first.kill()
+            place.hub.holds.set()
+            second.communicate()
+    assert second.returncode == 0
+    assert (place.target / "lm" / "model-00001-of-00002.safetensors").read_bytes() == BIG
+    assert "nothing is fetched" in " ".join(place.pull())
+
+
+def test_a_place_that_cannot_be_written(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "--to" in place._replace(target=tmp_path / "file" / "cslm-8b").refused("bundle_unwritable")
 
 
 def test_progress_is_told_in_lines_where_there_is_no_terminal(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,6 +296,24 @@ def test_a_directory_is_as_good_as_the_hub(place: Place, tmp_path: Path, flat: b
     lock = Lock.load(place.target)
     assert lock is not None and lock.commits[LM] is None
     place.pull(origin=origin)
+
+
+def test_what_is_half_taken_from_a_directory_is_not_served(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin, accept = lay_out(place, tmp_path / "files", flat=False), pulling._accept
+
+    def killed_at_the_weights(part: Path, to: Path, *rest: Any, **options: Any) -> None:
+        if to.suffix == ".safetensors":
+            raise KeyboardInterrupt
+        accept(part, to, *rest, **options)
+
+    monkeypatch.setattr(pulling, "_accept", killed_at_the_weights)
+    with pytest.raises(KeyboardInterrupt):
+        place.pull(origin=origin)
+    with pytest.raises(BundleError) as caught:
+        preflight(find_bundle(str(place.target)))
+    assert caught.value.code == "bundle_not_pulled"
 
 
 def test_a_directory_without_a_file(place: Place, tmp_path: Path) -> None:
