@@ -59,6 +59,7 @@ def plan(sources: Path, work: Path, bundle: Path) -> list[list[str]]:
     """Command lines of all stages, in an order in which each finds what it needs."""
     sentences = f"{sources}/sentences.json"
     speech, features, documents = f"{work}/speech", f"{work}/features", f"{work}/lm"
+    confusions = f"{work}/confusions.json"
     encoder = ["--encoder", f"{bundle}/encoder"]
     teacher = ["--kokoro", f"{sources}/kokoro.onnx", "--voices", f"{sources}/voices"]
     return [
@@ -70,8 +71,18 @@ def plan(sources: Path, work: Path, bundle: Path) -> list[list[str]]:
         ["vocoder", "generator", "--speech", speech, "--work", f"{work}/vocoder", "--minutes", "60", "--predicted"],
         ["vocoder", "joint", "--speech", speech, "--work", f"{work}/vocoder", "--minutes", "37"],
         ["vocoder", "export", "--work", f"{work}/vocoder", "--out", f"{bundle}/vocoder"],
-        ["confusions", "--features", features, *encoder, "--out", f"{work}/confusions.json"],
-        ["text", "--bundle", f"{bundle}", "--out", documents, "--confusions", f"{work}/confusions.json"],
+        [
+            "confusions",
+            *teacher,
+            "--text",
+            f"{work}/manifest.tsv",
+            *encoder,
+            "--work",
+            f"{work}/heard",
+            "--out",
+            confusions,
+        ],
+        ["text", "--bundle", f"{bundle}", "--out", documents, "--confusions", confusions],
         ["lm", "--bundle", f"{bundle}", "--data", documents, "--work", f"{work}/lm-run", "--minutes", "185"],
     ]
 

@@ -1,9 +1,11 @@
-"""Counts what a trained encoder confuses, so that the language model trains on the errors that it will meet.
+"""What a trained encoder makes of people, as far as a teacher can sound like them: the mistakes that the language model trains on.
 
-    python -m model.training.confusions --features speech/features --encoder bundle/encoder --out confusions.json
+    python -m model.training.confusions --kokoro kokoro.onnx --voices voices/ --text sentences.txt --encoder bundle/encoder \\
+        --work heard/ --out confusions.json
 
-Features that the head was validated on count more than those it was trained on, some of which it has memorized. The error rates
-of the validation part are printed: `UnitNoise.max_rate` should cover them.
+The teacher says sentences in all its voices, half of them voices of other languages, slowly and fast, and most with habits of
+speakers (`model.training.accents`). The encoder hears each three times, twice in noise (`model.training.augment`). `--work` keeps what
+it heard, so that the next run goes on. A text may also be a manifest of `synth`; it is what stands last in a line.
 """
 
 from __future__ import annotations
@@ -11,70 +13,207 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import numpy as np
 import torch
 
-from model.encoders.whisper_ctc import WhisperCtc
-from model.training.g2p import INVENTORY, SIL, UNIT_ID, merge
-from model.training.noise import Confusions, default_confusions
-from model.training.tokenizer_train import align_pairs
+from model.encoders.whisper_ctc import SAMPLE_RATE, WhisperCtc
+from model.training.accents import said_by
+from model.training.augment import augment
+from model.training.backbone.texts import is_held_out, language_of
+from model.training.domains import LANGS, Lang
+from model.training.g2p import ENGLISH_IDS, INVENTORY, SIL, UNIT_ID, is_tone_unit, phonetic, to_ids
+from model.training.manifests import kept_lines
+from model.training.noise import ANY, Confusions, neighbours
+from model.training.synth import Teacher
 
-VALIDATION_ITEMS = 60
-VALIDATION_WEIGHT = 4.0
-Pair = tuple[int, int]
+COPIES = 3
+HABITS_SHARE, OTHER_VOICES_SHARE = 0.6, 0.5
+MOST_WRONG = 0.35
+"""Of an utterance that is counted: what is left of others tells nothing of what was said."""
+PRIOR_UNITS, PRIOR_HEARD = 20.0, 8.0
+"""How many occurrences of a unit its kind counts for, and how many mistakes what is expected of it."""
+ANY_SHARE = 0.4
+"""Of what is expected instead of a unit before it was heard: any unit, the rest neighbours."""
+LENGTHS: dict[Lang, tuple[int, int]] = {"en": (20, 75), "zh": (7, 22)}
+Heard = tuple[int, tuple[int, ...]]
+_VOWELS = frozenset(UNIT_ID[name] for name in "AIOWYæɑɔəɛɜiɪʊʌu")
+_NEAR = {UNIT_ID[name]: {UNIT_ID[other]: w for other, w in near.items()} for name, near in neighbours().items()}
 
 
-def aligned(want: Sequence[int], got: Sequence[int]) -> list[Pair]:
-    """(wanted, heard) pairs of an optimal alignment; -1 where one side has nothing."""
-    pairs: list[Pair] = []
-    i = j = 0
-    for heard, wanted in align_pairs(got, want):
-        pairs += [(x, -1) for x in want[i:wanted]] + [(-1, y) for y in got[j:heard]]
-        pairs.append((want[wanted], got[heard]))
-        i, j = wanted + 1, heard + 1
-    return pairs + [(x, -1) for x in want[i:]] + [(-1, y) for y in got[j:]]
+# --- speaking and hearing
 
 
-def table(weighted: Iterable[tuple[Pair, float]], *, prior: float = 0.5) -> Confusions:
-    """Substitutions by weight, on top of `prior` times the default neighbours."""
-    confusions: dict[str, dict[str, float]] = {
-        name: defaultdict(float, {other: prior * w for other, w in near.items()})
-        for name, near in default_confusions().items()
+def utterances(texts: Sequence[str], voices: Sequence[str], rng: Random) -> Iterator[tuple[str, str, float, str]]:
+    """(text, voice, speed, phonemes), English and Mandarin in turn, without end."""
+    by_language = {lang: [t for t in texts if language_of(t) == lang and _fits(t, lang)] for lang in LANGS}
+    native = {"en": [v for v in voices if v[0] in "ab"], "zh": [v for v in voices if v[0] == "z"]}
+    while True:
+        for lang in LANGS:
+            others = [v for v in voices if v not in native[lang]]
+            voice = rng.choice(others if others and rng.random() < OTHER_VOICES_SHARE else native[lang])
+            text, speed = rng.choice(by_language[lang]), round(rng.uniform(0.8, 1.35), 2)
+            phonemes = phonetic(text).teacher
+            yield text, voice, speed, said_by(rng, phonemes, lang) if rng.random() < HABITS_SHARE else phonemes
+
+
+def _fits(text: str, lang: Lang) -> bool:
+    least, most = LENGTHS[lang]
+    return least <= len(text) <= most and not is_held_out(text)
+
+
+def hear(encoder: WhisperCtc, teacher: Teacher, said: Iterable[tuple[str, str, float, str]], kept: Path) -> list[Any]:
+    """What the encoder hears of each utterance, `COPIES` times: objects with `want` and `got`, unit ids; those in `kept` are not made again."""
+    import soxr
+    from tqdm import tqdm
+
+    lines, babble = kept_lines(kept), np.zeros(SAMPLE_RATE, np.float32)
+    for number, (text, voice, speed, phonemes) in enumerate(tqdm(list(said), mininterval=10)):
+        if number < len(lines) // COPIES:
+            continue
+        pcm = soxr.resample(teacher.speak(phonemes, voice, speed)[0], 24_000, SAMPLE_RATE)
+        for copy in range(COPIES):
+            noisy, _ = augment(pcm, np.random.default_rng((number, copy)), babble=babble, hard=copy > 0)
+            got = [int(unit) for unit in encoder.encode(noisy)]
+            lines.append({"text": text, "voice": voice, "want": to_ids(text), "got": got})
+        with kept.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines[-COPIES:])
+        babble = np.concatenate([babble, pcm])[-4 * SAMPLE_RATE :]
+    return lines
+
+
+# --- counting
+
+
+def aligned(want: Sequence[int], got: Sequence[int]) -> list[Heard]:
+    """For each wanted unit what was heard instead, in the cheapest alignment; neighbours are cheaper than other units.
+
+    What was heard in addition belongs to the unit before, at the beginning to the first one.
+    """
+    cost = np.zeros((len(want) + 1, len(got) + 1))
+    cost[:, 0], cost[0] = np.arange(len(want) + 1), np.arange(len(got) + 1)
+    for i, wanted in enumerate(want, start=1):
+        for j, heard in enumerate(got, start=1):
+            cost[i, j] = min(cost[i - 1, j - 1] + _instead(wanted, heard), cost[i - 1, j] + 1, cost[i, j - 1] + 1)
+    found, more, i, j = list[Heard](), tuple[int, ...](), len(want), len(got)
+    while i:
+        if j and cost[i, j] == cost[i - 1, j - 1] + _instead(want[i - 1], got[j - 1]):
+            i, j = i - 1, j - 1
+            found.append((want[i], (got[j], *more)))
+            more = ()
+        elif cost[i, j] == cost[i - 1, j] + 1:
+            i -= 1
+            found.append((want[i], more))
+            more = ()
+        else:
+            j -= 1
+            more = (got[j], *more)
+    if found:
+        found[-1] = (found[-1][0], (*got[:j], *more, *found[-1][1]))
+    return found[::-1]
+
+
+def _instead(wanted: int, heard: int) -> float:
+    return 0.0 if wanted == heard else 1.1 if heard in _NEAR[wanted] else 1.6
+
+
+@dataclass
+class _Counts:
+    """Of a unit, or of a kind of unit: how often it was said, and what was heard instead."""
+
+    said: int = 0
+    instead: Counter[tuple[int, ...]] = field(default_factory=Counter[tuple[int, ...]])
+
+    @property
+    def wrong(self) -> float:
+        return self.instead.total() / max(1, self.said)
+
+    def of_length(self, length: int) -> float:
+        """How many mistakes have so many units."""
+        return float(sum(count for got, count in self.instead.items() if len(got) == length))
+
+
+def table(heard: Iterable[Heard]) -> Confusions:
+    """What is heard of every unit, smoothed towards its kind (vowel, consonant, initial, final) and its phonetic neighbours."""
+    units, kinds, languages = (defaultdict[Any, _Counts](_Counts) for _ in range(3))
+    for unit, got in heard:
+        spoken = tuple(name for name in got if name != UNIT_ID[SIL])
+        for counts in (units[unit], kinds[_kind(unit)], languages[unit in ENGLISH_IDS]):
+            if unit != UNIT_ID[SIL] and len(spoken) <= 2:
+                counts.said += 1
+                counts.instead.update([spoken] if spoken != (unit,) else [])
+    return {
+        name: _row(unit, units[unit], kinds[_kind(unit)], languages[unit in ENGLISH_IDS].wrong or 1.0)
+        for unit, name in enumerate(INVENTORY)
+        if name != SIL
     }
-    for (want, got), weight in weighted:
-        if want >= 0 and got >= 0 and want != got:
-            confusions[INVENTORY[want]][INVENTORY[got]] += weight
-    return {name: dict(near) for name, near in confusions.items()}
 
 
-def hear_features(encoder: WhisperCtc, path: Path) -> tuple[list[int], list[int]]:
-    """(wanted, heard) unit ids of one file of features, pauses left out."""
-    data = np.load(path)
-    heard = encoder.name(torch.from_numpy(data["features"]).float())
-    return [int(u) for u in data["units"] if u != UNIT_ID[SIL]], merge(u for u in heard if u != UNIT_ID[SIL])
+def _kind(unit: int) -> tuple[bool, bool]:
+    return unit in ENGLISH_IDS, unit in _VOWELS or is_tone_unit(INVENTORY[unit])
+
+
+def _row(unit: int, own: _Counts, kind: _Counts, mean: float) -> dict[str, float]:
+    """Weights that add up to how often `unit` is wrong, where one is wrong in the `mean`."""
+    row, name = dict[str, float](), INVENTORY[unit]
+    near = {
+        INVENTORY[other]: (1 - ANY_SHARE) * weight / sum(_NEAR[unit].values()) for other, weight in _NEAR[unit].items()
+    }
+    for length, expected in enumerate(({"": 1.0}, near | {ANY: 1 - sum(near.values())}, {f"{name} {ANY}": 1.0})):
+        seen = own.of_length(length)
+        mistakes = (seen + PRIOR_UNITS * kind.of_length(length) / max(1, kind.said)) / (own.said + PRIOR_UNITS)
+        heard = Counter({got: PRIOR_HEARD * share for got, share in expected.items()})
+        heard.update({_names(got): count for got, count in own.instead.items() if len(got) == length})
+        row |= {got: round(mistakes / mean * part / (seen + PRIOR_HEARD), 4) for got, part in heard.items()}
+    return {got: weight for got, weight in row.items() if weight}
+
+
+def _names(units: Iterable[int]) -> str:
+    return " ".join(INVENTORY[unit] for unit in units)
+
+
+def counted(lines: Iterable[dict[str, Any]]) -> list[list[Heard]]:
+    """Alignments of the utterances of which no more than `MOST_WRONG` is wrong."""
+    found = [aligned(line["want"], line["got"]) for line in lines]
+    return [each for each in found if sum(got != (unit,) for unit, got in each) <= MOST_WRONG * len(each)]
+
+
+def as_json(confusions: Confusions) -> str:
+    """A unit a line."""
+    return json.dumps(confusions, ensure_ascii=False, separators=(",", ":")).replace('},"', '},\n"') + "\n"
 
 
 def main() -> None:
     """Command line, see the module's head."""
     parser = argparse.ArgumentParser(description="confusions of the encoder")
-    parser.add_argument("--features", type=Path, required=True)
+    parser.add_argument("--kokoro", type=Path, required=True)
+    parser.add_argument("--voices", type=Path, required=True)
+    parser.add_argument("--text", type=Path, action="append", required=True, help="sentences, one a line")
     parser.add_argument("--encoder", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--items", type=int, default=600)
+    parser.add_argument("--utterances", type=int, default=300)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    encoder, weighted, kinds = WhisperCtc.load(args.encoder), [], Counter[str]()
-    for number, path in enumerate(sorted(args.features.glob("*.npz"))[: args.items]):
-        valid = number < VALIDATION_ITEMS
-        for want, got in aligned(*hear_features(encoder, path)):
-            weighted.append(((want, got), VALIDATION_WEIGHT if valid else 1.0))
-            kind = "right" if want == got else "insert" if want < 0 else "delete" if got < 0 else "substitute"
-            kinds[f"{'valid' if valid else 'train'} {kind}"] += 1
-    args.out.write_text(json.dumps(table(weighted), ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
-    print(dict(sorted(kinds.items())))
+    args.work.mkdir(parents=True, exist_ok=True)
+    texts = [line.split("\t")[-1] for path in args.text for line in path.read_text(encoding="utf-8").splitlines()]
+    voices = sorted(path.stem for path in args.voices.glob("*.bin"))
+    said = islice(utterances(texts, voices, Random(5)), args.utterances)
+    lines = hear(WhisperCtc.load(args.encoder), Teacher(args.kokoro, args.voices), said, args.work / "heard.jsonl")
+    chosen = counted(lines)
+    args.out.write_text(
+        json.dumps(table(h for each in chosen for h in each), ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    rates = sorted(sum(got != (unit,) for unit, got in each) / len(each) for each in chosen)
+    print(
+        f"{len(chosen)} of {len(lines)} counted; wrong: median {rates[len(rates) // 2]:.0%}, nine in ten up to {rates[len(rates) * 9 // 10]:.0%}"
+    )
 
 
 if __name__ == "__main__":

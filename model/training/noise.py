@@ -1,7 +1,11 @@
 """What the unit encoder would have heard: errors on clean units, so that the language model learns to read noisy speech from text alone.
 
-The default confusions are phonetic neighbours (voicing, place, vowel height; Mandarin tones, n/ng, flat/retroflex). A measured table from a
-trained encoder can replace them: JSON `{unit: {heard: weight}}`.
+What is confused was measured (`model.training.confusions`): JSON `{unit: {heard: weight}}`, `heard` the names of units with spaces between
+them, none where the unit is not heard at all, `?` for any unit. The weights of a unit add up to how often it is wrong, where one is wrong in
+the mean of its language.
+
+Scores add mistakes that stay the same whatever is measured: phonetic neighbours (voicing, place, vowel height; Mandarin tones, n/ng,
+flat/retroflex).
 """
 
 from __future__ import annotations
@@ -23,67 +27,96 @@ _RHYMES = (
     "ong eng iong", "van ian", "ueng ong", "uai ai",
 )  # fmt: skip
 Confusions = dict[str, dict[str, float]]
+ANY = "?"
 
 
-def default_confusions() -> Confusions:
+def neighbours() -> Confusions:
     """Neighbours of every unit: same rhyme in another tone weighs 3, a similar rhyme or phone 1."""
     table: Confusions = {name: {} for name in INVENTORY}
     for group in _GROUPS:
         members = group.split()
         for a in members:
             table[a].update({b: 1.0 for b in members if b != a})
-    neighbours: dict[str, set[str]] = {}
+    alike: dict[str, set[str]] = {}
     for group in _RHYMES:
         for a in group.split():
-            neighbours.setdefault(a, set()).update(set(group.split()) - {a})
+            alike.setdefault(a, set()).update(set(group.split()) - {a})
     for name in filter(is_tone_unit, INVENTORY):
         rhyme, tone = name[:-1], name[-1]
         table[name].update({rhyme + t: 3.0 for t in "12345" if t != tone})
-        table[name].update({other + tone: 1.0 for other in neighbours.get(rhyme, ())})
+        table[name].update({other + tone: 1.0 for other in sorted(alike.get(rhyme, ()))})
     return table
 
 
+_NEIGHBOURS = neighbours()
+MEASURED = Path(__file__).with_name("confusions.json")
+
+
 def load_confusions(path: Path | None) -> Confusions:
-    """A measured table, or the default where `path` is None."""
-    return default_confusions() if path is None else json.loads(path.read_text(encoding="utf-8"))
+    """A measured table, cslm-mini's encoder's where `path` is None. Raises ValueError for a unit that does not exist."""
+    table: Confusions = json.loads((path or MEASURED).read_text(encoding="utf-8"))
+    unknown = {name for unit, row in table.items() for name in " ".join([unit, *row]).split()} - {*INVENTORY, ANY}
+    if unknown:
+        raise ValueError(f"{path}: no units: {' '.join(sorted(unknown))}; accepted: {' '.join(INVENTORY)} and {ANY}")
+    return table
 
 
 @dataclass(frozen=True)
 class UnitNoise:
-    """Substitutions, deletions and insertions at a rate drawn per utterance up to `max_rate`; some utterances stay clean.
+    """Mistakes as measured, at a rate drawn for every utterance up to `max_rate`; a `clean_share` of utterances has none.
 
-    The shares of the three, 60, 15 and 25 %, are those of the encoder on the validation part of its features, of which half was heavily augmented.
-    There half of the utterances have less than 6 % wrong, a quarter more than 15 % and a tenth more than 27 %, hence the square.
+    Mistakes follow one another: after one, the next unit is `burst` times as likely to be wrong. A pause is heard where no mark is,
+    and most marks are read without one.
     """
 
-    confusions: Confusions = field(default_factory=default_confusions)
+    confusions: Confusions = field(default_factory=lambda: load_confusions(None))
     max_rate: float = 0.32
-    clean_share: float = 0.15
-    pause_rate: float = 0.015
-    edge_pause_share: float = 0.15
+    clean_share: float = 0.1
+    burst: float = 1.5
+    pause_rate: float = 0.01
+    unheard_pauses: float = 0.6
 
     def hear(self, rng: Random, ids: list[int]) -> list[int]:
-        """Unit ids as an encoder might give them for the clean `ids`; repeats merged."""
-        rate = 0.0 if rng.random() < self.clean_share else self.max_rate * rng.random() ** 2
-        before, after = ([UNIT_ID[SIL]] if rng.random() < self.edge_pause_share else [] for _ in range(2))
-        return merge([*before, *self.at_rate(rng, ids, rate), *after])
+        """Unit ids as an encoder might give them for the clean `ids`; repeats merged, no pause at either end."""
+        rate = 0.0 if rng.random() < self.clean_share else self.max_rate * rng.random() ** 1.3
+        units, wrong = list[int](), False
+        for unit in ids:
+            if unit == UNIT_ID[SIL]:
+                units += [] if rng.random() < self.unheard_pauses else [unit]
+                continue
+            row = self.confusions.get(INVENTORY[unit], {})
+            likely = rate * sum(row.values()) * (self.burst if wrong else 1.0) / (1 + rate * (self.burst - 1))
+            wrong = rng.random() < min(0.9, likely)
+            units += self._instead(rng, row) if wrong else [unit]
+            units += [UNIT_ID[SIL]] if rng.random() < self.pause_rate else []
+        return without_outer_pauses(merge(units))
 
-    def at_rate(self, rng: Random, ids: list[int], rate: float) -> list[int]:
-        """`ids` with about `rate` of them wrong; repeats merged."""
-        return merge(heard for unit in ids for heard in self._one(rng, unit, rate))
+    @staticmethod
+    def _instead(rng: Random, row: dict[str, float]) -> list[int]:
+        (heard,) = rng.choices(list(row), list(row.values()))
+        return [rng.randrange(1, len(INVENTORY)) if name == ANY else UNIT_ID[name] for name in heard.split()]
 
-    def _one(self, rng: Random, unit: int, rate: float) -> list[int]:
-        if rng.random() < self.pause_rate:
-            return [unit, UNIT_ID[SIL]]
-        if rng.random() >= rate:
-            return [unit]
-        kind = rng.random()
-        if kind < 0.6:
-            return [self._confused(rng, unit)]
-        return [] if kind < 0.75 else [unit, rng.randrange(1, len(INVENTORY))]
+    @staticmethod
+    def at_rate(rng: Random, ids: list[int], rate: float) -> list[int]:
+        """`ids` with about `rate` of them wrong; repeats merged. For scores: the mistakes are independent of each other and of any encoder."""
+        return merge(heard for unit in ids for heard in _independent(rng, unit, rate))
 
-    def _confused(self, rng: Random, unit: int) -> int:
-        near = self.confusions.get(INVENTORY[unit]) or {}
+
+def without_outer_pauses(units: list[int]) -> list[int]:
+    """`units` as the encoder gives them: silence at the ends of a speech is none of its units."""
+    spoken = [at for at, unit in enumerate(units) if unit != UNIT_ID[SIL]]
+    return units[spoken[0] : spoken[-1] + 1] if spoken else []
+
+
+def _independent(rng: Random, unit: int, rate: float) -> list[int]:
+    if rng.random() < 0.015:
+        return [unit, UNIT_ID[SIL]]
+    if rng.random() >= rate:
+        return [unit]
+    kind = rng.random()
+    if kind < 0.6:
+        near = _NEIGHBOURS[INVENTORY[unit]]
         if not near or rng.random() < 0.1:
-            return rng.randrange(1, len(INVENTORY))
-        return UNIT_ID[rng.choices(list(near), list(near.values()))[0]]
+            return [rng.randrange(1, len(INVENTORY))]
+        return [UNIT_ID[rng.choices(list(near), list(near.values()))[0]]]
+    return [] if kind < 0.75 else [unit, rng.randrange(1, len(INVENTORY))]
