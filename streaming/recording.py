@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -16,10 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from streaming.errors import SpeechServerError
+from streaming.json_limits import TooComplex, check_value
 
 SUFFIX = ".jsonl.gz"
 _FORMAT, _VERSION = "cslm-recording", 1
-_LONGEST_LINE = 64 * 1024 * 1024
+_LONGEST_LINE, _LONGEST_S = 64 * 1024 * 1024, 1e9
 
 Sender = Literal["client", "server"]
 Spoken = Literal["ga", "beta", "http"]
@@ -64,10 +64,11 @@ class Message:
 
     @property
     def event(self) -> dict[str, Any]:
-        """The event, or an empty one where the message is none."""
+        """The event, or an empty one where the message is none, or more complex than a server takes."""
         try:
             event = json.loads(self.text)
-        except ValueError:
+            check_value(event)
+        except (ValueError, RecursionError, TooComplex):
             return {}
         return event if isinstance(event, dict) else {}
 
@@ -110,11 +111,7 @@ def parsed_session(lines: Iterable[bytes], name: str) -> RecordedSession:
     messages: list[Message] = []
     for number, data in numbered:
         at_s = data.get("at_s")
-        if (
-            not isinstance(at_s, int | float)
-            or not math.isfinite(at_s)
-            or at_s < (messages[-1].at_s if messages else 0)
-        ):
+        if not isinstance(at_s, int | float) or not (messages[-1].at_s if messages else 0) <= at_s < _LONGEST_S:
             raise DamagedRecording(f"{name}, line {number}: at_s is {at_s!r}; accepted: seconds that do not run back")
         if "from" not in data:
             return RecordedSession(
@@ -130,7 +127,7 @@ def _objects(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, dict[str,
     for number, line in enumerate(lines, 1):
         try:
             data = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DamagedRecording(f"{name}, line {number} is not JSON") from error
         if not isinstance(data, dict):
             raise DamagedRecording(f"{name}, line {number} is not a JSON object")

@@ -195,7 +195,7 @@ class UsageLog:
                     continue
                 try:
                     key, seconds = _use(line)
-                except (ValueError, KeyError, TypeError):
+                except (ValueError, KeyError, TypeError, RecursionError):
                     damaged.append(number)
                 else:
                     used[key] += seconds
@@ -224,7 +224,7 @@ class UsageLog:
 
 
 def _use(line: bytes) -> tuple[str, float]:
-    """A key, and the seconds of a turn. Raises ValueError, KeyError or TypeError for what is no record of one."""
+    """A key, and the seconds of a turn. Raises ValueError, KeyError, TypeError or RecursionError for what is no record of one."""
     entry = json.loads(line)
     return str(entry["key"]), _seconds(entry["question_s"]) + _seconds(entry["answer_s"])
 

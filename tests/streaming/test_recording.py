@@ -38,6 +38,7 @@ def changed(number: int, **values: object) -> list[str]:
         (["{}\n"], "no recording of a conversation"),
         (["# HELP\n"], "line 1 is not JSON"),
         (["[]\n"], "line 1 is not a JSON object"),
+        (["[" * 100_000], "line 1 is not JSON"),
         (LINES[:-1], "breaks off after 3 messages"),
         ([*LINES, LINES[1]], "goes on after its end, line 6"),
         ([*LINES[:2], *LINES[3:]], "lacks messages: 2 are there, 3 were written"),
@@ -48,6 +49,7 @@ def changed(number: int, **values: object) -> list[str]:
         (changed(2, at_s=-1), "line 3: at_s is -1"),
         (changed(2, at_s="soon"), "line 3: at_s is 'soon'"),
         (changed(2, at_s=float("nan")), "line 3: at_s is nan"),
+        (changed(2, at_s=10**400), "line 3: at_s is 1000"),
         (changed(2, **{"from": "nobody"}), "line 3 is no message"),
         (changed(2, message={"type": "x"}), "line 3 is no message"),
         (changed(4, messages="gone"), "lacks messages: 3 are there, None were written"),
@@ -57,6 +59,13 @@ def test_a_damaged_one_says_what_is_wrong(lines: list[str], says: str) -> None:
     with pytest.raises(DamagedRecording, match=says) as failure:
         parsed_session([line.encode() for line in lines], "a.jsonl.gz")
     assert failure.value.code == "recording_damaged"
+
+
+@pytest.mark.parametrize("deep", [100, 100_000])
+def test_a_message_that_no_server_takes_is_kept_as_it_was(deep: int) -> None:
+    message = Message(0.0, "client", '{"type": "x", "item": ' + "[" * deep + "]" * deep + "}")
+    session = parsed_session([line.encode() for line in (HEAD.line(), message.line(), end_line(1.0, 1))], "a.jsonl.gz")
+    assert (session.messages, message.event) == ((message,), {})
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])

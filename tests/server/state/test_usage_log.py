@@ -68,7 +68,7 @@ def test_a_torn_last_line_is_told_and_passed_over(cut: int, tmp_path: Path, capl
 @pytest.mark.parametrize(
     "line",
     [b"\xff\xfe", b"[]", b'"x"', b"{}", b'{"key": "anna"}', b'{"key": "anna", "question_s": Infinity, "answer_s": 0}',
-     b'{"key": "anna", "question_s": -5, "answer_s": 0}', b'{"key": "anna", "question_s": "1", "answer_s": 0}', b"\x00" * 9],
+     b'{"key": "anna", "question_s": -5, "answer_s": 0}', b'{"key": "anna", "question_s": "1", "answer_s": 0}', b"\x00" * 9, b"[" * 100_000],
 )  # fmt: skip
 def test_damage_in_the_middle(line: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     good = json.dumps(turn()).encode()
