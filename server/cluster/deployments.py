@@ -25,6 +25,9 @@ _ROUTING = RequestRouterConfig(
     request_router_class="server.cluster.router:StageRouter", request_routing_stats_period_s=1.0
 )
 
+_HEALTH_S = 2.0
+"""How long Serve may go without noticing that a replica is gone. Its default of 10 s would leave the others alone as long."""
+
 
 class _Replica:
     """What the three have in common: a bundle, and a stage that is open until the replica goes."""
@@ -154,7 +157,9 @@ def _assert_sound(fault: str | None) -> None:
 
 
 def _deployment(stage: type[_Replica], settings: Mapping[str, Any]) -> Application:
-    deployed: Any = serve.deployment(stage, name=stage.__name__, request_router_config=_ROUTING)
+    deployed: Any = serve.deployment(
+        stage, name=stage.__name__, request_router_config=_ROUTING, health_check_period_s=_HEALTH_S
+    )
     return deployed.bind(settings)
 
 

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from clients.recordings import read_recording
 from tests.faults.inject import Outcome, under
 from tests.faults.ray_hosts import GATEWAYS, HEAD, Host, ray_hosts
@@ -23,6 +25,7 @@ from tests.ray_cluster import Deployed, deploy
 STAGES = {"encoder": "cslm-encoder", "language model": "cslm-language-model", "vocoder": "cslm-vocoder"}
 RECOVERY_S, NOTICE_S, POLL_S = 180.0, 20.0, 0.25
 SHORT_CUT_S, AWAY_S = 3.0, 10.0
+LOOK_S, BUSY = 0.1, 0.3
 
 
 @dataclass(slots=True)
@@ -90,14 +93,29 @@ async def nothing(_: Site) -> None:
 
 
 def replica_killed(stage: str) -> Fault:
-    """One of the two."""
+    """One of the two, while it works."""
 
     async def fault(site: Site) -> None:
-        host = next(host for host in site.hosts if host.replicas(stage))
-        for process in host.replicas(stage):
-            process.kill()
+        replicas = [replica for host in site.hosts for replica in host.replicas(stage)]
+        (await at_work(replicas)).kill()
 
     return fault
+
+
+async def at_work(replicas: list[psutil.Process]) -> psutil.Process:
+    """The first that computes. One that rests answers questions about its health only."""
+    while True:
+        before = [processor_s(replica) for replica in replicas]
+        await asyncio.sleep(LOOK_S)
+        for replica, before_s in zip(replicas, before, strict=True):
+            if processor_s(replica) - before_s > BUSY * LOOK_S:
+                return replica
+
+
+def processor_s(process: psutil.Process) -> float:
+    """What it has used, with the workers below it."""
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
 
 
 async def host_killed(site: Site) -> None:
