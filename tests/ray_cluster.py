@@ -25,7 +25,12 @@ def cluster(workers: int) -> Iterator[Any]:
     """`ray.cluster_utils.Cluster` with an empty head and `workers` nodes for stages; all ended afterwards."""
     from ray.cluster_utils import Cluster
 
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    os.environ |= {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "RAY_worker_niceness": "0",  # in place of 15, which would have replicas wait for gateways and callers
+    }
     head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": _STORE_BYTES}
     held = Cluster(initialize_head=True, head_node_args=head)
     try:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.bench.results import arguments, origin, percentile, table, write
 from tests.faults.sessions import Turn, talking
 from tests.live_server import free_port, running_server
@@ -27,8 +29,8 @@ GAP_S = 0.1
 def main() -> None:
     """Measure and write."""
     parser = arguments(__doc__)
-    parser.add_argument("--sessions", type=int, nargs="+", default=[2, 4, 6, 8], help="how many talk at once")
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long they talk, after each has had an answer")
+    parser.add_argument("--sessions", type=int, nargs="+", default=[8, 16, 32], help="how many talk at once")
+    parser.add_argument("--seconds", type=float, default=15.0, help="how long they talk, after each has had an answer")
     options = parser.parse_args()
     record: dict[str, Any] = {"origin": origin(), "seconds": options.seconds, "rows": []}
     for replicas in REPLICAS:
@@ -43,19 +45,23 @@ def measured(replicas: int, sessions: Sequence[int], seconds: float) -> list[dic
         deploy(held.address, replicas=replicas, backend="transformers")
         with Deployed.watched(held.address, replicas) as deployed:
             asyncio.run(deployed.settled())
-        with running_server(Path(place) / "gateway.log", port, backend="ray", ray_address=held.address):
+        with running_server(
+            Path(place) / "gateway.log", port, backend="ray", ray_address=held.address, max_sessions=str(max(sessions))
+        ):
             for number in sessions:
-                turns = asyncio.run(talked(f"http://127.0.0.1:{port}", number, seconds))
-                rows.append({"replicas": replicas, "sessions": number} | summed(turns))
+                turns, busy = asyncio.run(talked(f"http://127.0.0.1:{port}", number, seconds))
+                rows.append({"replicas": replicas, "sessions": number, "busy": busy} | summed(turns))
     return rows
 
 
-async def talked(url: str, sessions: int, seconds: float) -> list[Turn]:
-    """Turns that ended in that time."""
+async def talked(url: str, sessions: int, seconds: float) -> tuple[list[Turn], float]:
+    """Turns that ended in that time, and the share of it in which this machine's processors worked."""
     async with talking(url, sessions) as talkers:
         before = [len(talker.turns) for talker in talkers]
+        psutil.cpu_percent()
         await asyncio.sleep(seconds)
-        return [turn for talker, n in zip(talkers, before, strict=True) for turn in talker.turns[n:]]
+        busy = psutil.cpu_percent() / 100
+        return [turn for talker, n in zip(talkers, before, strict=True) for turn in talker.turns[n:]], busy
 
 
 def summed(turns: Sequence[Turn]) -> dict[str, Any]:
@@ -71,7 +77,15 @@ def summed(turns: Sequence[Turn]) -> dict[str, Any]:
 
 def report(rows: Sequence[dict[str, Any]]) -> str:
     """Markdown."""
-    head = ["replicas of each stage", "sessions", "turns", "failed", "without a gap", "longest gap of a turn, p95, s"]
+    head = [
+        "replicas of each stage",
+        "sessions",
+        "turns",
+        "failed",
+        "without a gap",
+        "longest gap of a turn, p95, s",
+        "processors busy",
+    ]
     return table(
         head,
         [
@@ -82,6 +96,7 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
                 str(row["failed"]),
                 f"{100 * row['without_gap']:.0f} %",
                 "–" if row["gap_p95_s"] is None else f"{row['gap_p95_s']:.2f}",
+                f"{100 * row['busy']:.0f} %",
             ]
             for row in rows
         ],
