@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
+import grpc
 import ray
 from ray import serve
 from ray.exceptions import RayError
@@ -73,7 +75,7 @@ def _connect(address: str) -> None:
     host, _, port = address.rpartition(":")
     try:
         if host and port.isdigit():
-            socket.create_connection((host, int(port)), _CONNECT_S).close()
+            _knock(host, int(port))
         ray.init(address=address, namespace="cslm", log_to_driver=False, configure_logging=False)
     except (OSError, RuntimeError, ValueError, AssertionError, RayError) as failure:
         log.debug("ray.init failed", exc_info=failure)
@@ -89,6 +91,20 @@ def _connect(address: str) -> None:
             "this host first, and set CSLM_RAY_ADDRESS to HEAD:6379 or auto",
             code="cluster_unreachable",
         ) from None
+
+
+def _knock(host: str, port: int) -> None:
+    """Raises OSError where no head answers: `ray.init` waits as long for one as this process may live without (`_HEADLESS_S`)."""
+    socket.create_connection((host, port), _CONNECT_S).close()
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return  # only Ray has what its head would ask for
+    with grpc.insecure_channel(f"{host}:{port}") as channel:
+        try:
+            grpc.channel_ready_future(channel).result(_CONNECT_S)
+        except grpc.FutureTimeoutError:
+            raise TimeoutError(
+                f"what listens there did not answer within {_CONNECT_S:g} s as Ray's head does"
+            ) from None
 
 
 async def _wait_for_stages(start_s: float) -> None:

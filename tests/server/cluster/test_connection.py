@@ -1,0 +1,25 @@
+"""What is told where there is no head. No cluster is needed."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements/cluster.txt")
+import ray
+
+from server.cluster import connection
+from server.cluster.contract import ClusterError
+
+
+def test_what_listens_but_is_no_head_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a head that is stopped, or another service. Ray itself would wait for a day."""
+    monkeypatch.setattr(connection, "_CONNECT_S", 0.3)
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(ClusterError, match=r"did not answer within 0\.3 s") as refused,
+    ):
+        connection._connect(f"127.0.0.1:{silent.getsockname()[1]}")
+    assert refused.value.code == "cluster_unreachable"
