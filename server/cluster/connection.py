@@ -109,10 +109,13 @@ def _knock(host: str, port: int) -> None:
 
 async def _wait_for_stages(start_s: float) -> None:
     """Raises ClusterError once it is certain that they do not come, or after `start_s`."""
-    end_s = time.monotonic() + start_s
+    end_s, told = time.monotonic() + start_s, None
     while (missing := await asyncio.to_thread(_missing)) is not None:
         if time.monotonic() > end_s:
             raise await asyncio.to_thread(_never_ready, missing)
+        if missing != told:
+            log.info("waiting for the cluster: %s", missing)
+            told = missing
         await asyncio.sleep(_POLL_S)
 
 
@@ -128,7 +131,7 @@ def _missing() -> str | None:
             raise ClusterError(f"{name} could not be deployed: {_last_line(told)}", code="cluster_deploy_failed")
         replicas = [one.replica_states.get("RUNNING", 0) for one in told.deployments.values()]
         if not replicas or not all(replicas):
-            said.append(f"{name} has no replica: {_last_line(told) or told.status}")
+            said.append(f"{name} has no replica: {_last_line(told) or told.status.value}")
     return "; ".join(said) or None
 
 

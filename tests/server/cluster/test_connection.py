@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 
 import pytest
@@ -23,3 +24,18 @@ def test_what_listens_but_is_no_head_is_not_waited_for(monkeypatch: pytest.Monke
     ):
         connection._connect(f"127.0.0.1:{silent.getsockname()[1]}")
     assert refused.value.code == "cluster_unreachable"
+
+
+async def test_what_is_waited_for_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else an operator would hear of a missing GPU after a quarter of an hour."""
+    monkeypatch.setattr(connection, "_POLL_S", 0.0)
+    answers = iter(["no encoder", "no encoder", "no vocoder", None])
+    monkeypatch.setattr(connection, "_missing", lambda: next(answers))
+    with caplog.at_level(logging.INFO):
+        await connection._wait_for_stages(60.0)
+    assert [record.message for record in caplog.records if "waiting" in record.message] == [
+        "waiting for the cluster: no encoder",
+        "waiting for the cluster: no vocoder",
+    ]
