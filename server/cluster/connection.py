@@ -14,6 +14,7 @@ from typing import Any, Self
 import grpc
 import ray
 from ray import serve
+from ray._private import services
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
@@ -72,10 +73,8 @@ class Cluster:
 
 def _connect(address: str) -> None:
     """Raises ClusterError (`cluster_unreachable`, `cluster_mismatch`)."""
-    host, _, port = address.rpartition(":")
     try:
-        if host and port.isdigit():
-            _knock(host, int(port))
+        _knock(services.canonicalize_bootstrap_address(address) if address == "auto" else address)
         ray.init(address=address, namespace="cslm", log_to_driver=False, configure_logging=False)
     except (OSError, RuntimeError, ValueError, AssertionError, RayError) as failure:
         log.debug("ray.init failed", exc_info=failure)
@@ -93,9 +92,15 @@ def _connect(address: str) -> None:
         ) from None
 
 
-def _knock(host: str, port: int) -> None:
-    """Raises OSError where no head answers: `ray.init` waits as long for one as this process may live without (`_HEADLESS_S`)."""
-    socket.create_connection((host, port), _CONNECT_S).close()
+def _knock(head: str | None) -> None:
+    """`head`: its HOST:PORT, if it is known. Raises OSError where none answers.
+
+    `ray.init` waits as long for one as this process may live without, which is a day.
+    """
+    host, _, port = (head or "").rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    socket.create_connection((host, int(port)), _CONNECT_S).close()
     if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
         return  # only Ray has what its head would ask for
     with grpc.insecure_channel(f"{host}:{port}") as channel:

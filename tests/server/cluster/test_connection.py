@@ -9,20 +9,24 @@ import pytest
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements/cluster.txt")
 import ray
+from ray._private import services
 
 from server.cluster import connection
 from server.cluster.contract import ClusterError
 
 
-def test_what_listens_but_is_no_head_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as a head that is stopped, or another service. Ray itself would wait for a day."""
+@pytest.mark.parametrize("found", [False, True])
+def test_what_listens_but_is_no_head_is_not_waited_for(found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a head that is stopped, or another service. Ray itself would wait for a day. `found`: by Ray, where the address is auto."""
     monkeypatch.setattr(connection, "_CONNECT_S", 0.3)
     monkeypatch.setattr(ray, "init", lambda **_: None)
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         pytest.raises(ClusterError, match=r"did not answer within 0\.3 s") as refused,
     ):
-        connection._connect(f"127.0.0.1:{silent.getsockname()[1]}")
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setattr(services, "canonicalize_bootstrap_address", lambda _: address)
+        connection._connect("auto" if found else address)
     assert refused.value.code == "cluster_unreachable"
 
 

@@ -64,6 +64,7 @@ async def test_another_version_of_ray_is_a_mismatch(monkeypatch: pytest.MonkeyPa
     def refuse(**_: Any) -> None:
         raise RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.59.0\n    Python: 3.11.7\n")
 
+    monkeypatch.setattr(connection, "_knock", lambda _: None)
     monkeypatch.setattr(connection.ray, "init", refuse)
     refused = await _refusal(Settings(backend="ray"))
     assert refused.code == "cluster_mismatch"
