@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="how long they talk, after each has had an answer")
     options = parser.parse_args()
     record: dict[str, Any] = {"origin": origin(), "seconds": options.seconds, "rows": []}
-    for replicas in REPLICAS:
-        record["rows"] += measured(replicas, options.sessions, options.seconds)
+    for replicas in REPLICAS:  # each in a process of its own, because Serve remembers the cluster before
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            record["rows"] += alone.submit(measured, replicas, options.sessions, options.seconds).result()
     write(options.out, "cluster_sessions", record, report(record["rows"]))
 
 
