@@ -102,7 +102,7 @@ class UsageLog:
         if not self._ours:
             return
         try:
-            if at.date() != self._day:
+            if at.date() != self._day or os.fstat(self._file).st_nlink == 0:  # somebody has removed it
                 self._turn_over(at.date())
             self._write()
         except OSError as failure:
@@ -135,6 +135,7 @@ class UsageLog:
     def _turn_over(self, day: date) -> None:
         before, self._day = (self._file, self._day), day
         try:
+            self._directory.mkdir(parents=True, exist_ok=True)
             self._file = self._opened()
         except OSError:
             self._day = before[1]

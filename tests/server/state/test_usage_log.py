@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -110,6 +111,18 @@ async def test_at_midnight_the_event_loop_waits_for_no_disk(tmp_path: Path, monk
     assert [line["key"] for line in lines(tmp_path / FILE)] == ["anna"]
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(old)
+
+
+@pytest.mark.parametrize("all_of_it", [False, True])
+def test_what_follows_a_removed_file_is_kept(all_of_it: bool, tmp_path: Path) -> None:
+    directory = tmp_path / "usage"
+    log = UsageLog(directory, now=at(MORNING))
+    log.append(turn())
+    shutil.rmtree(directory) if all_of_it else (directory / FILE).unlink()
+    log.append(turn())
+    log.append(turn())
+    assert len((directory / FILE).read_text().splitlines()) == 2
+    log.close()
 
 
 def test_two_servers_on_one_log(tmp_path: Path) -> None:
