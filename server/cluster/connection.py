@@ -74,7 +74,7 @@ class Cluster:
 def _connect(address: str) -> None:
     """Raises ClusterError (`cluster_unreachable`, `cluster_mismatch`)."""
     try:
-        _knock(services.canonicalize_bootstrap_address(address) if address == "auto" else address)
+        _knock(address)
         ray.init(address=address, namespace="cslm", log_to_driver=False, configure_logging=False)
     except (OSError, RuntimeError, ValueError, AssertionError, RayError) as failure:
         log.debug("ray.init failed", exc_info=failure)
@@ -92,12 +92,13 @@ def _connect(address: str) -> None:
         ) from None
 
 
-def _knock(head: str | None) -> None:
-    """`head`: its HOST:PORT, if it is known. Raises OSError where none answers.
+def _knock(address: str) -> None:
+    """Raises OSError where no head answers at `address`, or for `auto` at the one that Ray finds on this host.
 
     `ray.init` waits as long for one as this process may live without, which is a day.
     """
-    host, _, port = (head or "").rpartition(":")
+    found = services.canonicalize_bootstrap_address(address) if address == "auto" else address
+    host, _, port = (found or "").rpartition(":")
     if not (host and port.isdigit()):
         return
     socket.create_connection((host, int(port)), _CONNECT_S).close()
