@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from server.http import docs_page, error_responses, openapi
 from server.http.dependencies import AppState
 from server.http.origins import Origins
+from server.http.presence import Presence
 from server.http.rate_limits import HEADERS as RATE_LIMIT_HEADERS
 from server.http.rate_limits import RateLimits
 from server.http.recordings import Recordings
@@ -89,6 +90,7 @@ def create_app(
             expose_headers=_EXPOSED_HEADERS,
         )
     app.add_middleware(Recordings, recorder=state.recorder)
+    app.add_middleware(Presence)
     app.add_middleware(Origins, settings=settings, count=state.metrics.error)
     if settings.otlp_endpoint is not None:
         from server.http.trace_context import TraceContext

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from server.errors import public_error
-from server.http.response_stream import ClientStalled, ResponseStream, run_until_disconnect
+from server.http.response_stream import ClientStalled, ResponseStream
 from server.http.turns import TurnRequest, TurnRunner
 from server.media.encode import AudioWriter, encode_piece, encode_rest
 from streaming.errors import EmptyAnswer, SpeechServerError
@@ -56,7 +56,7 @@ class AnswerSink(Sink, Protocol):
 
 
 class AnswerResponse(Response):
-    """Does the `work` of a request while its answer is being sent; a client that goes away cancels it."""
+    """Does the `work` of a request while its answer is being sent."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class AnswerResponse(Response):
         )
         bind_contextvars(turn_id=self._runner.id)
         try:
-            await run_until_disconnect(self._work(stream), receive)
+            await self._work(stream)
         except ClientStalled:
             state.metrics.error("client_stalled")
         except Exception as failure:

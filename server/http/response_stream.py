@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
 
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Send
-
-from streaming.task_groups import TaskGroup
-
-T = TypeVar("T")
+from starlette.types import Send
 
 
 class ClientStalled(Exception):
@@ -47,33 +41,3 @@ class ResponseStream:
                 await self._send({"type": "http.response.body", "body": data, "more_body": not last})
         except TimeoutError:
             raise ClientStalled from None
-
-
-async def run_until_disconnect(work: Coroutine[Any, Any, None], receive: Receive) -> bool:
-    """Run `work` to its end, or until the client disconnects: then it is cancelled, and the answer is False."""
-    try:
-        async with TaskGroup() as group:
-            job = group.create_task(work, name="turn")
-            watch = group.create_task(_disconnected(receive), name="disconnect")
-            job.add_done_callback(lambda _: watch.cancel())
-            watch.add_done_callback(lambda _: job.cancel())
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return not job.cancelled()
-
-
-async def result_unless_disconnected(work: Coroutine[Any, Any, T], receive: Receive) -> T:
-    """What `work` returns. Raises what that does, and ClientDisconnect if the client goes before: `work` is cancelled then."""
-    result = list[T]()
-
-    async def keep() -> None:
-        result.append(await work)
-
-    if not await run_until_disconnect(keep(), receive):
-        raise ClientDisconnect
-    return result[0]
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

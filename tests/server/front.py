@@ -66,10 +66,12 @@ async def serving(
 
 
 @asynccontextmanager
-async def listening(model: ServedModel | None = None, **settings: Any) -> AsyncGenerator[Front]:
+async def listening(
+    model: ServedModel | None = None, *, decoder: Callable[[], Decode] = lambda: decode_here, **settings: Any
+) -> AsyncGenerator[Front]:
     """The application on a socket of its own, for answers as they come and clients that go."""
     chosen = make_settings(**settings)
-    app = create_app(chosen, opener(model or fake_model()), lambda: decode_here)
+    app = create_app(chosen, opener(model or fake_model()), decoder)
     config = transport_config(app, chosen)
     config.load()
     server = Server(config, app.state.shared)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,7 +10,6 @@ from starlette.responses import Response
 
 from server.http import openapi
 from server.http.dependencies import AppState, AppStateDep, Caller, CallerDep, peer_of, resolve_model
-from server.http.response_stream import result_unless_disconnected
 from server.http.uploads import read_form, read_whole
 from server.http.validation import validated
 from server.routes.realtime.dialects import dialect_of
@@ -77,9 +75,8 @@ async def _begun(request: Request, state: AppState, caller: Caller, dialect: Dia
         config = config or of_secret
     name = config.model if isinstance(config, SessionConfig) else None
     model = resolve_model(state, name or request.query_params.get("model"))
-    begun = partial(state.calls.begin, model, caller.account, offer, config, dialect, peer_of(request))
     with state.secrets.use(caller.secret) as secret_used:
-        call_id, answer = await result_unless_disconnected(begun(), request.receive)
+        call_id, answer = await state.calls.begin(model, caller.account, offer, config, dialect, peer_of(request))
         secret_used()
     headers = {"Location": f"/v1/realtime/calls/{call_id}"}
     return Response(answer, 201, headers=headers, media_type="application/sdp")
