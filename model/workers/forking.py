@@ -1,6 +1,6 @@
 """How worker processes are made: forked from a template that has imported what they need, or afresh where forking is unsafe.
 
-The template is multiprocessing's fork server. Either way workers inherit no descriptor of the gateway.
+The template is multiprocessing's fork server; a spare takes its place when it dies. Workers inherit no descriptor of the gateway.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import os
 import select
 import signal
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from multiprocessing import forkserver, util
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from model.workers.link import adopt_orphans
+from model.workers.spare import Spare
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,11 @@ _REAPED_S = 5.0
 _PATIENCE_S = 1.0
 _START_DESCRIPTORS = 20
 _TEMPLATE = "model.workers.template"
+_SPARE_S = 120.0
+"""Longest wait for a template that still imports, on behalf of a spare."""
+
+_SERVER: Any = getattr(forkserver, "_forkserver", None)
+"""What multiprocessing knows of its fork server: nobody else knows it."""
 
 
 def context() -> Any:
@@ -48,11 +54,14 @@ class _Template:
     def __init__(self) -> None:
         self._begun_pid: int | None = None
         self._proven_pid: int | None = None
+        self._spare: Spare | None = None
+        self._former: Spare | None = None
+        self._forks_spare = False
 
     @property
     def pid(self) -> int | None:
         """Its process, if there is one."""
-        return getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)  # nobody else knows it
+        return getattr(_SERVER, "_forkserver_pid", None)
 
     def limit_s(self, start_s: float) -> float:
         """Longest that a fork may take."""
@@ -62,10 +71,45 @@ class _Template:
         """Start it where there is none. To be called on the loop's thread: it ends with the thread that started it."""
         adopt_orphans()
         os.makedirs(util.get_temp_dir(), mode=0o700, exist_ok=True)  # who tidies temporary files may have taken it away
+        if self._spare is not None and self._spare.lives and self.pid and os.waitpid(self.pid, os.WNOHANG)[0]:
+            self._promote(self._spare)
         forkserver.ensure_running()
         if self._begun_pid not in (None, self.pid):
             log.error("the process that workers are forked from has died; another takes its place")
         self._begun_pid = self.pid
+
+    def _promote(self, spare: Spare) -> None:
+        spare.take_over(_SERVER)
+        if self._former is not None:
+            self._former.close()
+        self._former, self._spare = spare, None
+        self._proven_pid = spare.pid
+
+    async def keep_spare(self) -> int | None:
+        """Have the template fork a spare where there is none that lives. Returns its process, or None where another task does that.
+
+        Raises OSError where no process can be had.
+        """
+        if self._forks_spare:
+            return None
+        if self._spare is not None:
+            if self._spare.lives:
+                return self._spare.pid
+            self._spare.close()
+        self._spare, self._forks_spare = None, True
+        try:
+            look_for_descriptors()
+            spare = Spare(context())
+            try:
+                await start(spare.process, "spare template", _SPARE_S)
+                spare.started()
+                self._spare = spare
+            finally:
+                if self._spare is None:
+                    spare.close()
+        finally:
+            self._forks_spare = False
+        return spare.pid
 
     def proven(self) -> None:
         """It has forked."""
@@ -83,30 +127,33 @@ _template = _Template()
 
 
 async def keep_template() -> None:
-    """Replace the template whenever it ends, so that it has imported everything by the time it is needed."""
+    """Replace the template and its spare whenever one ends, so that one has imported everything by the time it is needed."""
     while sys.platform == "linux":
-        if _template.pid is not None:
-            await _ended(_template.pid)
         try:
             _template.ensure()
+            spare = await _template.keep_spare()
         except OSError:  # no descriptors or no memory, for now
             log.exception("no process to fork workers from can be started")
+            spare = None
+        if spare is None or _template.pid is None:
             await asyncio.sleep(_AGAIN_S)
+        else:
+            await _one_ended(_template.pid, spare)
 
 
-async def _ended(pid: int) -> None:
-    """Wait for the end of a process, of whomever it is a child."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
+async def _one_ended(*pids: int) -> None:
+    """Wait for the end of one of these processes, of whomever it is a child."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(handle, ended.set)
-    try:
+    with ExitStack() as handles:
+        for pid in pids:
+            try:
+                handle = os.pidfd_open(pid)
+            except ProcessLookupError:
+                return
+            handles.callback(os.close, handle)
+            loop.add_reader(handle, ended.set)
+            handles.callback(loop.remove_reader, handle)
         await ended.wait()
-    finally:
-        loop.remove_reader(handle)
-        os.close(handle)
 
 
 async def start(process: BaseProcess, name: str, start_s: float) -> None:

@@ -117,11 +117,8 @@ def work(sock: socket.socket, lifeline: Connection, name: str, main: Main, argum
 
     `lifeline`: a pipe that ends with the gateway.
     """
-    os.setpgid(0, 0)
-    _die_with(lifeline)
-    _show_name(name)
+    begin_process(name, lifeline)
     _keep_freed_memory()
-    leave_stopping_to_parent()
     link = Link(sock)
     try:
         main(link, *arguments)
@@ -132,6 +129,14 @@ def work(sock: socket.socket, lifeline: Connection, name: str, main: Main, argum
     except Exception:
         log.exception("a worker failed")
         link.send(Failed(SpeechServerError("see the log")))
+
+
+def begin_process(name: str, lifeline: Connection) -> None:
+    """Make this process the leader of a group that ends with the gateway, and show it as `name`. `lifeline`: see `work`."""
+    os.setpgid(0, 0)
+    _die_with(lifeline)
+    _show_name(name)
+    leave_stopping_to_parent()
 
 
 def own_gauges() -> dict[str, float]:

@@ -89,7 +89,7 @@ async def ward(tmp_path: Path, **options: Any) -> AsyncGenerator[Ward]:
     finally:
         await it.supervisor.close()
     assert not processes()
-    assert len(os.listdir("/proc/self/fd")) <= before + 4  # those of the process that workers are forked from
+    assert len(os.listdir("/proc/self/fd")) <= before + 9  # those of the processes that workers are forked from
 
 
 def processes() -> list[psutil.Process]:
@@ -274,6 +274,49 @@ async def test_workers_outlive_their_template_and_another_takes_its_place(tmp_pa
         await it.ask()
         assert {each.ppid() for each in processes()} == others
         assert not psutil.pid_exists(first.pid)  # nothing is left of what was adopted
+
+
+async def spare_of(template: psutil.Process) -> psutil.Process:
+    """What takes the template's place, once it is there."""
+    while True:
+        for each in template.children():
+            if each.name() == "template" and each.status() != psutil.STATUS_ZOMBIE:
+                return each
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("hurt", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_spare_serves_where_the_template_goes_with_its_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hurt: int
+) -> None:
+    """Again and again: each becomes the template, and forks a spare of its own. Nothing is imported anew."""
+    monkeypatch.setattr("model.workers.forking._FORK_S", 2.0)
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        for deaths in range(1, 4):
+            worker = psutil.Process((await it.supervisor.worker()).pid)
+            template = worker.parent()
+            assert template is not None
+            spare = await spare_of(template)
+            template.send_signal(hurt)
+            worker.kill()
+            while len(it.lost) < deaths:
+                await asyncio.sleep(0.01)
+            await it.ask()
+            assert [each.ppid() for each in processes()] == [spare.pid]
+            assert spare.ppid() == os.getpid()
+
+
+async def test_a_spare_that_goes_is_replaced(tmp_path: Path) -> None:
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        template = psutil.Process((await it.supervisor.worker()).pid).parent()
+        assert template is not None
+        (first := await spare_of(template)).kill()
+        while (await spare_of(template)).pid == first.pid:
+            await asyncio.sleep(0.01)
+        await it.ask()
+        assert not it.lost
 
 
 def templates() -> set[int]:
