@@ -9,12 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from streaming.stages import Constraint, LanguageModel, PromptWriter, Stages, TurnOptions
 from streaming.tools import ArgumentsDelta, CallBegun, Tool, ToolCall, fits
 
 _NAME_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenCall:
+    """`tokens`: of its name and arguments; `cut_off`: the arguments met the limit of tokens."""
+
+    call: ToolCall
+    tokens: int
+    cut_off: bool
 
 
 class CallWatch:
@@ -55,7 +64,7 @@ async def write_call(
     prompt: Sequence[int],
     options: TurnOptions,
     emit: Callable[[CallBegun | ArgumentsDelta], Awaitable[None]],
-) -> ToolCall | None:
+) -> WrittenCall | None:
     """The call that the model makes behind `prompt`, told as it is written. None where it names no tool."""
     lm, prompts, tools = stages.lm, stages.prompts, {tool.name: tool for tool in options.tools}
     ids = [*prompt, *prompts.call_opening()]
@@ -63,16 +72,18 @@ async def write_call(
     if name not in tools:
         return None
     await emit(CallBegun(name))
-    ids += prompts.text_ids(f"{name} ")
+    named = prompts.text_ids(f"{name} ")
+    ids += named
     schema = Constraint(schema=json.dumps(schema_of(tools[name])))
     sampling = replace(prompts.sampling(options, len(ids)), temperature=0.0, constraint=schema)
-    arguments, decode = "", prompts.text_decoder()
+    arguments, tokens, decode = "", 0, prompts.text_decoder()
     async with aclosing(lm.generate(ids, sampling)) as written:
         async for fresh in written:
+            tokens += len(fresh)
             if text := "".join(map(decode, fresh)):
                 arguments += text
                 await emit(ArgumentsDelta(text))
-    return ToolCall(name, arguments)
+    return WrittenCall(ToolCall(name, arguments), len(named) + tokens, cut_off=tokens >= sampling.max_tokens)
 
 
 async def _named(lm: LanguageModel, prompts: PromptWriter, prompt: Sequence[int], options: TurnOptions) -> str:

@@ -284,11 +284,12 @@ class Turn:
 
     async def _call(self, prompt: list[int], options: TurnOptions) -> None:
         """Call a tool in place of an answer."""
-        call = self.report.call = await write_call(self._stages, prompt, options, self._emit)
-        tokens = len(self._stages.prompts.text_ids(f"{call.name} {call.arguments}")) if call else 0
-        self.report.output_tokens += tokens
-        if call is None or not follows(options.tools, call):
-            self.report.cut_off = options.max_tokens is not None and tokens >= options.max_tokens
+        written = await write_call(self._stages, prompt, options, self._emit)
+        if written is not None:
+            self.report.call = written.call
+            self.report.output_tokens += written.tokens
+        if written is None or not follows(options.tools, written.call):
+            self.report.cut_off = written is not None and written.cut_off
             self.report.shortfall = None if self.report.cut_off else "invalid_call"
 
     async def _deliver(self, events: list[LMEvent], speech: _SpeechQueue) -> None:

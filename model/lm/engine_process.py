@@ -6,7 +6,6 @@ vocoder's is, and whatever vLLM starts for several GPUs belongs to it.
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.lm.engine_options import EngineConfig, engine_options, require_compiler
-from model.lm.schemas import quick_to_compile
+from model.lm.schemas import structured_outputs
 from model.workers.link import Link, Ready
 from streaming.errors import BundleError, EngineUnavailable, InvalidRequest, SpeechServerError
 from streaming.stages import Sampling
@@ -157,8 +156,7 @@ def _params(sampling: Sampling) -> Any:
 
     held = None
     if (constraint := sampling.constraint) is not None:
-        schema = json.dumps(quick_to_compile(json.loads(constraint.schema))) if constraint.schema else None
-        held = StructuredOutputsParams(json=schema, choice=list(constraint.choices) or None)
+        held = StructuredOutputsParams(**structured_outputs(constraint))
     return SamplingParams(
         temperature=sampling.temperature,
         top_p=sampling.top_p,

@@ -1,14 +1,24 @@
-"""JSON Schemas of clients, as the engine compiles them."""
+"""What holds an answer, as vLLM takes it; JSON Schemas of clients, as it compiles them."""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
+
+from streaming.stages import Constraint
 
 _SLOW = frozenset({"pattern", "patternProperties", "propertyNames", "minProperties", "maxProperties"})
 _SCHEMAS_BY_NAME = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
 _VALUES = frozenset({"enum", "const", "default", "examples"})
 _REFERENCE = re.compile(r"#(/(\$defs|definitions)/[^/%~]+)?")
+
+
+def structured_outputs(constraint: Constraint) -> dict[str, Any]:
+    """Arguments of vLLM's `StructuredOutputsParams`."""
+    if constraint.schema:
+        return {"json": json.dumps(quick_to_compile(json.loads(constraint.schema)))}
+    return {"choice": list(constraint.choices)}
 
 
 def quick_to_compile(schema: Any) -> Any:

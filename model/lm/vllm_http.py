@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
 from model.lm.resume import EngineLost, resumed
+from model.lm.schemas import structured_outputs
 from streaming.errors import EngineUnavailable
 from streaming.stages import Sampling
 
+log = logging.getLogger(__name__)
+
 _WAIT_S, _POLL_S = 30.0, 0.25
+
+
+class _Refused(EngineUnavailable):
+    """The server does not take the request."""
 
 
 class VllmHttpLanguageModel:
@@ -56,6 +65,21 @@ class VllmHttpLanguageModel:
                 yield fresh
 
     async def _ask(self, prompt: list[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
+        """One request; again without its constraint where the server cannot hold to that, as one without a tokenizer."""
+        try:
+            async with aclosing(self._asked(prompt, sampling)) as answer:
+                async for fresh in answer:
+                    yield fresh
+            return
+        except _Refused:
+            if sampling.constraint is None:
+                raise
+        log.info("the language-model server cannot hold an answer to this schema; it is written freely")
+        async with aclosing(self._asked(prompt, replace(sampling, constraint=None))) as answer:
+            async for fresh in answer:
+                yield fresh
+
+    async def _asked(self, prompt: list[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
         try:
             async with self._client.stream(
                 "POST", "/inference/v1/generate", json=self._request(prompt, sampling)
@@ -65,9 +89,12 @@ class VllmHttpLanguageModel:
                     fresh = _tokens(line, sampling.stop_token_ids)
                     if fresh:
                         yield fresh
+        except EngineLost:  # in so many words
+            await self._back()
+            raise
         except httpx.HTTPError as error:
             if isinstance(error, httpx.HTTPStatusError) and error.response.is_client_error:
-                raise EngineUnavailable("the language-model server refused the request") from error
+                raise _Refused("the language-model server refused the request") from error
             await self._back()
             raise EngineLost("the language-model server failed under the answer") from error
 
@@ -84,6 +111,8 @@ class VllmHttpLanguageModel:
             raise EngineUnavailable("the language-model server does not answer; try again later") from None
 
     def _request(self, ids: list[int], sampling: Sampling) -> dict[str, Any]:
+        constraint = sampling.constraint
+        held = {} if constraint is None else {"structured_outputs": structured_outputs(constraint)}
         return {
             "request_id": secrets.token_hex(8),
             "model": self._model,
@@ -97,13 +126,19 @@ class VllmHttpLanguageModel:
                 "stop_token_ids": list(sampling.stop_token_ids),
                 "ignore_eos": True,
                 "detokenize": False,
+                **held,
             },
         }
 
 
 def _tokens(line: str, stop_ids: Sequence[int]) -> list[int]:
-    """Fresh ids of one server-sent-event line."""
+    """Fresh ids of one server-sent-event line. Raises _Refused and EngineLost where it tells of an error."""
     if not line.startswith("data:") or line.endswith("[DONE]"):
         return []
-    choices = json.loads(line[5:]).get("choices") or [{}]
+    event = json.loads(line[5:])
+    if (error := event.get("error")) is not None:
+        if 400 <= error.get("code", 500) < 500:
+            raise _Refused("the language-model server refused the request")
+        raise EngineLost("the language-model server failed under the answer")
+    choices = event.get("choices") or [{}]
     return [token for token in choices[0].get("token_ids") or [] if token not in stop_ids]

@@ -43,7 +43,7 @@ def changed_settings(model: SessionModel, config: AnyConfig, patch: AnyConfig, *
         model.voice(new.audio.output.voice, "session.audio.output.voice")
         model.check_reply_language(new.reply_language, "session.reply_language")
         model.check_tools(new.tools, new.tool_choice, "session")
-        chosen_tools(new.tools, new.tool_choice, "session")
+        chosen_tools(new.tools, new.tool_choice, "session", of_session=not _chooses(patch))
     if isinstance(new.audio.input.turn_detection, SemanticVad) and model.stages.end_of_turn is None:
         raise InvalidRequest(
             "this model's bundle has no end-of-turn model; use server_vad",
@@ -67,13 +67,27 @@ def without_tools(model: SessionModel, patch: AnyConfig) -> tuple[AnyConfig, lis
     return patch, refused
 
 
-def chosen_tools(tools: Sequence[FunctionTool], choice: ToolChoice, param: str) -> tuple[tuple[Tool, ...], bool]:
-    """What the model may call, and whether it must. Raises InvalidRequest where a tool that is not there is chosen."""
+def _chooses(patch: AnyConfig) -> bool:
+    return isinstance(patch, SessionConfig) and "tool_choice" in patch.model_fields_set
+
+
+def chosen_tools(
+    tools: Sequence[FunctionTool], choice: ToolChoice, param: str, *, of_session: bool = False
+) -> tuple[tuple[Tool, ...], bool]:
+    """What the model may call, and whether it must. Raises InvalidRequest where a tool that is not there is chosen.
+
+    `of_session`: the session has chosen before, and now come other tools.
+    """
     if choice == "none":
         return (), False
     if isinstance(choice, NamedTool):
         tools = [tool for tool in tools if tool.name == choice.name]
         if not tools:
+            if of_session:
+                raise InvalidRequest(
+                    f"the session's tool_choice names {choice.name!r}, which is not among these tools; choose another with them",
+                    param=f"{param}.tools",
+                )
             raise InvalidRequest(f"there is no tool {choice.name!r} among the tools", param=f"{param}.tool_choice.name")
     must_call = bool(tools) and choice != "auto"
     return tuple(Tool(tool.name, tool.description, tool.parameters) for tool in tools), must_call

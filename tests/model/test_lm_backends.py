@@ -5,11 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -17,7 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 import torch
@@ -29,7 +24,8 @@ from model.lm.transformers_model import TransformersLanguageModel, sample
 from model.lm.vllm_engine import VllmLanguageModel
 from model.lm.vllm_http import VllmHttpLanguageModel
 from streaming.errors import BundleError, EngineUnavailable
-from streaming.stages import Sampling
+from streaming.stages import Constraint, Sampling
+from tests.model.vllm_server import serving_over_http
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed on this platform")
 PROMPTS = [[5, 6, 7, 8], [9, 3, 9, 3, 9], list(range(2, 60))]
@@ -72,35 +68,8 @@ def reference(checkpoint: Path) -> list[list[int]]:
 
 @pytest.fixture(scope="module")
 def vllm_server(checkpoint: Path) -> Iterator[str]:
-    """vLLM's own HTTP server with the token-in, token-out route."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(checkpoint)]
-    command += ["--served-model-name", "small", "--skip-tokenizer-init", "--enable-scale-out", "--enforce-eager"]
-    command += ["--dtype", "float32"]  # "auto" would serve float32 weights in half precision
-    command += ["--max-model-len", "512", "--block-size", "32", "--kv-cache-memory-bytes", str(64 << 20)]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--disable-uvicorn-access-log"]
-    with subprocess.Popen(command, env={**os.environ, "VLLM_NO_USAGE_STATS": "1"}) as server:
-        try:
-            _await_health(f"http://127.0.0.1:{port}/health", server)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(30)
-
-
-def _await_health(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 600
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise RuntimeError("the vLLM server stopped while starting")
-        try:
-            if httpx.get(url, timeout=2).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.5)
-    raise TimeoutError(url)
+    with serving_over_http(checkpoint, "--skip-tokenizer-init") as url:
+        yield url
 
 
 @pytest.fixture(
@@ -135,6 +104,11 @@ async def backend(request: pytest.FixtureRequest, checkpoint: Path) -> AsyncGene
 
 async def answer(lm: Backend, ids: Sequence[int], sampling: Sampling = GREEDY) -> list[int]:
     return [token async for fresh in lm.generate(ids, sampling) for token in fresh]
+
+
+async def test_without_a_tokenizer_nothing_is_held_to_a_schema(backend: Backend) -> None:
+    held = replace(GREEDY, constraint=Constraint(schema='{"type": "object"}'))
+    assert await answer(backend, PROMPTS[0], held) == await answer(backend, PROMPTS[0])
 
 
 async def test_contract(backend: Backend, reference: list[list[int]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from model.lm import Backend
 from model.lm.engine_options import EngineConfig
 from model.lm.engine_process import _params
 from model.lm.vllm_engine import VllmLanguageModel
+from model.lm.vllm_http import VllmHttpLanguageModel
 from streaming.stages import Constraint, Sampling
+from tests.model.vllm_server import serving_over_http
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -29,6 +33,9 @@ SCHEMA: dict[str, Any] = {
     "required": ["room", "on"],
     "additionalProperties": False,
 }
+
+
+HOLDS = ("--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}')
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +61,17 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture
-async def engine(checkpoint: Path) -> AsyncGenerator[VllmLanguageModel]:
-    lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64, constrains=True))
-    await lm.start()
-    yield lm
-    await lm.close()
+@pytest.fixture(params=["here", "over HTTP"])
+async def engine(checkpoint: Path, request: pytest.FixtureRequest) -> AsyncGenerator[Backend]:
+    with ExitStack() as server:
+        lm: Backend
+        if request.param == "here":
+            lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64, constrains=True))
+        else:
+            lm = VllmHttpLanguageModel(server.enter_context(serving_over_http(checkpoint, *HOLDS)), "small")
+        await lm.start()
+        yield lm
+        await lm.close()
 
 
 def test_no_regular_expression_of_a_client_is_compiled() -> None:
@@ -68,7 +80,7 @@ def test_no_regular_expression_of_a_client_is_compiled() -> None:
     assert json.loads(params.structured_outputs.json)["properties"]["time"] == {"type": "string"}
 
 
-async def test_what_is_written_is_what_is_allowed(engine: VllmLanguageModel, checkpoint: Path) -> None:
+async def test_what_is_written_is_what_is_allowed(engine: Backend, checkpoint: Path) -> None:
     """One engine start for all of it: a choice, a schema, no constraint, and a schema that the engine cannot hold."""
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     stop = tokenizer.token_to_id("<|im_end|>")

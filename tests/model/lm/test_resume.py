@@ -11,7 +11,7 @@ import pytest
 from model.lm.resume import EngineLost, resumed
 from model.lm.vllm_http import VllmHttpLanguageModel
 from streaming.errors import EngineUnavailable
-from streaming.stages import Sampling
+from streaming.stages import Constraint, Sampling
 
 
 class Counter:
@@ -50,6 +50,49 @@ async def broken(ids: list[int]) -> AsyncIterator[bytes]:
     for token in ids:
         yield f"data: {json.dumps({'choices': [{'token_ids': [token]}]})}\n\n".encode()
     raise httpx.ReadError("gone")
+
+
+@pytest.mark.parametrize("in_stream", [False, True])
+async def test_a_server_that_cannot_hold_an_answer_to_a_schema_writes_it_freely(in_stream: bool) -> None:
+    asked = list[dict[str, object]]()
+
+    async def server(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(await request.aread())["sampling_params"])
+        if "structured_outputs" not in asked[-1]:
+            return httpx.Response(
+                200, text=f"data: {json.dumps({'choices': [{'token_ids': [8]}]})}\n\ndata: [DONE]\n\n"
+            )
+        error = {"error": {"message": "skip_tokenizer_init", "type": "BadRequestError", "code": 400}}
+        return (
+            httpx.Response(200, text=f"data: {json.dumps(error)}\n\n") if in_stream else httpx.Response(400, json=error)
+        )
+
+    async def answered(sampling: Sampling) -> list[int]:
+        return [token async for fresh in lm.generate([7], sampling) for token in fresh]
+
+    lm = VllmHttpLanguageModel("http://engine", "small")
+    await lm.close()
+    lm._client = httpx.AsyncClient(base_url="http://engine", transport=httpx.MockTransport(server))
+    assert await answered(Sampling(max_tokens=5, constraint=Constraint(choices=("a ", "b ")))) == [8]
+    assert [params.get("structured_outputs") for params in asked] == [{"choice": ["a ", "b "]}, None]
+    asked.clear()
+    assert await answered(Sampling(max_tokens=5, constraint=Constraint(schema='{"type": "object"}'))) == [8]
+    assert [params.get("structured_outputs") for params in asked] == [{"json": '{"type": "object"}'}, None]
+    await lm.close()
+
+
+async def test_a_server_that_tells_of_a_failure_is_asked_again() -> None:
+    async def server(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(
+            200, text='data: {"error": {"message": "", "type": "InternalServerError", "code": 500}}\n\n'
+        )
+
+    lm = VllmHttpLanguageModel("http://engine", "small")
+    await lm.close()
+    lm._client = httpx.AsyncClient(base_url="http://engine", transport=httpx.MockTransport(server))
+    with pytest.raises(EngineUnavailable, match="again and again"):
+        _ = [fresh async for fresh in lm.generate([7], Sampling(max_tokens=5))]
+    await lm.close()
 
 
 async def test_a_server_that_restarts_under_the_answer_goes_on_with_it() -> None:

@@ -168,6 +168,14 @@ async def test_a_call_that_is_cut_off_says_so(connect: Connect) -> None:
     assert (response["output"][0]["type"], response["output"][0]["status"]) == ("function_call", "incomplete")
 
 
+async def test_a_call_that_meets_the_limit_of_the_bundle_is_cut_off_too(connect: Connect) -> None:
+    long = json.dumps({"city": 2000 * "a"})
+    peer = await with_tools(connect, WEATHER, lm=FakeLM(partial(calling, arguments=long)))
+    await called(peer)
+    response = peer.all("response.done")[-1]["response"]
+    assert response["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
+
+
 async def test_a_tool_that_is_not_there_is_told(connect: Connect) -> None:
     peer = await with_tools(connect, TIMER, {**TIMER, "name": "stop_timer"})
     item = await called(peer)
@@ -255,6 +263,18 @@ async def test_a_choice_that_is_not_there_is_refused(connect: Connect) -> None:
     assert await error_of(peer) == ("invalid_value", "session.tool_choice.name")
     peer.send("response.create", response={"tool_choice": {"type": "function", "name": "other"}})
     assert await error_of(peer) == ("invalid_value", "response.tool_choice.name")
+
+
+async def test_tools_without_the_one_that_the_session_chose_are_refused(connect: Connect) -> None:
+    """The error names what the client has sent."""
+    peer = await with_tools(connect, WEATHER, tool_choice={"type": "function", "name": "get_weather"})
+    peer.type_text(HEARD)
+    peer.send("response.create", response={"tools": [TIMER]})
+    assert await error_of(peer) == ("invalid_value", "response.tools")
+    peer.update(tools=[TIMER])
+    assert await error_of(peer) == ("invalid_value", "session.tools")
+    peer.update(tools=[TIMER], tool_choice="auto")
+    await peer.until("session.updated")
 
 
 async def test_a_model_that_calls_no_tools_says_so_and_goes_on(connect: Connect) -> None:
