@@ -6,6 +6,7 @@ Four extensions: `reply_language`, `temperature` (of the beta protocol, and of t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
@@ -178,32 +179,48 @@ MOST_SCHEMA_BYTES, MOST_TOOLS_BYTES = 8192, 32_768
 ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
 
-class FunctionTool(Strict):
+class Function(Strict):
     """A function of the client. `strict`: arguments follow the schema wherever the engine can hold them to it, asked or not."""
 
-    type: Literal["function"]
     name: ToolName
     description: Text = ""
     parameters: Annotated[dict[str, Any], AfterValidator(_takes_an_object)] = Field(default_factory=dict[str, Any])
     strict: bool | None = Field(None, exclude=True)
 
 
-def _checked_together(tools: list[FunctionTool]) -> list[FunctionTool]:
+class _OfFunction(Strict):
+    type: Literal["function"]
+
+
+class FunctionTool(
+    Function, _OfFunction
+):  # the last base's fields come first: a wrong type is told before what is missing of it
+    """A function as a tool."""
+
+
+def check_together(tools: Sequence[Function]) -> None:
+    """Raises ValueError for tools that cannot be declared together."""
     names = [tool.name for tool in tools]
     if len(set(names)) < len(names):
         raise ValueError("each tool has a name of its own")
     if sum(len(tool.description.encode()) + len(to_json(tool.parameters)) for tool in tools) > MOST_TOOLS_BYTES:
         raise ValueError(f"descriptions and JSON Schemas of all tools have at most {MOST_TOOLS_BYTES} bytes")
+
+
+MOST_TOOLS = 32
+
+
+def _checked_together(tools: list[FunctionTool]) -> list[FunctionTool]:
+    check_together(tools)
     return tools
 
 
-Tools = Annotated[Listed[FunctionTool], Field(max_length=32), AfterValidator(_checked_together)]
+Tools = Annotated[Listed[FunctionTool], Field(max_length=MOST_TOOLS), AfterValidator(_checked_together)]
 
 
-class NamedTool(Strict):
+class NamedTool(_OfFunction):
     """The tool that must be called."""
 
-    type: Literal["function"]
     name: ToolName
 
 

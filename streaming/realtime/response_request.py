@@ -87,7 +87,8 @@ def _options(
     tools = config.tools if params.tools is None else params.tools
     choice = config.tool_choice if params.tool_choice is None else params.tool_choice
     model.check_tools(tools, choice, "response")
-    at_hand, must_call = chosen_tools(tools, choice, "response", of_session=params.tool_choice is None)
+    chosen_here = params.tool_choice is not None
+    at_hand, must_call = chosen_tools(tools, choice, "response.tool_choice.name" if chosen_here else "response.tools")
     return TurnOptions(
         question_language=_spoken_language(config, model),
         reply_language=params.reply_language or config.reply_language,

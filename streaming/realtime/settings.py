@@ -10,12 +10,11 @@ from streaming.realtime.config import (
     AnyConfig,
     Audio,
     AudioInput,
-    FunctionTool,
+    Function,
     NamedTool,
     SemanticVad,
     ServerVad,
     SessionConfig,
-    ToolChoice,
     Transcription,
     TranscriptionAudio,
     TranscriptionConfig,
@@ -43,7 +42,7 @@ def changed_settings(model: SessionModel, config: AnyConfig, patch: AnyConfig, *
         model.voice(new.audio.output.voice, "session.audio.output.voice")
         model.check_reply_language(new.reply_language, "session.reply_language")
         model.check_tools(new.tools, new.tool_choice, "session")
-        chosen_tools(new.tools, new.tool_choice, "session", of_session=not _chooses(patch))
+        chosen_tools(new.tools, new.tool_choice, "session.tool_choice.name" if _chooses(patch) else "session.tools")
     if isinstance(new.audio.input.turn_detection, SemanticVad) and model.stages.end_of_turn is None:
         raise InvalidRequest(
             "this model's bundle has no end-of-turn model; use server_vad",
@@ -72,24 +71,16 @@ def _chooses(patch: AnyConfig) -> bool:
 
 
 def chosen_tools(
-    tools: Sequence[FunctionTool], choice: ToolChoice, param: str, *, of_session: bool = False
+    tools: Sequence[Function], choice: str | NamedTool | None, param: str
 ) -> tuple[tuple[Tool, ...], bool]:
-    """What the model may call, and whether it must. Raises InvalidRequest where a tool that is not there is chosen.
-
-    `of_session`: the session has chosen before, and now come other tools.
-    """
+    """What the model may call, and whether it must. Raises InvalidRequest, with `param`, where no tool has the chosen name."""
     if choice == "none":
         return (), False
     if isinstance(choice, NamedTool):
         tools = [tool for tool in tools if tool.name == choice.name]
         if not tools:
-            if of_session:
-                raise InvalidRequest(
-                    f"the session's tool_choice names {choice.name!r}, which is not among these tools; choose another with them",
-                    param=f"{param}.tools",
-                )
-            raise InvalidRequest(f"there is no tool {choice.name!r} among the tools", param=f"{param}.tool_choice.name")
-    must_call = bool(tools) and choice != "auto"
+            raise InvalidRequest(f"tool_choice names {choice.name!r}, which is not among the tools", param=param)
+    must_call = bool(tools) and choice not in (None, "auto")
     return tuple(Tool(tool.name, tool.description, tool.parameters) for tool in tools), must_call
 
 

@@ -13,10 +13,11 @@ from server.http.sse import server_sent_event
 from server.http.usage import Usage
 from server.media.encode import AudioWriter, encode_piece, encode_rest
 from server.state.spoken_answers import SpokenAnswers
-from streaming.errors import SpeechServerError
+from streaming.errors import EmptyAnswer, SpeechServerError
 from streaming.interleave import TextDelta
 from streaming.realtime.conversation import new_id
-from streaming.report import TurnReport
+from streaming.report import SHORTFALLS, TurnReport
+from streaming.tools import ArgumentsDelta, CallBegun, ToolCall
 from streaming.turn import AudioDelta, TurnEvent
 
 Remember = Callable[[str, str], None]
@@ -29,6 +30,7 @@ class _Completion:
     def __init__(self, model: str, remember: Remember) -> None:
         self.id = new_id("chatcmpl")
         self.audio_id = new_id("audio")
+        self.call_id = new_id("call")
         self.created = int(time.time())
         self.expires_at = self.created + SpokenAnswers.LIFE_S
         self._model = model
@@ -37,6 +39,11 @@ class _Completion:
     def head(self, kind: str) -> dict[str, Any]:
         """`id`, `object`, `created`, `model`."""
         return {"id": self.id, "object": kind, "created": self.created, "model": self._model}
+
+    def tool_calls(self, call: ToolCall) -> list[dict[str, Any]]:
+        """The call as it stands in a message."""
+        function = {"name": call.name, "arguments": call.arguments}
+        return [{"id": self.call_id, "type": "function", "function": function}]
 
     def remember(self, report: TurnReport) -> None:
         """So that the next request may refer to this answer by its id."""
@@ -59,8 +66,11 @@ class ChatDocument:
         return b""
 
     async def finish(self, report: TurnReport) -> bytes:
+        check_call(report)
         message: dict[str, Any] = {"role": "assistant", "content": report.text, "refusal": None}
-        if self._writer is not None:
+        if report.call is not None:
+            message |= {"content": None, "tool_calls": self._completion.tool_calls(report.call)}
+        elif self._writer is not None:
             self._audio += await encode_rest(self._writer)
             self._completion.remember(report)
             audio = {
@@ -98,11 +108,17 @@ class ChatChunks:
             )
         if isinstance(event, AudioDelta) and self._writer is not None:
             return self._audio(await encode_piece(self._writer, event.pcm))
+        if isinstance(event, CallBegun):
+            [begun] = self._completion.tool_calls(ToolCall(event.name, ""))
+            return self._delta({"tool_calls": [{"index": 0, **begun}]}, content=None)
+        if isinstance(event, ArgumentsDelta):
+            return self._delta({"tool_calls": [{"index": 0, "function": {"arguments": event.text}}]})
         return b""
 
     async def finish(self, report: TurnReport) -> bytes:
+        check_call(report)
         rest = b""
-        if self._writer is not None:
+        if self._writer is not None and report.call is None:
             rest = self._audio(await encode_rest(self._writer))
             self._completion.remember(report)
             rest += self._delta(self._in_audio(expires_at=self._completion.expires_at))
@@ -123,11 +139,12 @@ class ChatChunks:
     def _in_audio(self, **members: Any) -> dict[str, Any]:
         return {"audio": {"id": self._completion.audio_id, **members}}
 
-    def _delta(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
+    def _delta(self, delta: dict[str, Any], finish: str | None = None, content: str | None = "") -> bytes:
+        """A chunk, with the one before it that begins the message where there was none yet. `content`: of that."""
         head = b""
         if not self._begun:
             self._begun = True
-            head = self._choice({"role": "assistant", "content": "" if self._writer is None else None}, None)
+            head = self._choice({"role": "assistant", "content": content if self._writer is None else None}, None)
         return head + self._choice(delta, finish)
 
     def _choice(self, delta: dict[str, Any], finish: str | None) -> bytes:
@@ -140,4 +157,12 @@ class ChatChunks:
 
 def finish_reason(report: TurnReport) -> str:
     """`length` where the answer was ended before the model ended it."""
-    return "length" if report.incomplete in ("max_output_tokens", "speech_limit", "repetition") else "stop"
+    if report.incomplete in ("max_output_tokens", "speech_limit", "repetition"):
+        return "length"
+    return "stop" if report.call is None else "tool_calls"
+
+
+def check_call(report: TurnReport) -> None:
+    """Raises EmptyAnswer (`invalid_call`) for a call that its tool does not take: clients execute what they get."""
+    if report.incomplete == "invalid_call":
+        raise EmptyAnswer(f"{SHORTFALLS['invalid_call']}; ask in other words", code="invalid_call")

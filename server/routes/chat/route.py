@@ -21,11 +21,15 @@ from server.media.decode import Declared, check_speech
 from server.media.decoding import Decode
 from server.media.encode import OPENAI_PCM_HZ, AudioWriter, open_writer
 from server.routes.chat.answers import ChatChunks, ChatDocument
-from server.routes.chat.messages import ChatRequest, Dialogue, UserMessage, dialogue, without_neutral
+from server.routes.chat.dialogue import Answered, Dialogue, UserMessage, dialogue
+from server.routes.chat.messages import ChatRequest, ToolMessageParam, without_neutral
+from server.routes.chat.tools import offered
 from server.state.loading import ServedModel
 from server.state.sessions import session_model
 from streaming.errors import InvalidRequest
+from streaming.realtime.limits import SessionModel
 from streaming.stages import Exchange, Pcm, TurnOptions
+from streaming.tools import Tool
 from streaming.turn import TurnEvent
 
 MAX_CHARACTERS = 100_000
@@ -105,6 +109,7 @@ async def completions(request: Request, state: AdmittedDep) -> Response:
     received_s = time.monotonic()
     model = resolve_model(state, chat.model)
     session_model(model).check_reply_language(chat.reply_language, "reply_language")
+    tools, must_call = _offered(chat, session_model(model))
     writer, voice = _spoken(chat, model) or (None, None)
     talk = dialogue(chat.messages, partial(state.spoken.find, state.account), most_turns=model.history_turns)
     _check_length(talk)
@@ -117,6 +122,9 @@ async def completions(request: Request, state: AdmittedDep) -> Response:
         temperature=chat.temperature,
         top_p=chat.top_p,
         max_tokens=chat.max_completion_tokens or chat.max_tokens,
+        tools=tools,
+        must_call=must_call,
+        calls=talk.calls,
     )
     runner = TurnRunner(state, model, received_s)
     remember = partial(state.spoken.remember, state.account)
@@ -126,11 +134,14 @@ async def completions(request: Request, state: AdmittedDep) -> Response:
         sink = ChatChunks(model.name, writer, remember, include_usage=usage)
 
     async def work(stream: ResponseStream) -> None:
-        history = [await _exchange(runner, said, recorded.get(said.param), reply) for said, reply in talk.earlier]
-        question = talk.question
-        turn = TurnRequest(
-            options, recorded.get(question.param), question.text or None, history, f"{question.param}.content"
-        )
+        history = [await _exchange(runner, turn, recorded.get(turn.question.param)) for turn in talk.earlier]
+        question, pcm = talk.question, recorded.get(talk.question.param)
+        text = question.text
+        if (
+            talk.calls and pcm is not None and not model.stages.prompts.keeps_units
+        ):  # the answer is to what was heard then
+            text, pcm = await _words(runner, question, pcm), None
+        turn = TurnRequest(options, pcm, text or None, history, f"{question.param}.content")
         await send_turn(runner, turn, sink, stream)
 
     return AnswerResponse(runner, sink, work)
@@ -152,10 +163,21 @@ def _spoken(chat: ChatRequest, model: ServedModel) -> tuple[AudioWriter, str] | 
     return writer, voice
 
 
+def _offered(chat: ChatRequest, model: SessionModel) -> tuple[tuple[Tool, ...], bool]:
+    """What may be called, and whether it must. Raises InvalidRequest as `offered`, and for results of tools."""
+    for number, message in enumerate(chat.messages):
+        if isinstance(message, ToolMessageParam) and not model.calls_tools:
+            raise InvalidRequest(
+                f"{model.name} calls no tools; accepted: system, developer, user, assistant",
+                code="unsupported_parameter",
+                param=f"messages.{number}.role",
+            )
+    return offered(chat.tools, chat.tool_choice, model)
+
+
 def _check_length(talk: Dialogue) -> None:
     """Raises InvalidRequest for more text than any context holds: its tokens would be counted while all others wait."""
-    earlier = (text for message, reply in talk.earlier for text in (message.text, reply))
-    if (length := sum(map(len, (talk.instructions, talk.question.text, *earlier)))) > MAX_CHARACTERS:
+    if (length := talk.length()) > MAX_CHARACTERS:
         raise InvalidRequest(
             f"the messages have {length:,} characters; accepted: up to {MAX_CHARACTERS:,}",
             code="context_length_exceeded",
@@ -166,7 +188,7 @@ def _check_length(talk: Dialogue) -> None:
 def _recordings(decode: Decode, talk: Dialogue, model: ServedModel) -> dict[str, Pcm]:
     """Recordings of the messages, at 16 kHz, by `param`. Raises InvalidRequest. Slow: call it in a thread."""
     found: dict[str, Pcm] = {}
-    for message in (*(message for message, _ in talk.earlier), talk.question):
+    for message in (*(turn.question for turn in talk.earlier), talk.question):
         if message.audio is not None:
             try:
                 found[message.param] = decode(message.audio, Declared(), max_s=model.max_question_s)
@@ -178,14 +200,19 @@ def _recordings(decode: Decode, talk: Dialogue, model: ServedModel) -> dict[str,
     return found
 
 
-async def _exchange(runner: TurnRunner, message: UserMessage, recorded: Pcm | None, reply: str) -> Exchange:
+async def _exchange(runner: TurnRunner, turn: Answered, recorded: Pcm | None) -> Exchange:
     """An earlier turn: in words, or with the units of its recording where the model cannot write down what it hears."""
     if recorded is None:
-        return Exchange(message.text, reply)
+        return Exchange(turn.question.text, turn.reply, calls=turn.calls)
     if runner.model.stages.prompts.keeps_units:
-        return Exchange(message.text, reply, await runner.units(recorded))
+        return Exchange(turn.question.text, turn.reply, await runner.units(recorded), calls=turn.calls)
+    return Exchange(await _words(runner, turn.question, recorded), turn.reply, calls=turn.calls)
+
+
+async def _words(runner: TurnRunner, message: UserMessage, recorded: Pcm) -> str:
+    """A spoken message as text."""
     report = await runner.run(TurnRequest(TurnOptions(task="transcribe", speak=False), recorded), _ignore)
-    return Exchange(" ".join(filter(None, (message.text, report.transcript))), reply)
+    return " ".join(filter(None, (message.text, report.transcript)))
 
 
 async def _ignore(event: TurnEvent) -> None:

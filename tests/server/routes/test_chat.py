@@ -226,7 +226,8 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"messages": [user({"type": "text"})]}, "missing_required_parameter", "messages.0.content.0.text"),
     ({"messages": [{"role": "user", "content": 5}]}, "invalid_value", "messages.0.content"),
     ({"messages": [{"role": "user", "content": []}]}, "invalid_value", "messages.0.content"),
-    ({"messages": [{"role": "tool", "content": "x"}]}, "invalid_value", "messages.0.role"),
+    ({"messages": [{"role": "robot", "content": "x"}]}, "invalid_value", "messages.0.role"),
+    ({"messages": [{"role": "tool", "content": "x"}]}, "missing_required_parameter", "messages.0.tool_call_id"),
     (
         {"messages": [user("a"), {"role": "assistant", "audio": {"id": "audio_gone"}}, user("b")]},
         "audio_not_found",
