@@ -90,7 +90,7 @@ def create_app(
             expose_headers=_EXPOSED_HEADERS,
         )
     app.add_middleware(Recordings, recorder=state.recorder)
-    app.add_middleware(Presence)
+    app.add_middleware(Presence, most_bytes=settings.max_body_bytes)
     app.add_middleware(Origins, settings=settings, count=state.metrics.error)
     if settings.otlp_endpoint is not None:
         from server.http.trace_context import TraceContext
