@@ -118,7 +118,8 @@ class Profile(_Frozen):
     vocoder keeps back until it knows what follows, on average. `cuts`: a first cut of fewer units than the vocoder needs for any
     audio is a round trip for nothing. `early_units`: for a bidirectional encoder; absent where
     units are final as soon as they come. `spoken_tasks`: those whose text the model knows in words only, without digits and
-    symbols (`model.reading`). `sorry`: what it says, by language, where it has no answer.
+    symbols (`model.reading`). `sorry`: what it says, by language, where it has no answer. `sure`: with no token of a transcript
+    less probable, the model has heard a whole question; absent where that was not measured (`tests/bench/pauses.py`).
     """
 
     format_version: Annotated[int, Field(ge=1, le=1)]
@@ -147,6 +148,7 @@ class Profile(_Frozen):
     vocoder_latency_s: Annotated[float, Field(ge=0)] = 0.0
     cuts: Cuts = Cuts()
     early_units: Stability | None = None
+    sure: Annotated[float, Field(gt=0, le=1)] | None = None
     history_turns: int = 0
     supports_instructions: bool = False
     supports_tools: bool = False

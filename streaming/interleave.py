@@ -36,7 +36,9 @@ class TranscriptDelta:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptDone:
-    """The transcript is complete."""
+    """The transcript is complete. `certainty`: probability of its least probable token, None where nobody tells."""
+
+    certainty: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

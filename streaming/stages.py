@@ -6,7 +6,7 @@ Callers close the generators (`contextlib.aclosing`); closing one cancels its wo
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -36,7 +36,8 @@ class Constraint:
 class Sampling:
     """How the language model samples. `temperature` 0 is greedy; `top_k` 0 means all; stop ids come from the bundle.
 
-    `constraint`: an engine that cannot hold it writes freely, so that the asker looks at what was written.
+    `constraint`: an engine that cannot hold it writes freely, so that the asker looks at what was written. `rated`: ids come as
+    `RatedIds`, where the engine can tell.
     """
 
     temperature: float = 0.0
@@ -45,6 +46,15 @@ class Sampling:
     max_tokens: int = 1024
     stop_token_ids: tuple[int, ...] = field(default=())
     constraint: Constraint | None = None
+    rated: bool = False
+
+
+class RatedIds(list[int]):
+    """Token ids with the probability that the language model gave each, before temperature. `chances` is as long as they are."""
+
+    def __init__(self, ids: Iterable[int], chances: Iterable[float]) -> None:
+        super().__init__(ids)
+        self.chances = list(chances)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +275,8 @@ class Stages:
 
     `decoder_latency_s`: audio that the decoder keeps back until it knows what follows, on average. `cuts`: how many units it is
     handed at a time, `outlook`: what they take and give; `playout_lead_s`: for turns that do not say. `pace`: how many units a text
-    can need. `end_of_turn`: absent where the bundle has no such model.
+    can need. `end_of_turn`: absent where the bundle has no such model. `sure`: a transcript of which no token is less probable was
+    heard well and is complete; None: nobody has measured that.
     """
 
     encoder: SpeechEncoder
@@ -279,3 +290,4 @@ class Stages:
     pace: Pace = field(default_factory=Pace)
     outlook: Outlook = field(default_factory=Outlook)
     playout_lead_s: float = 0.0
+    sure: float | None = None

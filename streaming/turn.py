@@ -260,7 +260,7 @@ class Turn:
         prompt = await self._prompt(text, options)
         if self.report.input_units and options.task != "read":
             watch.transcript = TranscriptWatch(self.report.input_units, self.report.question_s)
-        sampling = prompts.sampling(options, len(prompt))
+        sampling = replace(prompts.sampling(options, len(prompt)), rated=self.hidden and self._stages.sure is not None)
         before, calling = self.report.output_tokens, CallWatch(options, prompts.call_opening(), prompts.answer_mark())
         await self._deliver(parser.feed(prompts.opening(options)), speech)
         async with aclosing(self._stages.lm.generate(prompt, sampling)) as answer:
@@ -268,7 +268,7 @@ class Turn:
                 if self.report.first_token_s is None:
                     self.report.first_token_s = self._elapsed_s()
                 self.report.output_tokens += len(ids)
-                await self._deliver(watch.passed(parser.feed(calling.passed(ids))), speech)
+                await self._deliver(watch.passed(parser.feed(calling.passed(ids)), ids), speech)
                 if watch.ended or calling.calls:
                     break
             else:

@@ -7,10 +7,11 @@ import re
 SURE = 0.98
 """From this probability on, a turn sounds finished: the model takes many a pause for the end (tests/bench/pauses.py)."""
 
-_FINISHED, _OPEN = 0.83, 1.6
-"""What ends a turn, of the silence that a client asks for: one that reads and sounds complete, and one that reads open."""
+_CERTAIN, _FINISHED, _UNCERTAIN, _OPEN = 0.44, 0.83, 1.4, 1.6
+"""What ends a turn, of the silence that a client asks for: one that was heard well, one that sounds complete, one that was not
+heard well and may have stopped in the middle of a word, and one that reads open (tests/bench/pauses.py)."""
 
-_LEAST_MS, _MOST_MS = 256, 1200
+_LEAST_MS, _MOST_MS = 224, 1200
 
 
 def patience_ms(finished: float, *, shortest_ms: int, longest_ms: int) -> int:
@@ -21,20 +22,28 @@ def patience_ms(finished: float, *, shortest_ms: int, longest_ms: int) -> int:
     return round(shortest_ms + (longest_ms - shortest_ms) * (1 - finished) ** 2)
 
 
-def adapted_ms(silence_ms: int, *, text: str | None, finished: float | None) -> int:
+def adapted_ms(silence_ms: int, *, text: str | None, finished: float | None = None, certain: bool | None = None) -> int:
     """Silence to wait for in all where a client asks for `silence_ms`.
 
-    `text`: what was understood so far, None where that is not known: then the client's wish stands. `finished`: as in
-    `patience_ms`, None where nobody has judged. What reads and sounds complete ends sooner, though not below `_LEAST_MS` unless
-    the client wants that; what reads open ends later, though not above `_MOST_MS` likewise.
+    `text`: what was understood so far, None where that is not known: then the client's wish stands. `certain`: whether the model
+    was sure of every word, None where it does not tell. Then `finished` counts: as in `patience_ms`, None where nobody has judged.
+    A turn that seems complete ends sooner, though not below `_LEAST_MS` unless the client wants that; one that does not, or of
+    which a word is uncertain, ends later, though not above `_MOST_MS` likewise.
     """
     if text is None:
         return silence_ms
+    share = _share(text, finished, certain)
+    if share > 1:
+        return max(silence_ms, min(_MOST_MS, round(share * silence_ms)))
+    return min(silence_ms, max(_LEAST_MS, round(share * silence_ms)))
+
+
+def _share(text: str, finished: float | None, certain: bool | None) -> float:
     if left_open(text):
-        return max(silence_ms, min(_MOST_MS, round(_OPEN * silence_ms)))
-    if finished is None or finished < SURE:
-        return silence_ms
-    return min(silence_ms, max(_LEAST_MS, round(_FINISHED * silence_ms)))
+        return _OPEN
+    if certain is not None:
+        return _CERTAIN if certain else _UNCERTAIN
+    return 1.0 if finished is None or finished < SURE else _FINISHED
 
 
 _ENGLISH = frozenset(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from streaming.interleave import LMEvent, SpeechChunkDone, TextDelta, TranscriptDelta, TranscriptDone, UnitsDelta
 from streaming.loops import LoopDetector
 from streaming.pace import Pace
+from streaming.stages import RatedIds
 
 Runaway = Literal["speech_limit", "transcript_limit", "repetition"]
 """Speech that had more units than its text can need; a transcript of more than can be said in the time; text that went round."""
@@ -62,7 +63,8 @@ class TranscriptWatch:
 class AnswerWatch:
     """Lets events of an answer pass until its speech has no text left, or its text goes round. `ended` says which.
 
-    `text`: what is being said; `units`: how much was said of it; `transcript`: watches that of the question, where there is speech.
+    `text`: what is being said; `units`: how much was said of it; `transcript`: watches that of the question, where there is speech;
+    `certainty`: of the least certain token so far.
 
     Speech belongs to the text since the speech chunk before: of interleaved answers to a few words, of those that alternate
     to all text so far. Any split of the units lets the same through.
@@ -75,22 +77,25 @@ class AnswerWatch:
         self._loop = LoopDetector()
         self.units = 0
         self.transcript: TranscriptWatch | None = None
+        self.certainty: float | None = None
         self.ended: Runaway | None = None
 
-    def passed(self, events: Iterable[LMEvent]) -> list[LMEvent]:
-        """Those of the next events that are part of the answer."""
+    def passed(self, events: Iterable[LMEvent], ids: Sequence[int] = ()) -> list[LMEvent]:
+        """Those of the next events that are part of the answer. `ids`: what they were read from."""
+        if isinstance(ids, RatedIds):
+            self.certainty = min([1.0 if self.certainty is None else self.certainty, *ids.chances])
         return [kept for event in events if not self.ended for kept in self._kept(event)]
 
     def finished(self, events: Iterable[LMEvent]) -> list[LMEvent]:
         """The last events, with which the parser closes what is open: all of them, and what of a transcript was kept back."""
         rest = "" if self.transcript is None else self.transcript.rest()
-        return [*([TranscriptDelta(rest)] if rest else []), *events]
+        return [*([TranscriptDelta(rest)] if rest else []), *map(self._rated, events)]
 
     def _kept(self, event: LMEvent) -> list[LMEvent]:
         if self.transcript is not None and isinstance(event, TranscriptDelta):
             return self._heard(self.transcript.passed(event.text), self.transcript)
         if self.transcript is not None and isinstance(event, TranscriptDone):
-            return [*self._heard(self.transcript.rest(), self.transcript), event]
+            return [*self._heard(self.transcript.rest(), self.transcript), self._rated(event)]
         if isinstance(event, UnitsDelta):
             return self._spoken(event)
         if isinstance(event, TextDelta):
@@ -102,6 +107,9 @@ class AnswerWatch:
             self.text, self.units = "", 0
             self._room = self._pace.most_units("")
         return [event]
+
+    def _rated(self, event: LMEvent) -> LMEvent:
+        return TranscriptDone(self.certainty) if isinstance(event, TranscriptDone) else event
 
     def _heard(self, text: str, watch: TranscriptWatch) -> list[LMEvent]:
         self.ended = watch.ended

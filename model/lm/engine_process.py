@@ -7,6 +7,7 @@ vocoder's is, and whatever vLLM starts for several GPUs belongs to it.
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import os
 import warnings
@@ -18,9 +19,10 @@ from model.lm.engine_options import EngineConfig, engine_options, require_compil
 from model.lm.schemas import structured_outputs
 from model.workers.link import Link, Ready
 from streaming.errors import BundleError, EngineUnavailable, InvalidRequest, SpeechServerError
-from streaming.stages import Sampling
+from streaming.stages import RatedIds, Sampling
 
 if TYPE_CHECKING:
+    from vllm.outputs import CompletionOutput
     from vllm.v1.engine.llm_engine import LLMEngine
 
 log = logging.getLogger(__name__)
@@ -136,7 +138,7 @@ class _Answers:
             stops = self._stops.get(output.request_id)
             if stops is None:
                 continue
-            tokens = [token for token in output.outputs[0].token_ids if token not in stops]
+            tokens = _fresh(output.outputs[0], stops)
             if output.finished:
                 del self._stops[output.request_id]
             if tokens or output.finished:
@@ -148,6 +150,15 @@ class _Answers:
         scheduler: Any = self._engine.engine_core.engine_core.scheduler  # type: ignore[attr-defined,unused-ignore]
         running, waiting = scheduler.get_request_counts()
         return {"running": running, "waiting": waiting, "kv_cache": scheduler.kv_cache_manager.usage}
+
+
+def _fresh(output: CompletionOutput, stops: tuple[int, ...]) -> list[int]:
+    """What was written since, without stop ids; rated where that was asked for."""
+    tokens = [token for token in output.token_ids if token not in stops]
+    if output.logprobs is None:
+        return tokens
+    rated = zip(output.token_ids, output.logprobs, strict=True)
+    return RatedIds(tokens, [math.exp(each[token].logprob) for token, each in rated if token not in stops])
 
 
 def _params(sampling: Sampling) -> Any:
@@ -167,6 +178,7 @@ def _params(sampling: Sampling) -> Any:
         detokenize=False,
         output_kind=RequestOutputKind.DELTA,
         structured_outputs=held,
+        logprobs=0 if sampling.rated else None,  # of the token itself alone
     )
 
 

@@ -14,7 +14,7 @@ from model.lm.resume import EngineLost, resumed
 from model.thread import SingleThread, ThreadHung
 from model.workers.supervisor import WorkerState
 from streaming.errors import BundleError
-from streaming.stages import Sampling
+from streaming.stages import RatedIds, Sampling
 
 _STEP_S = 20.0
 
@@ -69,7 +69,7 @@ class TransformersLanguageModel:
             token = sample(logits, sampling)
             if token in sampling.stop_token_ids:
                 return
-            yield [token]
+            yield RatedIds([token], [float(logits.softmax(-1)[token])]) if sampling.rated else [token]
             ids = [token]
 
     @torch.inference_mode()

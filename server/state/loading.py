@@ -188,6 +188,7 @@ def served_model(
             profile.speech_pace(),
             Outlook(profile.cuts.unit_s, profile.vocoder_latency_s),
             playout_lead_s,
+            profile.sure,
         ),
         backend=backend,
         reply_languages=tuple(profile.templates),

@@ -21,7 +21,7 @@ from streaming.realtime.utterance import UtteranceEncoding
 from streaming.stages import Pcm, Stages
 from streaming.turn_ends import adapted_ms, left_open, patience_ms
 
-SEMANTIC_PAUSE_MS, SPECULATIVE_PAUSE_MS = 200, 128
+SEMANTIC_PAUSE_MS, SPECULATIVE_PAUSE_MS = 200, 96
 """Silence after which it is asked whether the turn is over: by `semantic_vad`, and for a speculative turn of `server_vad`."""
 
 _ROOM_S = 1.0
@@ -90,6 +90,7 @@ class InputBuffer:
         self._parted: _Parted | None = None
         self._finished: float | None = None
         self._understood: str | None = None
+        self._certainty: float | None = None
         self.item_id = new_id("item")
         self._resampler = Resampler(MODEL_RATE_HZ, MODEL_RATE_HZ)
         self._listen_anew()
@@ -249,9 +250,9 @@ class InputBuffer:
         self._finished = finished
         self._reconsider()
 
-    def understood(self, text: str) -> None:
-        """This is what the turn that pauses says so far."""
-        self._understood = text
+    def understood(self, text: str, certainty: float | None = None) -> None:
+        """This is what the turn that pauses says so far. `certainty`: see `TranscriptDone`."""
+        self._understood, self._certainty = text, certainty
         self._reconsider()
 
     def _reconsider(self) -> None:
@@ -259,7 +260,11 @@ class InputBuffer:
         if self._listener is None:
             return
         if isinstance(detection, ServerVad):
-            self._listener.wait(adapted_ms(detection.silence_duration_ms, text=text, finished=finished))
+            sure, certainty = self._stages.sure, self._certainty
+            certain = None if sure is None or certainty is None else certainty >= sure
+            self._listener.wait(
+                adapted_ms(detection.silence_duration_ms, text=text, finished=finished, certain=certain)
+            )
         elif isinstance(detection, SemanticVad) and finished is not None:
             shortest_ms, longest_ms = detection.shortest_wait_ms, detection.longest_wait_ms
             if text is not None:
@@ -284,7 +289,7 @@ class InputBuffer:
                 self._hear(event.pcm)
                 continue
             if not isinstance(event, Paused):
-                self._finished = self._understood = None
+                self._finished = self._understood = self._certainty = None
             yield event
             if isinstance(event, SpeechStarted):
                 self._listener.count_in(self._samples)  # of a turn that goes on, or that the client began

@@ -321,7 +321,7 @@ class RealtimeMachine:
             self._responses.progress(progress)
             self._continuation.progress(progress)
         elif isinstance(progress.event, TranscriptDone) and (text := self._speculation.transcript) is not None:
-            self._input.understood(text)
+            self._input.understood(text, progress.event.certainty)
 
     def _turn_closed(self, closed: do.TurnClosed) -> None:
         if self._speculation.take(closed):

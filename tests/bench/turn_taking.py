@@ -94,18 +94,18 @@ def voice(asked: Asked) -> str:
     return "numbered" if name.isdigit() else name[:4]
 
 
-def opened(recordings: Sequence[Asked]) -> Iterator[Spoken]:
-    """Each recording with a pause at its quietest place, and with another at the next quiet one."""
+def opened(recordings: Sequence[Asked], *, every_length: bool = False) -> Iterator[Spoken]:
+    """Each recording with a pause at its quietest place, and with another at the next quiet one: of the next length, or of each."""
     lengths = itertools.cycle(PAUSES_MS)
     for asked in recordings:
         pcm = pcm16_to_float(read_recording(asked.path).pcm)
         pcm = pcm[: speech_end(np.frombuffer(float_to_pcm16(pcm), np.int16), _FRAME) * _FRAME]
         quiet = background(pcm)
         for at in quiet_places(pcm, 2):
-            pause_ms = next(lengths)
-            pause = looped(quiet, pause_ms * _HZ // 1000)
-            resumes_s = (at + pause.size) / _HZ
-            yield Spoken(asked.file, pause_ms, resumes_s, np.concatenate([pcm[:at], pause, pcm[at:]]), quiet)
+            for pause_ms in PAUSES_MS if every_length else (next(lengths),):
+                pause = looped(quiet, pause_ms * _HZ // 1000)
+                resumes_s = (at + pause.size) / _HZ
+                yield Spoken(asked.file, pause_ms, resumes_s, np.concatenate([pcm[:at], pause, pcm[at:]]), quiet)
 
 
 async def speak_all(url: str, sentences: Sequence[Spoken]) -> dict[str, dict[str, Any]]:

@@ -24,7 +24,7 @@ from model.lm.transformers_model import TransformersLanguageModel, sample
 from model.lm.vllm_engine import VllmLanguageModel
 from model.lm.vllm_http import VllmHttpLanguageModel
 from streaming.errors import BundleError, EngineUnavailable
-from streaming.stages import Constraint, Sampling
+from streaming.stages import Constraint, RatedIds, Sampling
 from tests.model.vllm_server import serving_over_http
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed on this platform")
@@ -124,6 +124,22 @@ async def test_contract(backend: Backend, reference: list[list[int]]) -> None:
         await anext(abandoned)
     assert await answer(backend, PROMPTS[0]) == reference[0]
     assert backend.fault() is None
+
+
+async def test_ids_are_rated(backend: Backend, checkpoint: Path, reference: list[list[int]]) -> None:
+    stop = reference[0][5]
+    sampling = Sampling(max_tokens=24, stop_token_ids=(stop,), rated=True)
+    pieces = [fresh async for fresh in backend.generate(PROMPTS[0], sampling)]
+    ids = [token for piece in pieces for token in piece]
+    assert ids == reference[0][: reference[0].index(stop)]
+    if isinstance(backend, VllmHttpLanguageModel):
+        return  # its server is another's
+    model = LlamaForCausalLM.from_pretrained(checkpoint).eval()
+    with torch.inference_mode():
+        chances = model(torch.tensor([PROMPTS[0] + ids])).logits[0, len(PROMPTS[0]) - 1 : -1].softmax(-1)
+    assert all(isinstance(piece, RatedIds) for piece in pieces)
+    told = [chance for piece in pieces if isinstance(piece, RatedIds) for chance in piece.chances]
+    assert told == pytest.approx([float(chances[at, token]) for at, token in enumerate(ids)], rel=1e-3)
 
 
 @needs_vllm

@@ -18,7 +18,7 @@ from streaming.interleave import TextDelta, TranscriptDelta, TranscriptDone
 from streaming.pace import Pace
 from streaming.planning import CutSchedule
 from streaming.report import Notice, TurnReport
-from streaming.stages import Exchange, Pcm, Sampling, Task, TurnOptions, UnitCut
+from streaming.stages import Exchange, Pcm, RatedIds, Sampling, Task, TurnOptions, UnitCut
 from streaming.turn import AudioDelta, Question, Turn, TurnEvent
 from tests.fakes import (
     ANSWER,
@@ -140,6 +140,24 @@ async def test_the_first_audio_leaves_inside_the_first_speech_chunk() -> None:
     lm.gate.set()
     await turn
     assert np.array_equal(heard.pcm(), decoder.speak([*range(cuts.first_units), *range(20, 40)]))
+
+
+@pytest.mark.parametrize(("hidden", "sure", "certainty"), [(True, 0.9, 0.25), (True, None, None), (False, 0.9, None)])
+async def test_of_a_hidden_turn_it_is_told_how_sure_the_words_are(
+    hidden: bool, sure: float | None, certainty: float | None
+) -> None:
+    class Rating:
+        async def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
+            written = answer_ids("Hi?", ("Five.", UNITS))
+            question = written.index(ANSWER) + 1
+            chances = [0.5, 0.25, *[1.0] * (question - 2), *[0.125] * (len(written) - question)]
+            for token, chance in zip(written, chances, strict=True):
+                yield RatedIds([token], [chance]) if sampling.rated else [token]
+
+    heard = Heard()
+    question = Question(units=spoken([1, 2]), audio_s=1.0)
+    await Turn(fake_stages(lm=Rating(), sure=sure), question, TurnOptions(speak=False), heard, hidden=hidden).run()
+    assert [event.certainty for event in heard if isinstance(event, TranscriptDone)] == [certainty]
 
 
 async def test_units_that_wait_in_the_queue_are_cut_together() -> None:

@@ -44,6 +44,26 @@ def test_the_silence_that_a_client_asks_for_is_adapted(
     assert adapted_ms(silence_ms, text=text, finished=finished) == wanted_ms
 
 
+@pytest.mark.parametrize(
+    ("silence_ms", "text", "certain", "wanted_ms"),
+    [
+        (500, "Tell me a joke.", True, 224),
+        (1000, "Tell me a joke.", True, 440),
+        (300, "Tell me a joke.", True, 224),
+        (200, "Tell me a joke.", True, 200),
+        (500, "Tell me a joke.", False, 700),  # it may be another word of which only the beginning was said
+        (1000, "Tell me a joke.", False, 1200),
+        (500, "Tell me a", True, 800),
+        (500, None, None, 500),
+    ],
+)
+def test_a_model_that_tells_how_sure_it_is_is_believed_before_the_sound(
+    silence_ms: int, text: str | None, certain: bool | None, wanted_ms: int
+) -> None:
+    for finished in (None, 0.0, 1.0):
+        assert adapted_ms(silence_ms, text=text, finished=finished, certain=certain) == wanted_ms
+
+
 def test_patience_lies_between_its_ends() -> None:
     waits = [patience_ms(finished / 10, shortest_ms=300, longest_ms=2000) for finished in range(11)]
     assert (waits[0], waits[-1]) == (2000, 300)

@@ -38,8 +38,15 @@ SPOKEN = [out.InputSpeechStopped, out.InputCommitted, out.ItemAdded, out.ItemDon
 class Session:
     """A machine that was spoken to until it made a pause: `turn_id` is answered in the dark."""
 
-    def __init__(self, *, limits: SessionLimits | None = None, end_of_turn: bool = True, **settings: Any) -> None:
-        stages = fake_stages(**({} if end_of_turn else {"end_of_turn": None}))
+    def __init__(
+        self,
+        *,
+        limits: SessionLimits | None = None,
+        end_of_turn: bool = True,
+        sure: float | None = None,
+        **settings: Any,
+    ) -> None:
+        stages = fake_stages(**({} if end_of_turn else {"end_of_turn": None}), sure=sure)
         config = SessionConfig.model_validate({"type": "realtime", **settings})
         self.machine = RealtimeMachine(SessionModel("fake", ("default",), stages), limits or SessionLimits(), config)
         self.machine.receive(do.Opened())
@@ -198,6 +205,28 @@ def test_what_was_understood_decides_how_long_is_waited(text: str | None, finish
         session.says(TranscriptDelta(text), TranscriptDone())
     session.machine.receive(do.PauseJudged(finished, session.turn_id))
     assert wanted_ms <= session.stops_after_ms() <= wanted_ms + 90  # windows of 32 ms on both sides, and steps of 10
+
+
+@pytest.mark.parametrize(
+    ("sure", "certainty", "wanted_ms"),
+    [(0.98, 0.98, 224), (0.98, 0.97, 700), (0.98, None, 415), (None, 1.0, 415)],
+)
+def test_how_sure_the_model_is_of_the_words_decides_where_that_was_measured(
+    sure: float | None, certainty: float | None, wanted_ms: int
+) -> None:
+    session = Session(sure=sure)
+    session.says(TranscriptDelta("Tell me a joke."), TranscriptDone(certainty))
+    session.machine.receive(do.PauseJudged(1.0, session.turn_id))
+    assert wanted_ms <= session.stops_after_ms() <= wanted_ms + 90
+
+
+def test_how_sure_it_was_of_an_earlier_pause_says_nothing_of_this_one() -> None:
+    session = Session(sure=0.98)
+    session.says(TranscriptDelta("Tell me a joke."), TranscriptDone(1.0))
+    session.hear(tone(100))
+    (start,) = (each for each in session.hear(PAUSE) if isinstance(each, do.StartTurn))
+    session.turn_id = start.turn_id
+    assert 500 <= session.stops_after_ms() <= 590
 
 
 def test_a_verdict_on_an_earlier_pause_says_nothing_of_this_one() -> None:
