@@ -260,16 +260,22 @@ class InputBuffer:
         if self._listener is None:
             return
         if isinstance(detection, ServerVad):
-            sure, certainty = self._stages.sure, self._certainty
-            certain = None if sure is None or certainty is None else certainty >= sure
-            self._listener.wait(
-                adapted_ms(detection.silence_duration_ms, text=text, finished=finished, certain=certain)
-            )
-        elif isinstance(detection, SemanticVad) and finished is not None:
+            wait_ms = adapted_ms(detection.silence_duration_ms, text=text, finished=finished, certain=self._certain)
+            self._listener.wait(wait_ms)
+        elif isinstance(detection, SemanticVad):
             shortest_ms, longest_ms = detection.shortest_wait_ms, detection.longest_wait_ms
-            if text is not None:
-                shortest_ms = shortest_ms if left_open(text) else max(_SURE_MS, shortest_ms * 3 // 5)
-            self._listener.wait(patience_ms(finished, shortest_ms=shortest_ms, longest_ms=longest_ms))
+            if text is not None and not left_open(text):
+                shortest_ms = max(_SURE_MS, shortest_ms * 3 // 5)
+                finished = 1.0 if self._certain else finished
+            if finished is not None:
+                self._listener.wait(patience_ms(finished, shortest_ms=shortest_ms, longest_ms=longest_ms))
+
+    @property
+    def _certain(self) -> bool | None:
+        """Whether the model is sure of every word that it understood; None where nobody tells."""
+        if self._certainty is None or self._stages.sure is None:
+            return None
+        return self._certainty >= self._stages.sure
 
     @property
     def _samples(self) -> int:

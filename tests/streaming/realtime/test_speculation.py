@@ -220,6 +220,20 @@ def test_how_sure_the_model_is_of_the_words_decides_where_that_was_measured(
     assert wanted_ms <= session.stops_after_ms() <= wanted_ms + 90
 
 
+@pytest.mark.parametrize(
+    ("text", "certainty", "wanted_ms"),
+    [("Tell me a joke.", 1.0, 300), ("Tell me a joke.", 0.5, 2000), ("Tell me a", 1.0, 2000)],
+)
+def test_semantic_vad_believes_the_words_before_the_sound(text: str, certainty: float, wanted_ms: int) -> None:
+    vad = {"type": "semantic_vad", "eagerness": "high"}
+    session = Session(sure=0.98, audio={"input": {"turn_detection": vad}})
+    (start,) = (each for each in session.hear(silence(60)) if isinstance(each, do.StartTurn))  # after 200 ms
+    session.turn_id = start.turn_id
+    session.machine.receive(do.PauseJudged(0.0))  # it does not sound finished
+    session.says(TranscriptDelta(text), TranscriptDone(certainty))
+    assert wanted_ms <= session.stops_after_ms() + 60 <= wanted_ms + 90
+
+
 def test_how_sure_it_was_of_an_earlier_pause_says_nothing_of_this_one() -> None:
     session = Session(sure=0.98)
     session.says(TranscriptDelta("Tell me a joke."), TranscriptDone(1.0))
