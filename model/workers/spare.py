@@ -59,6 +59,8 @@ class Spare:
         server._forkserver_alive_fd = os.dup(self._alive.fileno())
         server._forkserver_authkey = None  # since Python 3.14; who may not read the address cannot connect
         server._forkserver_pid = self.pid
+        self._alive.close()
+        self._let_go()
 
     def close(self) -> None:
         """End it, if it lives, and let go of all that it had."""
@@ -66,11 +68,15 @@ class Spare:
         self._kill()
         for each in (self._listener, self._in_use, self._alive, self._lifeline, self._held):
             each.close()
+        self._let_go()
+        with suppress(FileNotFoundError):
+            os.unlink(self._address)
+
+    def _let_go(self) -> None:
+        """Nobody asks whether it lives any more."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-        with suppress(FileNotFoundError):
-            os.unlink(self._address)
 
     def _kill(self) -> None:
         if self.lives:
