@@ -15,7 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 OURS = {"clients", "model", "server", "streaming", "tests", "deploy"}
 ENGINES = {"torch", "vllm"}  # brought by a variant
-IMPORTED_LAZILY = {"sounddevice": "mic", "playwright": "dev", "ray": "cluster", "grpc": "cluster", "opentelemetry": "otel"}
+IMPORTED_LAZILY = {
+    "sounddevice": "mic",
+    "playwright": "dev",
+    "ray": "cluster",
+    "grpc": "cluster",
+    "opentelemetry": "otel",
+}
 
 
 def canonical(name: str) -> str:
