@@ -208,7 +208,11 @@ microphone.addEventListener("frame", ({ detail: { buffer, rms } }) => {
 });
 
 /** A device that was unplugged is replaced by another, if there is one. */
-microphone.addEventListener("lost", () => startTalking("The microphone was disconnected; another one is used now."));
+microphone.addEventListener("lost", replaceMicrophone);
+
+function replaceMicrophone() {
+  startTalking("The microphone was disconnected; another one is used now.");
+}
 
 async function startTalking(remark) {
   wanted = true;
@@ -227,6 +231,7 @@ async function startTalking(remark) {
     panel.notify(error instanceof MicrophoneError ? error.message : `Sound could not be started (${error.message}).`);
   }
   starting = false;
+  if (live && microphone.ended) replaceMicrophone(); // lost meanwhile
 }
 
 async function goLive(remark) {

@@ -37,6 +37,11 @@ export class Microphone extends EventTarget {
     this.stream = this.source = this.node = this.own = null;
   }
 
+  /** Whether its device has gone away. */
+  get ended() {
+    return this.stream?.getAudioTracks()[0]?.readyState === "ended";
+  }
+
   /** Whether the browser takes the answer out of what the microphone hears; undefined where it does not say. */
   get cancelsEcho() {
     return this.stream?.getAudioTracks()[0]?.getSettings().echoCancellation;

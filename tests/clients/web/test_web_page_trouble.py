@@ -154,6 +154,25 @@ def test_a_microphone_that_is_unplugged_is_replaced(url: str, script: Script, tm
         assert page.evaluate("tracks.length") == 2
 
 
+def test_a_microphone_that_is_lost_while_the_page_still_lists_devices_is_replaced(
+    url: str, script: Script, tmp_path: Path
+) -> None:
+    listing = """
+      const list = navigator.mediaDevices.enumerateDevices.bind(navigator.mediaDevices);
+      const held = new Promise((resolve) => (globalThis.goOn = resolve));
+      navigator.mediaDevices.enumerateDevices = async () => {
+        globalThis.listing = globalThis.tracks.length > 0;
+        await held;
+        return list();
+      };"""
+    with open_page(url, before=MICROPHONES + listing, microphone=recording(tmp_path / "mic.wav", 60.0)) as page:
+        page.get_by_role("button", name="Start talking").click()
+        until(lambda: page.evaluate("globalThis.listing"), page)
+        page.evaluate("tracks[0].stop(); tracks[0].dispatchEvent(new Event('ended')); goOn()")
+        until(lambda: page.evaluate("tracks.length") == 2, page)
+        expect(page.get_by_role("alert")).to_contain_text("another one is used now")
+
+
 def test_a_muted_microphone_stays_muted_when_another_replaces_it(url: str, script: Script, tmp_path: Path) -> None:
     with open_page(url, before=MICROPHONES, microphone=recording(tmp_path / "mic.wav", 60.0)) as page:
         page.get_by_role("button", name="Start talking").click()
