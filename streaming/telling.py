@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from streaming.errors import SpeechServerError
-from streaming.stages import Exchange
+from streaming.stages import Exchange, TurnOptions
 
 Turn = TypeVar("Turn")
 
@@ -22,6 +22,15 @@ def told(turns: Sequence[Turn], most: int) -> Sequence[Turn]:
         return ()
     block = max(1, most // 2)
     return turns[-(-max(0, len(turns) - most) // block) * block :]
+
+
+def characters(text: str, options: TurnOptions, history: Sequence[Exchange]) -> int:
+    """About how long a prompt is that tells `text`, tools, and earlier turns with what was called in them."""
+    told = sum(len(exchange.question) + len(exchange.answer) for exchange in history)
+    offered = sum(len(tool.description) + len(str(tool.parameters)) for tool in options.tools)
+    calls = (call for of_turn in (options.calls, *(exchange.calls for exchange in history)) for call in of_turn)
+    called = sum(len(call.arguments) + len(call.output or "") for call in calls)
+    return len(text) + len(options.instructions) + told + offered + called
 
 
 async def encoded(exchange: Exchange) -> Exchange:

@@ -38,7 +38,7 @@ from streaming.planning import CutScheduler
 from streaming.report import ChunkMark, Notice, StageTime, TurnReport
 from streaming.stages import Exchange, Pcm, Stages, TurnOptions, UnitCut
 from streaming.task_groups import TaskGroup, first_cause
-from streaming.telling import encoded
+from streaming.telling import characters, encoded
 from streaming.tools import ArgumentsDelta, CallBegun
 from streaming.watch import AnswerWatch, TranscriptWatch
 
@@ -169,9 +169,7 @@ class Turn:
 
     async def _off_the_loop(self, write: Callable[[], T]) -> T:
         """What `write` makes of the question; in a thread where there is much text to tokenize."""
-        question = self._question
-        told = sum(len(exchange.question) + len(exchange.answer) for exchange in question.history)
-        if len(question.text or "") + len(self._options.instructions) + told <= _QUICK_CHARACTERS:
+        if characters(self._question.text or "", self._options, self._question.history) <= _QUICK_CHARACTERS:
             return write()
         return await asyncio.to_thread(write)
 

@@ -19,6 +19,7 @@ from streaming.pace import Pace
 from streaming.planning import CutSchedule
 from streaming.report import Notice, TurnReport
 from streaming.stages import Exchange, Pcm, RatedIds, Sampling, Task, TurnOptions, UnitCut
+from streaming.tools import Tool, ToolCall
 from streaming.turn import AudioDelta, Question, Turn, TurnEvent
 from tests.fakes import (
     ANSWER,
@@ -560,16 +561,25 @@ async def test_earlier_questions_are_told_as_they_are_said() -> None:
     assert prompts.histories == [[Exchange("One two", "Three.")]]
 
 
+LONG = "long " * 500
+
+
 @pytest.mark.parametrize(
-    ("question", "inline"),
+    ("question", "options", "inline"),
     [
-        (Question(text="short", history=[Exchange("a", "b")]), True),
-        (Question(text="long " * 500), False),
-        (Question(text="short", history=[Exchange("a", "long " * 500)]), False),
-        (Question(text="long " * 500, units=spoken([1, 2])), False),
+        (Question(text="short", history=[Exchange("a", "b")]), TurnOptions(), True),
+        (Question(text="long " * 500), TurnOptions(), False),
+        (Question(text="short", history=[Exchange("a", "long " * 500)]), TurnOptions(), False),
+        (Question(text="long " * 500, units=spoken([1, 2])), TurnOptions(), False),
+        (Question(text="short"), TurnOptions(tools=(Tool("f", LONG),)), False),
+        (Question(text="short"), TurnOptions(tools=(Tool("f", parameters={"description": LONG}),)), False),
+        (Question(text="short"), TurnOptions(calls=(ToolCall("f", "{}", LONG),)), False),
+        (Question(text="short", history=[Exchange("a", "b", calls=(ToolCall("f", LONG, ""),))]), TurnOptions(), False),
     ],
 )
-async def test_long_texts_are_tokenized_off_the_event_loop(question: Question, inline: bool) -> None:
+async def test_long_texts_are_tokenized_off_the_event_loop(
+    question: Question, options: TurnOptions, inline: bool
+) -> None:
     class Noting(FakePrompts):
         def text_prompt(self, *args: Any) -> list[int]:
             threads.append(threading.current_thread())
@@ -580,5 +590,5 @@ async def test_long_texts_are_tokenized_off_the_event_loop(question: Question, i
             return super().speech_prompt(*args)
 
     threads: list[threading.Thread] = []
-    await answered(question, prompts=Noting(max_prompt_tokens=10_000))
+    await answered(question, options=options, prompts=Noting(max_prompt_tokens=10_000))
     assert [thread is threading.main_thread() for thread in threads] == [inline]
