@@ -27,15 +27,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from model.encoders.whisper_ctc import (
-    FRAME_SAMPLES,
-    SAMPLE_RATE,
-    EncoderConfig,
-    UnitHead,
-    WhisperCtc,
-    WhisperTrunk,
-    save_config,
-)
+from model.encoders.whisper_ctc import FRAME_SAMPLES, SAMPLE_RATE, WhisperCtc, save_config
+from model.encoders.whisper_network import EncoderConfig, UnitHead, WhisperTrunk
 from model.precision import products
 from model.training.augment import augment, coloured_noise, mix
 from model.training.edit_distance import distance

@@ -18,6 +18,7 @@ from streaming.realtime.server_shapes import (
     SessionShape,
     TextPart,
 )
+from streaming.realtime.translation_events import SessionClosed, SourceText, TranslatedAudio, TranslatedText
 
 # The session
 
@@ -321,38 +322,6 @@ class OutputStopped:
 class OutputCleared:
     type: ClassVar = "output_audio_buffer.cleared"
     response_id: str
-
-
-# Translation sessions
-
-
-@dataclass(frozen=True, slots=True)
-class TranslatedText:
-    type: ClassVar = "session.output_transcript.delta"
-    delta: str
-    elapsed_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class SourceText:
-    type: ClassVar = "session.input_transcript.delta"
-    delta: str
-    elapsed_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class TranslatedAudio:
-    """Next audio, at the decoder's rate. `last`: the phrase ends with it."""
-
-    type: ClassVar = "session.output_audio.delta"
-    audio: AudioFrame
-    elapsed_ms: int
-    last: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SessionClosed:
-    type: ClassVar = "session.closed"
 
 
 ServerEvent = (

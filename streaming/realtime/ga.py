@@ -32,6 +32,7 @@ from streaming.realtime.server_shapes import (
     TextPart,
     Usage,
 )
+from streaming.realtime.translation_events import TranslatedAudio
 
 _TRANSLATION = WireFormat()
 
@@ -82,7 +83,7 @@ class Ga:
                 tail = self._lines[event.response_id].flush()
                 delta = out.OutputAudioDelta(**{name: getattr(event, name) for name in _IN_CONTENT}, audio=_SILENCE)
                 return [*_with_audio(delta, tail), _data(event)]
-            case out.TranslatedAudio():
+            case TranslatedAudio():
                 return _with_audio(event, self._translated(event))
             case out.ResponseCreated():
                 self._lines[event.response.id] = _Line(event.response.format)
@@ -90,7 +91,7 @@ class Ga:
                 self._lines.pop(event.response.id, None)
         return [_data(event)]
 
-    def _translated(self, event: out.TranslatedAudio) -> bytes:
+    def _translated(self, event: TranslatedAudio) -> bytes:
         line = self._lines.setdefault("translation", _Line(_TRANSLATION))
         return line.push(event.audio) + (line.flush() if event.last else b"")
 
@@ -118,12 +119,12 @@ _IN_CONTENT = ("response_id", "output_index", "item_id", "content_index")
 _TRANSLATED = {"format": "pcm16", "sample_rate": _TRANSLATION.rate_hz, "channels": 1}
 
 
-def _with_audio(event: out.OutputAudioDelta | out.TranslatedAudio, audio: bytes) -> list[dict[str, Any]]:
+def _with_audio(event: out.OutputAudioDelta | TranslatedAudio, audio: bytes) -> list[dict[str, Any]]:
     """The event with `audio`, if there is any."""
     if not audio:
         return []
     delta = base64.b64encode(audio).decode()
-    if isinstance(event, out.TranslatedAudio):
+    if isinstance(event, TranslatedAudio):
         return [{**_head(event), "delta": delta, **_TRANSLATED, "elapsed_ms": event.elapsed_ms}]
     return [{**_head(event), **{name: getattr(event, name) for name in _IN_CONTENT}, "delta": delta}]
 

@@ -30,6 +30,7 @@ from streaming.realtime.messages import ClientMessage, Sound, by_type
 from streaming.realtime.server_shapes import SessionShape
 from streaming.realtime.shapes import Name, Strict, merged
 from streaming.realtime.steps import Handler, Steps
+from streaming.realtime.translation_events import SessionClosed, SourceText, TranslatedAudio, TranslatedText
 from streaming.realtime.utterance import UtteranceEncoding
 from streaming.stages import Pcm, TurnOptions
 from streaming.turn import AudioDelta, Question
@@ -230,7 +231,7 @@ class TranslationMachine:
         yield from self._take(self._input.clock_ms)
         while self._speaking is not None:
             yield
-        self._emit(out.SessionClosed())
+        self._emit(SessionClosed())
         self._emit(do.HangUp())
 
     def _next(self) -> None:
@@ -254,9 +255,9 @@ class TranslationMachine:
         elapsed_ms = self._speaking.elapsed_ms
         match progress.event:
             case TextDelta(text):
-                self._emit(out.TranslatedText(text, elapsed_ms))
+                self._emit(TranslatedText(text, elapsed_ms))
             case TranscriptDelta(text) if self._speaking.source_shown:
-                self._emit(out.SourceText(text, elapsed_ms))
+                self._emit(SourceText(text, elapsed_ms))
             case AudioDelta(pcm):
                 self._emit(self._spoken(pcm, elapsed_ms))
 
@@ -269,5 +270,5 @@ class TranslationMachine:
         self._speaking = None
         self._next()
 
-    def _spoken(self, pcm: Pcm, elapsed_ms: int, *, last: bool = False) -> out.TranslatedAudio:
-        return out.TranslatedAudio(AudioFrame(pcm, self._model.stages.decoder.sample_rate), elapsed_ms, last)
+    def _spoken(self, pcm: Pcm, elapsed_ms: int, *, last: bool = False) -> TranslatedAudio:
+        return TranslatedAudio(AudioFrame(pcm, self._model.stages.decoder.sample_rate), elapsed_ms, last)

@@ -27,7 +27,8 @@ import torch
 from model.encoders.s3.network import S3Network
 from model.encoders.s3.weights import load_network
 from model.encoders.s3.windows import merged
-from model.encoders.whisper_ctc import FRAME_SAMPLES, EncoderConfig, WhisperCtc
+from model.encoders.whisper_ctc import FRAME_SAMPLES, WhisperCtc
+from model.encoders.whisper_network import EncoderConfig
 from model.mel import LogMel
 from model.training.edit_distance import distance
 from streaming.audio import MODEL_RATE_HZ, AudioFrame, resampled

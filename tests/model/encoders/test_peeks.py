@@ -13,7 +13,8 @@ import torch
 from model.encoders import EarlyUnits, EncoderStage
 from model.encoders.block_stage import BlockStage
 from model.encoders.s3.stage import S3Stage
-from model.encoders.whisper_ctc import UnitHead, WhisperCtc, WhisperTrunk
+from model.encoders.whisper_ctc import WhisperCtc
+from model.encoders.whisper_network import UnitHead, WhisperTrunk
 from streaming.realtime.utterance import UtteranceEncoding
 from streaming.stability import StabilityRule
 from streaming.stages import Pcm, Peek

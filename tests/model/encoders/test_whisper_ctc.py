@@ -9,7 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model.encoders.whisper_ctc import FRAME_SAMPLES, EncoderConfig, UnitHead, WhisperCtc, WhisperTrunk, _Attention
+from model.encoders.whisper_ctc import FRAME_SAMPLES, WhisperCtc
+from model.encoders.whisper_network import EncoderConfig, UnitHead, WhisperTrunk, _Attention
 
 CONFIG = EncoderConfig(
     n_units=20,
