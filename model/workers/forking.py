@@ -9,7 +9,6 @@ import asyncio
 import logging
 import multiprocessing
 import os
-import select
 import signal
 import sys
 from contextlib import ExitStack, suppress
@@ -17,7 +16,7 @@ from multiprocessing import forkserver, util
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from model.workers.link import adopt_orphans
+from model.workers.link import adopt_orphans, has_ended
 from model.workers.spare import Spare
 
 log = logging.getLogger(__name__)
@@ -195,7 +194,7 @@ def look_for_descriptors() -> None:
 def reap(process: BaseProcess, handle: int | None) -> None:
     """Wait until the kernel has taken a killed process away. Blocks. `handle`: its pidfd, where there are any."""
     if handle is not None:
-        select.select([handle], [], [])
+        has_ended(handle, wait=True)
         if process.pid is not None:
             with suppress(ChildProcessError):  # its parent is the template, unless that has died before it
                 os.waitpid(process.pid, os.WNOHANG)

@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import queue
+import select
 import signal
 import socket
 import sys
@@ -137,6 +138,16 @@ def begin_process(name: str, lifeline: Connection) -> None:
     _die_with(lifeline)
     _show_name(name)
     leave_stopping_to_parent()
+
+
+def has_ended(handle: int, *, wait: bool = False) -> bool:
+    """Whether the process of a pidfd has ended. `wait`: block until it has.
+
+    Not by `select`, which takes no descriptor above 1,023: a gateway with many sockets has higher ones.
+    """
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(None if wait else 0))
 
 
 def own_gauges() -> dict[str, float]:

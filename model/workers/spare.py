@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import select
 import signal
 import socket
 from contextlib import suppress
@@ -15,7 +14,7 @@ from multiprocessing import Pipe, forkserver, util
 from multiprocessing.connection import Connection
 from typing import Any
 
-from model.workers.link import begin_process
+from model.workers.link import begin_process, has_ended
 
 
 class Spare:
@@ -50,7 +49,7 @@ class Spare:
     @property
     def lives(self) -> bool:
         """Whether it could serve. multiprocessing cannot say: it asks the template, which may have died."""
-        return self._handle is not None and not select.select([self._handle], [], [], 0)[0]
+        return self._handle is not None and not has_ended(self._handle)
 
     def take_over(self, server: Any) -> None:
         """Have `server`, the object that multiprocessing asks for processes, ask this one. The one that it asked is dead."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import fcntl
 import multiprocessing.util
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -21,7 +23,7 @@ import psutil
 import pytest
 
 from model.workers.frames import Frames, packed
-from model.workers.link import Link, Ready, own_gauges
+from model.workers.link import Link, Ready, has_ended, own_gauges
 from model.workers.supervisor import Supervisor
 from model.workers.worker import Job, Limits, Worker
 from streaming.errors import BundleError, EngineUnavailable
@@ -34,6 +36,22 @@ _BLOCK_BYTES = 8 << 20
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may take long to start a process; how long work waits for one is not what is tested."""
     monkeypatch.setattr("model.workers.supervisor._WAIT_S", 300.0)
+
+
+def test_the_end_of_a_process_is_seen_through_a_descriptor_above_1023() -> None:
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        handle, (soft, hard) = os.pidfd_open(process.pid), resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+        try:
+            high = fcntl.fcntl(handle, fcntl.F_DUPFD_CLOEXEC, 1500)
+            assert not has_ended(high)
+            process.kill()
+            assert has_ended(high, wait=True)
+            os.close(high)
+        finally:
+            process.kill()
+            os.close(handle)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def echo(link: Link, refusals: str) -> None:
