@@ -207,9 +207,7 @@ def main() -> None:
     said = islice(utterances(texts, voices, Random(5)), args.utterances)
     lines = hear(WhisperCtc.load(args.encoder), Teacher(args.kokoro, args.voices), said, args.work / "heard.jsonl")
     chosen = counted(lines)
-    args.out.write_text(
-        json.dumps(table(h for each in chosen for h in each), ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    args.out.write_text(as_json(table(h for each in chosen for h in each)), encoding="utf-8")
     rates = sorted(sum(got != (unit,) for unit, got in each) / len(each) for each in chosen)
     print(
         f"{len(chosen)} of {len(lines)} counted; wrong: median {rates[len(rates) // 2]:.0%}, nine in ten up to {rates[len(rates) * 9 // 10]:.0%}"

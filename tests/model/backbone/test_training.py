@@ -209,7 +209,7 @@ def test_a_run_on_a_borrowed_machine_is_rehearsed(
     assert Difference.load(bundle / FILE).changes.keys() == Difference.load(tmp_path / "parts").changes.keys()
 
 
-@pytest.mark.parametrize("name", ["backbone-cpu", "backbone-gpu"])
+@pytest.mark.parametrize("name", ["backbone-cpu", "backbone-cpu-on", "backbone-gpu"])
 def test_recipes_that_come_along_are_read(name: str) -> None:
     recipe = Recipe.load(Path("model/training/configs") / f"{name}.json")
     assert all(set(shares) <= set(KINDS) and sum(shares.values()) == pytest.approx(1) for _, shares in recipe.mixtures)
