@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import itertools
 import logging
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
 
 from model.workers.supervisor import WorkerState
 from streaming.errors import EngineUnavailable
@@ -26,6 +28,9 @@ _SILENT_SHARE = 0.2
 
 _MOST_LEFT = 4
 """Threads that hang at once, each with what it holds. With more there would be no end to them."""
+
+_END_S = 2.0
+"""How long the interpreter's end waits for calls under way."""
 
 _URGENT, _USUAL, _LAST = range(3)
 
@@ -154,17 +159,21 @@ class _Call(Generic[_T]):
 
 
 class _Lane:
-    """A daemon thread and what waits for it: the interpreter's end does not wait for a call that hangs.
+    """A daemon thread and what waits for it: the interpreter's end waits for a call under way, but not for one that hangs.
 
     `call`: the one under way.
     """
+
+    alive: ClassVar = weakref.WeakSet["_Lane"]()
 
     def __init__(self, name: str) -> None:
         self._waiting: queue.PriorityQueue[tuple[int, int, _Call[Any] | None]] = queue.PriorityQueue()
         self._numbers = itertools.count()
         self._futures = set[Future[Any]]()
         self.call: _Call[Any] | None = None
-        threading.Thread(target=self._work, name=name.replace(" ", "-"), daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name=name.replace(" ", "-"), daemon=True)
+        self._thread.start()
+        self.alive.add(self)
 
     def submit(self, call: _Call[Any], rank: int) -> None:
         """Put it behind those of its rank that wait, and before higher ranks."""
@@ -178,9 +187,24 @@ class _Lane:
             future.cancel()
         self._waiting.put((_LAST, 0, None))
 
+    def join(self, limit_s: float) -> None:
+        """Wait for its end, for so long at most."""
+        self._thread.join(limit_s)
+
     def _work(self) -> None:
         while (call := self._waiting.get()[-1]) is not None:
             if call.begin():
                 self.call = call
                 call.do()
                 self.call = None
+
+
+@atexit.register
+def _end_threads() -> None:
+    """Let the threads end. One that is still in native code then is unwound through it, which aborts the process."""
+    ends_s = time.monotonic() + _END_S
+    lanes = list(_Lane.alive)
+    for lane in lanes:
+        lane.close()
+    for lane in lanes:
+        lane.join(max(0.0, ends_s - time.monotonic()))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncGenerator
 from typing import ClassVar
@@ -14,6 +16,7 @@ from model.encoders.block_stage import BlockStage
 from model.thread import _MOST_LEFT, SingleThread, ThreadHung
 from streaming.errors import EngineUnavailable
 from streaming.stages import Pcm, Peek
+from tests.live_server import ROOT
 from tests.server.front import eventually
 
 
@@ -251,3 +254,26 @@ async def test_audio_that_waits_when_the_encoder_hangs_is_not_lost() -> None:
     assert [unit async for units in stage.encode(audio()) for unit in units] == [30, 60, 70, -70]
     encoder.go.set()
     stage.close()
+
+
+async def test_the_interpreters_end_waits_for_a_call_under_way_and_not_for_one_that_hangs() -> None:
+    program = """
+import asyncio, sys, time
+from model.thread import SingleThread
+
+def work(name, s):
+    time.sleep(s)
+    print(name, "is done", file=sys.stderr, flush=True)
+
+async def main():
+    for name, s in (("short", 0.5), ("endless", 3600)):
+        asyncio.create_task(SingleThread(name, 60).run(work, name, s))
+    await asyncio.sleep(0.1)
+
+asyncio.run(main())
+"""
+    ended = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT
+    )
+    assert ended.stderr.splitlines() == ["short is done"]
+    assert ended.returncode == 0
