@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import astuple, dataclass
 from typing import Self
 
@@ -36,22 +36,28 @@ class Wish:
         return cls(*json.loads(carried)) if carried else cls()
 
 
-def ranked(wish: Wish, streams: Mapping[str, int]) -> list[list[str]]:
+def ranked(
+    wish: Wish, streams: Mapping[str, int], *, unreachable: Set[str] = frozenset(), silent: Set[str] = frozenset()
+) -> list[list[str]]:
     """Names of replicas, the best first; those of one group are told apart by how many calls wait for them.
 
-    `streams`: how many each replica has.
+    `streams`: how many each replica has; `unreachable`, `silent`: see `Doubts`. A stream stays with a silent replica, which may be
+    busy, and leaves one that cannot be reached.
     """
-    if wish.replica in streams:
+    if wish.replica in streams and wish.replica not in unreachable:
         return [[wish.replica]]
+    doubted = unreachable | silent
     if wish.key:
         order = sorted(streams, key=lambda name: _weight(wish.key, name), reverse=True)
         turned = wish.losses % max(1, len(order))
         order = order[turned:] + order[:turned]
-        return [[name] for name in sorted(order, key=lambda name: name == wish.lost)]
-    two = random.sample(sorted(streams), min(2, len(streams)))  # all gateways at once would fill the emptiest
+        return [[name] for name in sorted(order, key=lambda name: name == wish.lost or name in doubted)]
+    sound = [name for name in streams if name not in doubted]
+    two = random.sample(sound, min(2, len(sound)))  # all gateways at once would fill the emptiest
     fewest = min((streams[name] for name in two), default=0)
     best = [name for name in two if streams[name] == fewest]
-    return [group for group in (best, [name for name in streams if name not in best]) if group]
+    others = [name for name in sound if name not in best]
+    return [group for group in (best, others, [name for name in streams if name in doubted]) if group]
 
 
 def _weight(key: str, name: str) -> bytes:

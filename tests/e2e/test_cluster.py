@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -15,11 +17,16 @@ from clients.conversation import Conversation
 from clients.realtime import SessionOptions, connect
 from clients.recordings import read_recording
 from clients.turns import TurnRecord
+from model.bundle import find_bundle
+from model.workers.worker import WorkerLost
+from server.cluster.patience import Patience
+from server.cluster.ranking import Wish
+from server.cluster.streams import Step
 from streaming.stages import Sampling
 from tests.live_server import ROOT, free_port, running_server
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements/cluster.txt")
-from tests.ray_cluster import cluster, deploy
+from tests.ray_cluster import Deployed, cluster, deploy
 
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster]
 
@@ -32,6 +39,59 @@ def hosts() -> Iterator[Any]:
     with cluster(workers=2) as held:
         deploy(held.address, replicas=2, backend="transformers")
         yield held
+
+
+@pytest.fixture
+def joined(hosts: Any) -> Iterator[Any]:
+    """Ray, with this process in the cluster."""
+    import ray
+
+    ray.init(hosts.address, log_to_driver=False, configure_logging=False)
+    yield ray
+    ray.shutdown()
+
+
+@contextmanager
+def stopped(node: Any) -> Iterator[None]:
+    """None of the host's processes says anything, as if its network were cut."""
+    [raylet] = node.all_processes["raylet"]
+    processes = [process := psutil.Process(raylet.process.pid), *process.children(recursive=True)]
+    for each in processes:
+        each.suspend()
+    try:
+        yield
+    finally:
+        for each in processes:
+            each.resume()
+
+
+async def test_a_silent_host_costs_one_new_stream_a_wait(
+    hosts: Any, joined: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number of streams is old, so it seems to have the most room. The next streams go elsewhere all the same."""
+    from ray import serve
+
+    from server.cluster import doubts
+    from server.cluster.contract import facts_of
+    from server.cluster.gateway import StreamCalls
+
+    monkeypatch.setattr(doubts, "DOUBT_S", float("inf"))
+    facts = facts_of(find_bundle("cslm-mini"))
+    await Deployed(replicas=2).settled()
+    calls = StreamCalls(serve.get_deployment_handle("Vocoder", "cslm-vocoder"), facts, step_s=5.0)
+    monkeypatch.setattr(calls, "_patience", Patience(5.0, 5.0))
+
+    async def opened() -> str | None:
+        """The replica that a new stream is at; None where none has answered."""
+        try:
+            return (await calls.step(Step(uuid.uuid4().hex, 0, []), Wish())).replica
+        except WorkerLost:
+            return None
+
+    while len({await opened() for _ in range(4)}) < 2:
+        pass
+    with stopped(hosts.list_all_nodes()[-1]):
+        assert [await opened() for _ in range(12)].count(None) <= 1
 
 
 async def test_no_session_and_no_turn_is_lost_with_a_host(hosts: Any, tmp_path: Path) -> None:
@@ -83,16 +143,6 @@ class Endless:
 
     async def under_way(self) -> int:
         return self.writing
-
-
-@pytest.fixture
-def joined(hosts: Any) -> Iterator[Any]:
-    """Ray, with this process in the cluster."""
-    import ray
-
-    ray.init(hosts.address, log_to_driver=False, configure_logging=False)
-    yield ray
-    ray.shutdown()
 
 
 async def _run(application: Any, name: str) -> Any:

@@ -44,6 +44,31 @@ def test_a_replica_that_did_not_answer_comes_last() -> None:
         assert ranked(session("sess_1", losses, "b"), dict.fromkeys("abc", 0))[-1] == ["b"]
 
 
+def test_a_stream_leaves_a_replica_that_cannot_be_reached() -> None:
+    assert ranked(Wish("b"), {"a": 0, "b": 0}, unreachable={"b"}) == [["a"], ["b"]]
+    assert ranked(Wish("b"), {"b": 0}, unreachable={"b"}) == [["b"]]
+
+
+def test_a_stream_stays_with_a_replica_that_is_silent() -> None:
+    """Its state is there, and the replica may only be busy."""
+    assert ranked(Wish("b"), {"a": 0, "b": 0}, silent={"b"}) == [["b"]]
+
+
+def test_replicas_in_doubt_come_last_for_a_new_stream() -> None:
+    """They have the fewest streams, since their count is old."""
+    streams = {"a": 3, "b": 0, "c": 9, "d": 0}
+    for _ in range(20):
+        assert ranked(ROOM, streams, unreachable={"b"}, silent={"d"}) == [["a"], ["c"], ["b", "d"]]
+    assert ranked(ROOM, {"a": 3, "b": 0}, silent={"a", "b"}) == [["a", "b"]]
+
+
+def test_replicas_in_doubt_come_last_for_a_session() -> None:
+    for number in range(20):
+        named = dict.fromkeys("abc", 0)
+        assert ranked(session(f"sess_{number}"), named, silent={"b"})[-1] == ["b"]
+        assert ranked(session(f"sess_{number}", 1), named, unreachable={"b"})[-1] == ["b"]
+
+
 def test_a_session_keeps_its_replica_while_others_come_and_go() -> None:
     sessions = [f"sess_{number}" for number in range(200)]
     before = {name: ranked(session(name), dict.fromkeys("abc", 0))[0][0] for name in sessions}
