@@ -16,6 +16,7 @@ import ray
 from ray import serve
 from ray._private import services
 from ray.exceptions import RayError
+from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
@@ -147,12 +148,23 @@ def _never_ready(missing: str) -> ClusterError:
             f"{missing}; run `serve deploy deploy/ray/gpu.yaml`, or cpu.yaml where there is no GPU",
             code="cluster_not_deployed",
         )
-    if '"GPU"' in missing and not ray.cluster_resources().get("GPU"):
+    if not ray.cluster_resources().get("GPU") and (asking := _asking_for_gpus()):
         return ClusterError(
-            f"the deployment asks for GPUs and the cluster has none; add a host with a GPU, or set num_gpus to 0: {missing}",
+            f"{', '.join(asking)} need GPUs, and the cluster has none; add a host with a GPU, or deploy with num_gpus 0",
             code="cluster_gpu_missing",
         )
     return ClusterError(missing, code="cluster_not_ready")
+
+
+def _asking_for_gpus() -> list[str]:
+    """Applications of which a replica takes GPUs. Serve's status tells of that only after half a minute without them."""
+    applications = _get_global_client().get_serve_details()["applications"]
+    return [
+        name
+        for name in APPLICATIONS
+        for told in applications[name]["deployments"].values()
+        if (told["deployment_config"].get("ray_actor_options") or {}).get("num_gpus")
+    ]
 
 
 def _tell_nodes() -> None:

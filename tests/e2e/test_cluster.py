@@ -126,6 +126,13 @@ async def test_no_session_and_no_turn_is_lost_with_a_host(hosts: Any, tmp_path: 
     assert not [error for turn in turns for error in turn.errors]
 
 
+def test_what_replicas_ask_for_is_known(hosts: Any, joined: Any) -> None:
+    """Of the installed version of Ray."""
+    from server.cluster.connection import _asking_for_gpus
+
+    assert _asking_for_gpus() == []
+
+
 class Endless:
     """A language model that writes until somebody closes it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -89,19 +90,28 @@ def _application(status: str = "RUNNING", message: str = "", replicas: int = 1) 
     return SimpleNamespace(status=status, message="", deployments={"Stage": deployment})
 
 
-_WAITS = 'replicas wait. Resources required: {"CPU": 1, "GPU": 0.5}, total resources available: {"CPU": 4}.'
+def _details(gpus: Mapping[str, float]) -> Any:
+    """What Serve's controller tells of deployments. `gpus`: of a replica, by application."""
+    deployed = {
+        name: {"deployments": {"Stage": {"deployment_config": {"ray_actor_options": {"num_gpus": number}}}}}
+        for name, number in gpus.items()
+    }
+    return SimpleNamespace(get_serve_details=lambda: {"applications": deployed})
 
 
 @pytest.mark.parametrize(
-    ("lm", "code"),
+    ("lm", "gpus", "code"),
     [
-        (None, "cluster_not_deployed"),
-        (_application("DEPLOYING", _WAITS, 0), "cluster_gpu_missing"),
-        (_application("DEPLOYING", "loading", 0), "cluster_not_ready"),
-        (_application("DEPLOY_FAILED", "there is no bundle 'x'", 0), "cluster_deploy_failed"),
+        (None, 0.5, "cluster_not_deployed"),
+        (_application("DEPLOYING", "", 0), 0.5, "cluster_gpu_missing"),
+        (_application("DEPLOYING", "loading", 0), 0.0, "cluster_not_ready"),
+        (_application("DEPLOY_FAILED", "there is no bundle 'x'", 0), 0.5, "cluster_deploy_failed"),
     ],
 )
-async def test_stages_that_never_come_have_a_code(lm: Any, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stages_that_never_come_have_a_code(
+    lm: Any, gpus: float, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However short the wait, and so before Serve says what its replicas wait for."""
     pytest.importorskip("ray", reason=NEEDS_RAY)
     from server.cluster import connection
 
@@ -109,7 +119,9 @@ async def test_stages_that_never_come_have_a_code(lm: Any, code: str, monkeypatc
     held = {name: application for name, application in applications.items() if application is not None}
     monkeypatch.setattr(connection.serve, "status", lambda: SimpleNamespace(applications=held))
     monkeypatch.setattr(connection.ray, "cluster_resources", lambda: {"CPU": 4.0})
+    asked = dict.fromkeys(connection.APPLICATIONS, 0.0) | {"cslm-language-model": gpus}
+    monkeypatch.setattr(connection, "_get_global_client", lambda: _details(asked))
     with pytest.raises(ClusterError) as refused:
         await connection._wait_for_stages(0.0)
     assert refused.value.code == code
-    assert "cslm-language-model" in refused.value.message or code == "cluster_gpu_missing"
+    assert "cslm-language-model" in refused.value.message
