@@ -127,21 +127,23 @@ class UsageLog:
         while self._waiting:
             line = self._waiting[0] if self._whole else b"\n" + self._waiting[0]
             self._whole = False
-            if os.write(self._file, line) < len(line):
+            written = os.write(self._file, line)
+            if written < len(line) - 1:
                 continue  # what was cut off is passed over by readers; the next attempt tells why
-            self._whole = self._dirty = True
+            self._whole, self._dirty = written == len(line), True  # without its line break alone, it is read
             self._waiting.popleft()
 
     def _turn_over(self, day: date) -> None:
         before, self._day = (self._file, self._day), day
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
+            whole = _ends_whole(self._path(day))
             self._file = self._opened()
         except OSError:
             self._day = before[1]
             raise
         self._past.append(before[0])
-        self._whole = True
+        self._whole = whole
 
     def _sync(self) -> None:
         """Bring all to the disk, and be done with the days before. Blocks for as long as the disk likes."""
@@ -222,6 +224,15 @@ class UsageLog:
             if found and found[1] < first.isoformat():
                 with suppress(OSError):
                     path.unlink()
+
+
+def _ends_whole(path: Path) -> bool:
+    """What is written next begins a line. A day's file may be there already, where the clock was set back."""
+    with suppress(FileNotFoundError), path.open("rb") as lines:
+        if lines.seek(0, os.SEEK_END):
+            lines.seek(-1, os.SEEK_END)
+            return lines.read() == b"\n"
+    return True
 
 
 def _use(line: bytes) -> tuple[str, float]:

@@ -141,11 +141,16 @@ def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
     assert refused.value.code == "usage_log_unusable"
 
 
+_LINE = len(json.dumps({"at": MORNING.isoformat(timespec="milliseconds"), **turn()}) + "\n")
+
+
+@pytest.mark.parametrize("short", range(1, _LINE))
 def test_a_full_disk_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    short: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """`short`: bytes of the first line that it has no room for. Without the line break alone, the line counts, and once."""
     log = UsageLog(tmp_path, now=at(MORNING))
-    write, room = os.write, [20]
+    write, room = os.write, [_LINE - short]
 
     def full(file: int, data: bytes) -> int:
         taken = min(room[0], len(data))
@@ -164,6 +169,19 @@ def test_a_full_disk_loses_nothing(
     log.close()
     again = UsageLog(tmp_path, now=at(MORNING))
     assert [again.tally.of(key) for key in ("anna", "ben", "carl")] == [3.0, 3.0, 3.0]
+    again.close()
+
+
+def test_a_torn_line_of_a_day_that_comes_again_is_ended(tmp_path: Path) -> None:
+    """The clock was set back over midnight."""
+    (tmp_path / FILE).write_text('{"key": "anna", "quest')
+    moment = [MORNING + timedelta(days=1)]
+    log = UsageLog(tmp_path, now=lambda: moment[0])
+    moment[0] = MORNING
+    log.append(turn("ben"))
+    log.close()
+    again = UsageLog(tmp_path, now=at(MORNING))
+    assert again.tally.of("ben") == 3.0
     again.close()
 
 
