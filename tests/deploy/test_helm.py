@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from server.settings import Settings
+from tests.model.vllm_server import HOLDS
 from tests.prometheus import CONFIG, ROOT
 
 helm = pytest.importorskip("helm_python") if not os.environ.get("CI") else __import__("helm_python")
@@ -117,6 +118,17 @@ def test_a_language_model_apart_is_where_the_servers_look() -> None:
     allowed = find(documents, "NetworkPolicy", "demo-cslm-serve-lm")["spec"]["ingress"][0]["from"][0]
     servers = find(documents, "StatefulSet")["spec"]["template"]["metadata"]["labels"]
     assert allowed["podSelector"]["matchLabels"].items() <= servers.items()
+
+
+@pytest.mark.parametrize(("bundle", "held"), [("cslm-8b", True), ("of-ours", True), ("glm-4-voice", False)])
+def test_a_language_model_apart_holds_calls_to_their_schema(bundle: str, held: bool) -> None:
+    """As docs/realtime.md says that it must run, unless vLLM cannot load its tokenizer."""
+    documents = rendered({"languageModel": {"separate": True}, "bundle": bundle})
+    pod = find(documents, "StatefulSet", "demo-cslm-serve-lm")["spec"]["template"]["spec"]
+    arguments = pod["containers"][0]["args"]
+    assert (HOLDS in arguments, "--skip-tokenizer-init" in arguments) == (held, not held)
+    option, _, value = HOLDS.partition("=")
+    assert f"`{option} '{value}'`" in (ROOT / "docs" / "realtime.md").read_text(encoding="utf-8")
 
 
 def test_rules_and_dashboards_are_those_of_compose() -> None:

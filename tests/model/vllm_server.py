@@ -14,6 +14,9 @@ from pathlib import Path
 
 import httpx
 
+HOLDS = '--structured-outputs-config={"backend": "xgrammar", "disable_any_whitespace": true}'
+"""What makes it hold calls of tools to their schema, given a tokenizer."""
+
 
 @contextmanager
 def serving_over_http(checkpoint: Path, *arguments: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ from model.lm.engine_process import _params
 from model.lm.vllm_engine import VllmLanguageModel
 from model.lm.vllm_http import VllmHttpLanguageModel
 from streaming.stages import Constraint, Sampling
-from tests.model.vllm_server import serving_over_http
+from tests.model.vllm_server import HOLDS, serving_over_http
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -33,9 +33,6 @@ SCHEMA: dict[str, Any] = {
     "required": ["room", "on"],
     "additionalProperties": False,
 }
-
-
-HOLDS = ("--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}')
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +65,7 @@ async def engine(checkpoint: Path, request: pytest.FixtureRequest) -> AsyncGener
         if request.param == "here":
             lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64, constrains=True))
         else:
-            lm = VllmHttpLanguageModel(server.enter_context(serving_over_http(checkpoint, *HOLDS)), "small")
+            lm = VllmHttpLanguageModel(server.enter_context(serving_over_http(checkpoint, HOLDS)), "small")
         await lm.start()
         yield lm
         await lm.close()
