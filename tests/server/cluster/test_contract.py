@@ -103,7 +103,7 @@ def _details(gpus: Mapping[str, float]) -> Any:
     ("lm", "gpus", "code"),
     [
         (None, 0.5, "cluster_not_deployed"),
-        (_application("DEPLOYING", "", 0), 0.5, "cluster_gpu_missing"),
+        (_application("DEPLOYING", "scheduling", 0), 0.5, "cluster_gpu_missing"),
         (_application("DEPLOYING", "loading", 0), 0.0, "cluster_not_ready"),
         (_application("DEPLOY_FAILED", "there is no bundle 'x'", 0), 0.5, "cluster_deploy_failed"),
     ],
