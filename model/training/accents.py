@@ -1,7 +1,7 @@
-"""How people say a sentence otherwise than a dictionary has it: habits of speakers, as changes of the teacher's phoneme string.
+"""Pronunciations that differ from the dictionary's: habits of speakers, as substitutions in the teacher's phoneme string.
 
-English: reduced or full function words, sounds left out, vowels that merge, accents of other languages. Mandarin: retroflex as flat
-initials, n and l, final ng as n, a neutral tone in full. A speaker has a few habits and follows each most of the time.
+English: reduced or full function words, dropped sounds, merged vowels, foreign accents. Mandarin: flat for retroflex initials, n and l
+confused, final ng as n, full for neutral tones. Each speaker has a few habits and follows them most of the time.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from random import Random
 from model.training.domains import Lang
 
 FOLLOWED = 0.7
-"""How often a habit shows where it could."""
+"""Probability that a speaker follows a habit at a place where it applies."""
 HABIT_SHARE = 0.2
-"""The chance that a speaker has a habit."""
+"""Probability that a speaker has a given habit."""
 
 _VOWEL = "AIOWYæɑɔəɛɜiɪʊʌuᵻ"
 _END = "(?=[ ,.!?;:]|$)"
@@ -39,7 +39,7 @@ _HABITS: dict[Lang, tuple[tuple[str, str], ...]] = {
 
 
 def said_by(rng: Random, phonemes: str, language: Lang) -> str:
-    """`phonemes` of the teacher as a speaker with habits drawn at random says them."""
+    """The teacher's `phonemes` as a speaker with randomly drawn habits says them."""
     for pattern, replacement in _HABITS[language]:
         if rng.random() < HABIT_SHARE:
             phonemes = re.sub(

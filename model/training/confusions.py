@@ -1,11 +1,12 @@
-"""What a trained encoder makes of people, as far as a teacher can sound like them: the mistakes that the language model trains on.
+"""Measures which units a trained encoder confuses, on a teacher that imitates many speakers. The language model trains on these mistakes.
 
     python -m model.training.confusions --kokoro kokoro.onnx --voices voices/ --text sentences.txt --encoder bundle/encoder \\
         --work heard/ --out confusions.json
 
-The teacher says sentences in all its voices, half of them voices of other languages, slowly and fast, and most with habits of
-speakers (`model.training.accents`). The encoder hears each three times, twice in noise (`model.training.augment`). `--work` keeps what
-it heard, so that the next run goes on. A text may also be a manifest of `synth`; it is what stands last in a line.
+The teacher speaks sentences in all its voices, half of the time in a voice of another language, at speeds from 0.8 to 1.35. Most
+sentences are said with habits of speakers (`model.training.accents`). The encoder hears each three times, twice of them in noise
+(`model.training.augment`). What it heard is kept in `--work`, and the next run continues there. A text may also be a manifest of
+`synth`: the last column of each line is read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,13 +37,15 @@ from model.training.synth import Teacher
 COPIES = 3
 HABITS_SHARE, OTHER_VOICES_SHARE = 0.6, 0.5
 MOST_WRONG = 0.35
-"""Of an utterance that is counted: what is left of others tells nothing of what was said."""
+"""Share of wrong units above which an utterance is not counted: its alignment says little about what was confused."""
 PRIOR_UNITS, PRIOR_HEARD = 20.0, 8.0
-"""How many occurrences of a unit its kind counts for, and how many mistakes what is expected of it."""
+"""Weight of the priors: of the unit's kind, in occurrences, and of the expected mistakes, in mistakes."""
 ANY_SHARE = 0.4
-"""Of what is expected instead of a unit before it was heard: any unit, the rest neighbours."""
+"""Share of substitutions by any unit in the prior; the rest are by phonetic neighbours."""
 LENGTHS: dict[Lang, tuple[int, int]] = {"en": (20, 75), "zh": (7, 22)}
+"""Characters of a sentence, at least and at most."""
 Heard = tuple[int, tuple[int, ...]]
+"""A unit that was said, and the units that were heard instead; the same unit where it was right, none where it was missed."""
 _VOWELS = frozenset(UNIT_ID[name] for name in "AIOWYæɑɔəɛɜiɪʊʌu")
 _NEAR = {UNIT_ID[name]: {UNIT_ID[other]: w for other, w in near.items()} for name, near in neighbours().items()}
 
@@ -50,8 +53,17 @@ _NEAR = {UNIT_ID[name]: {UNIT_ID[other]: w for other, w in near.items()} for nam
 # --- speaking and hearing
 
 
-def utterances(texts: Sequence[str], voices: Sequence[str], rng: Random) -> Iterator[tuple[str, str, float, str]]:
-    """(text, voice, speed, phonemes), English and Mandarin in turn, without end."""
+class Utterance(NamedTuple):
+    """What the teacher says, and how. `phonemes`: in the teacher's alphabet; `speed`: 1 is its own."""
+
+    text: str
+    voice: str
+    speed: float
+    phonemes: str
+
+
+def utterances(texts: Sequence[str], voices: Sequence[str], rng: Random) -> Iterator[Utterance]:
+    """English and Mandarin alternately, without end."""
     by_language = {lang: [t for t in texts if language_of(t) == lang and _fits(t, lang)] for lang in LANGS}
     native = {"en": [v for v in voices if v[0] in "ab"], "zh": [v for v in voices if v[0] == "z"]}
     while True:
@@ -60,7 +72,8 @@ def utterances(texts: Sequence[str], voices: Sequence[str], rng: Random) -> Iter
             voice = rng.choice(others if others and rng.random() < OTHER_VOICES_SHARE else native[lang])
             text, speed = rng.choice(by_language[lang]), round(rng.uniform(0.8, 1.35), 2)
             phonemes = phonetic(text).teacher
-            yield text, voice, speed, said_by(rng, phonemes, lang) if rng.random() < HABITS_SHARE else phonemes
+            said = said_by(rng, phonemes, lang) if rng.random() < HABITS_SHARE else phonemes
+            yield Utterance(text, voice, speed, said)
 
 
 def _fits(text: str, lang: Lang) -> bool:
@@ -68,8 +81,10 @@ def _fits(text: str, lang: Lang) -> bool:
     return least <= len(text) <= most and not is_held_out(text)
 
 
-def hear(encoder: WhisperCtc, teacher: Teacher, said: Iterable[tuple[str, str, float, str]], kept: Path) -> list[Any]:
-    """What the encoder hears of each utterance, `COPIES` times: objects with `want` and `got`, unit ids; those in `kept` are not made again."""
+def hear(encoder: WhisperCtc, teacher: Teacher, said: Iterable[Utterance], kept: Path) -> list[dict[str, Any]]:
+    """`COPIES` objects for each utterance, with the unit ids `want` and `got`. Each is appended to the JSON lines of `kept`, and those
+    that are there already are not made again.
+    """
     import soxr
     from tqdm import tqdm
 
@@ -92,9 +107,9 @@ def hear(encoder: WhisperCtc, teacher: Teacher, said: Iterable[tuple[str, str, f
 
 
 def aligned(want: Sequence[int], got: Sequence[int]) -> list[Heard]:
-    """For each wanted unit what was heard instead, in the cheapest alignment; neighbours are cheaper than other units.
+    """For each wanted unit what was heard instead, in the cheapest alignment (Levenshtein; a neighbour costs less than another unit).
 
-    What was heard in addition belongs to the unit before, at the beginning to the first one.
+    Inserted units belong to the wanted unit before them; those at the beginning belong to the first one.
     """
     cost = np.zeros((len(want) + 1, len(got) + 1))
     cost[:, 0], cost[0] = np.arange(len(want) + 1), np.arange(len(got) + 1)
@@ -125,7 +140,7 @@ def _instead(wanted: int, heard: int) -> float:
 
 @dataclass
 class _Counts:
-    """Of a unit, or of a kind of unit: how often it was said, and what was heard instead."""
+    """How often a unit, or units of a kind, were said, and what was heard instead."""
 
     said: int = 0
     instead: Counter[tuple[int, ...]] = field(default_factory=Counter[tuple[int, ...]])
@@ -135,12 +150,12 @@ class _Counts:
         return self.instead.total() / max(1, self.said)
 
     def of_length(self, length: int) -> float:
-        """How many mistakes have so many units."""
+        """Number of mistakes of `length` units: 0 is a deletion, 1 a substitution, 2 an insertion."""
         return float(sum(count for got, count in self.instead.items() if len(got) == length))
 
 
 def table(heard: Iterable[Heard]) -> Confusions:
-    """What is heard of every unit, smoothed towards its kind (vowel, consonant, initial, final) and its phonetic neighbours."""
+    """The mistakes of every unit, smoothed towards those of its kind (vowel, consonant, initial, final) and its phonetic neighbours."""
     units, kinds, languages = (defaultdict[Any, _Counts](_Counts) for _ in range(3))
     for unit, got in heard:
         spoken = tuple(name for name in got if name != UNIT_ID[SIL])
@@ -160,7 +175,7 @@ def _kind(unit: int) -> tuple[bool, bool]:
 
 
 def _row(unit: int, own: _Counts, kind: _Counts, mean: float) -> dict[str, float]:
-    """Weights that add up to how often `unit` is wrong, where one is wrong in the `mean`."""
+    """Weights of what is heard instead of `unit`. Their sum is its error rate divided by `mean`, that of its language."""
     row, name = dict[str, float](), INVENTORY[unit]
     near = {
         INVENTORY[other]: (1 - ANY_SHARE) * weight / sum(_NEAR[unit].values()) for other, weight in _NEAR[unit].items()
@@ -179,13 +194,13 @@ def _names(units: Iterable[int]) -> str:
 
 
 def counted(lines: Iterable[dict[str, Any]]) -> list[list[Heard]]:
-    """Alignments of the utterances of which no more than `MOST_WRONG` is wrong."""
+    """Alignments of the utterances with a share of wrong units of at most `MOST_WRONG`."""
     found = [aligned(line["want"], line["got"]) for line in lines]
     return [each for each in found if sum(got != (unit,) for unit, got in each) <= MOST_WRONG * len(each)]
 
 
 def as_json(confusions: Confusions) -> str:
-    """A unit a line."""
+    """JSON with a line for each unit."""
     return json.dumps(confusions, ensure_ascii=False, separators=(",", ":")).replace('},"', '},\n"') + "\n"
 
 

@@ -1,10 +1,10 @@
-"""What the unit encoder would have heard: errors on clean units, so that the language model learns to read noisy speech from text alone.
+"""Errors of the encoder, simulated on clean units: the language model learns to read noisy speech from text alone.
 
-What is confused was measured (`model.training.confusions`): JSON `{unit: {heard: weight}}`, `heard` the names of units with spaces between
-them, none where the unit is not heard at all, `?` for any unit. The weights of a unit add up to how often it is wrong, where one is wrong in
-the mean of its language.
+The errors were measured (`model.training.confusions`), as JSON `{unit: {heard: weight}}`. `heard` holds names of units, separated by
+spaces: none for a deletion, `?` for any unit. The weights of a unit add up to its error rate divided by the mean error rate of its
+language.
 
-Scores add mistakes that stay the same whatever is measured: phonetic neighbours (voicing, place, vowel height; Mandarin tones, n/ng,
+Scores use errors that do not depend on any measurement: phonetic neighbours (voicing, place, vowel height; Mandarin tones, n/ng,
 flat/retroflex).
 """
 
@@ -53,7 +53,7 @@ MEASURED = Path(__file__).with_name("confusions.json")
 
 
 def load_confusions(path: Path | None) -> Confusions:
-    """A measured table, cslm-mini's encoder's where `path` is None. Raises ValueError for a unit that does not exist."""
+    """A measured table; where `path` is None, that of cslm-mini's encoder. Raises ValueError for a unit that does not exist."""
     table: Confusions = json.loads((path or MEASURED).read_text(encoding="utf-8"))
     unknown = {name for unit, row in table.items() for name in " ".join([unit, *row]).split()} - {*INVENTORY, ANY}
     if unknown:
@@ -63,10 +63,10 @@ def load_confusions(path: Path | None) -> Confusions:
 
 @dataclass(frozen=True)
 class UnitNoise:
-    """Mistakes as measured, at a rate drawn for every utterance up to `max_rate`; a `clean_share` of utterances has none.
+    """Errors as measured, at a rate that is drawn for each utterance, up to `max_rate`. A `clean_share` of the utterances has none.
 
-    Mistakes follow one another: after one, the next unit is `burst` times as likely to be wrong. A pause is heard where no mark is,
-    and most marks are read without one.
+    Errors come in bursts: after one, the next unit is `burst` times as likely to be wrong. `pause_rate`: pauses inserted after a unit;
+    `unheard_pauses`: share of the pauses that are dropped.
     """
 
     confusions: Confusions = field(default_factory=lambda: load_confusions(None))
