@@ -204,7 +204,7 @@ def replay(
     recording: Annotated[Path, typer.Argument(help="A file from the server's directory of recordings.")],
     server: Annotated[str, typer.Option("--server", "--url", help="The server to feed it to.")] = DEFAULT_URL,
     api_key: Annotated[str | None, typer.Option(envvar="CSLM_API_KEY", help="Key of the server.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model to ask. [default: the server's]")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to ask.", show_default="the server's")] = None,
     speed: Annotated[float, typer.Option(min=0.1, max=100, help="2 sends everything in half the time.")] = 1.0,
     patience: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a server that says nothing.")] = 30.0,
     audio: Annotated[

@@ -34,15 +34,17 @@ _ELSEWHERE: dict[str, Any] = {
 
 @app.command()
 def serve(
-    bundle: Annotated[str | None, typer.Option(help="Name of a bundle, or its directory. [default: cslm-mini]")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8080]")] = None,
+    bundle: Annotated[
+        str | None, typer.Option(help="Name of a bundle, or its directory.", show_default="cslm-mini")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.", show_default="8080")] = None,
     backend: Annotated[
-        str | None, typer.Option(help="auto, vllm, transformers, vllm_http or ray. [default: auto]")
+        str | None, typer.Option(help="auto, vllm, transformers, vllm_http or ray.", show_default="auto")
     ] = None,
     lm_url: Annotated[str | None, typer.Option(help="vLLM server of the backend vllm_http.")] = None,
-    max_sessions: Annotated[int | None, typer.Option(help="Turns and sockets at once. [default: 32]")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,
+    max_sessions: Annotated[int | None, typer.Option(help="Turns and sockets at once.", show_default="32")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.", show_default="info")] = None,
 ) -> None:
     """Serve a bundle over WebSocket and HTTP, with a page to talk at /. Every option is also a CSLM_… variable."""
     options = {
@@ -69,7 +71,7 @@ def serve(
 @app.command()
 def check(
     bundle: Annotated[
-        str | None, typer.Argument(help="Name of a bundle, or its directory. [default: the bundle to serve]")
+        str | None, typer.Argument(help="Name of a bundle, or its directory.", show_default="the bundle to serve")
     ] = None,
 ) -> None:
     """Verify that a bundle is complete and its parts fit together; exit status 1 if not."""
@@ -92,13 +94,14 @@ def check(
 @app.command()
 def pull(
     bundle: Annotated[
-        str | None, typer.Argument(help="Name of a bundle whose weights are elsewhere. [default: the bundle to serve]")
+        str | None,
+        typer.Argument(help="Name of a bundle whose weights are elsewhere.", show_default="the bundle to serve"),
     ] = None,
     origin: Annotated[
         Path | None, typer.Option("--from", help="Local directory with the files, instead of the hub.")
     ] = None,
     target: Annotated[
-        Path | None, typer.Option("--to", help="Where to put it. [default: where `cslm serve` looks]")
+        Path | None, typer.Option("--to", help="Where to put it.", show_default="where `cslm serve` looks")
     ] = None,
     update: Annotated[bool, typer.Option(help="Take the current files of the source, not the locked ones.")] = False,
     offline: Annotated[bool, typer.Option(help="Fetch nothing; check the files that are there.")] = False,
@@ -166,7 +169,7 @@ def evaluate(
         "build/eval"
     ),
     judge: Annotated[Path | None, typer.Option(help="CTranslate2 directory of Whisper, to judge speech.")] = None,
-    only: Annotated[str, typer.Option(help="Measures, separated by commas. [default: all]")] = "",
+    only: Annotated[str, typer.Option(help="Measures, separated by commas.", show_default="all")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Use only this many rows of every set.")] = None,
     backend: Annotated[str, typer.Option(help="auto, vllm, transformers or vllm_http.")] = "auto",
     lm_url: Annotated[str | None, typer.Option(help="vLLM server of the backend vllm_http.")] = None,

@@ -32,7 +32,7 @@ def load(
         int | None, typer.Option(min=1, help="So many callers at once, who call again and again.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=1e-6, help="Instead: sessions that arrive a second.  [default: 0.2]")
+        float | None, typer.Option(min=1e-6, help="Instead: sessions that arrive a second.", show_default="0.2")
     ] = None,
     arrivals: Annotated[Arrivals, typer.Option(help="Random arrivals, or evenly spaced ones.")] = "poisson",
     max_sessions: Annotated[int, typer.Option(min=1, help="Sessions at once; further arrivals are skipped.")] = 1000,

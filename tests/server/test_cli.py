@@ -41,6 +41,14 @@ def test_help_imports_nothing_heavy() -> None:
         assert command in out.stdout
 
 
+@pytest.mark.parametrize(
+    ("command", "default"), [("serve", "8080"), ("check", "to serve"), ("pull", "cslm serve"), ("load", "0.2")]
+)
+def test_help_shows_defaults(command: str, default: str) -> None:
+    shown = runner.invoke(app, [command, "--help"], env={"COLUMNS": "200"}).stdout
+    assert default in shown.partition("[default:")[2]
+
+
 @pytest.mark.parametrize("option", ["--url", "--server"])
 @pytest.mark.parametrize("command", ["talk", "load", "top", "replay"])
 def test_every_client_takes_the_address_by_either_name(command: str, option: str, tmp_path: Path) -> None:
