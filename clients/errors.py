@@ -80,6 +80,13 @@ class UnreadableRecording(ClientError):
     exit_code = 2
 
 
+class UnwritableOutput(ClientError):
+    """A file that cannot be made or written, or whose suffix names no format."""
+
+    code = "unwritable_output"
+    exit_code = 2
+
+
 class InvalidObjective(ClientError):
     """An objective of a load test that cannot be read."""
 

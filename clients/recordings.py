@@ -17,7 +17,7 @@ import soundfile
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from clients.errors import UnreadableRecording
+from clients.errors import UnreadableRecording, UnwritableOutput
 from clients.realtime import RATE_HZ, SAMPLE_BYTES, append_event, frames_of
 from streaming.audio import Downmix, float_to_pcm16
 
@@ -117,7 +117,7 @@ def read_recording(path: Path) -> Recording:
     try:
         channels = _channels(path)
     except (FFmpegError, OSError) as error:
-        raise UnreadableRecording(f"{path} cannot be read as a recording: {error}") from error
+        raise UnreadableRecording(f"{path} cannot be read as a recording: {error.strerror or error}") from error
     if not channels.size:
         raise UnreadableRecording(f"{path} has no audio")
     if not np.isfinite(channels).all():
@@ -153,21 +153,23 @@ def read_recordings(paths: Iterable[Path]) -> list[Recording]:
 
 
 def check_writable(path: Path) -> None:
-    """Raises UnreadableRecording where a file of that name cannot be made: better before the work than after."""
-    if path.is_dir() or not path.parent.is_dir():
-        raise UnreadableRecording(f"cannot write {path}: it is a directory, or its directory does not exist")
+    """Raises UnwritableOutput where a file of that name cannot be made: better before the work than after."""
+    if path.is_dir():
+        raise UnwritableOutput(f"cannot write {path}: it is a directory")
+    if not path.parent.is_dir():
+        raise UnwritableOutput(f"cannot write {path}: there is no directory {path.parent}")
 
 
 def check_format(path: Path) -> None:
-    """Raises UnreadableRecording where the suffix names no format that can be written."""
+    """Raises UnwritableOutput where the suffix names no format that can be written."""
     known = soundfile.available_formats()
     if path.suffix.lstrip(".").upper() not in known:
-        raise UnreadableRecording(f"cannot write {path}: the suffix must be one of {', '.join(known).lower()}")
+        raise UnwritableOutput(f"cannot write {path}: the suffix must be one of {', '.join(known).lower()}")
 
 
 def write_recording(path: Path, pcm: bytes) -> None:
-    """Write PCM16 mono at 24 kHz in the format of the file's suffix. Raises UnreadableRecording where it cannot."""
+    """Write PCM16 mono at 24 kHz in the format of the file's suffix. Raises UnwritableOutput where it cannot."""
     try:
         soundfile.write(path, np.frombuffer(pcm, np.int16), RATE_HZ)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
-        raise UnreadableRecording(f"cannot write {path}: {error}") from error
+        raise UnwritableOutput(f"cannot write {path}: {error}") from error

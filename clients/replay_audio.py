@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from clients.errors import UnreadableRecording
+from clients.errors import UnreadableRecording, UnwritableOutput
 from clients.realtime import RATE_HZ
 from clients.recordings import check_format, check_writable
 from clients.replay_report import AUDIO_DELTAS, MICROPHONE, value
@@ -64,7 +64,10 @@ class _Channel:
 
 
 def write_conversation(recorded: RecordedSession, path: Path) -> float:
-    """Write both sides to a sound file in the format of its suffix. Returns its length in seconds. Raises UnreadableRecording."""
+    """Write both sides to a sound file in the format of its suffix. Returns its length in seconds.
+
+    Raises UnreadableRecording, UnwritableOutput.
+    """
     check_writable(path)
     check_format(path)
     if recorded.duration_s > _LONGEST_S:
@@ -88,7 +91,7 @@ def write_conversation(recorded: RecordedSession, path: Path) -> float:
     try:
         soundfile.write(path, both.T, RATE_HZ)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
-        raise UnreadableRecording(f"cannot write {path}: {error}") from error
+        raise UnwritableOutput(f"cannot write {path}: {error}") from error
     return both.shape[1] / RATE_HZ
 
 

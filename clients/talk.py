@@ -12,7 +12,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from clients.conversation import Conversation
-from clients.errors import ClientError, Disconnected, ServerUnreachable, UnreadableRecording
+from clients.errors import ClientError, Disconnected, ServerUnreachable
 from clients.live import LiveConversation
 from clients.realtime import DEFAULT_URL, RealtimeSession, ReplyLanguage, ServerVad, SessionOptions, audio_of
 from clients.reconnect import Backoff, stay_connected
@@ -242,9 +242,9 @@ def talk(
         if output is not None:
             check_writable(output)
             check_format(output)
+        if not files and not text:
+            raise typer.BadParameter("nothing to ask: name a recording, or use --text or --mic")
         questions = (*(read_recording(file) for file in files or ()), *(text or ()))
-        if not questions:
-            raise UnreadableRecording("nothing to ask: name a recording, or use --text or --mic")
         turns = asyncio.run(ask_all(replace(plan, questions=questions), screen))
     except ClientError as error:
         screen.end()
@@ -258,6 +258,9 @@ def talk(
 
 def report_error(error: ClientError) -> int:
     """Print an error for people; returns the exit status."""
-    hint = "\nIs the server running? Start it with `make serve`." if isinstance(error, ServerUnreachable) else ""
-    typer.echo(f"error    {error.code}: {error.message}{hint}", err=True)
+    typer.echo(f"error    {error.code}: {error.message}", err=True)
+    if isinstance(error, ServerUnreachable):
+        typer.echo("Is the server running? Start it with `make serve`.", err=True)
+    if error.code in ("missing_api_key", "invalid_api_key"):
+        typer.echo("Give the server's key with --api-key or CSLM_API_KEY.", err=True)
     return error.exit_code

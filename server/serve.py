@@ -62,7 +62,8 @@ async def serve(settings: Settings) -> int:
         listener = before.listener if before else activated_socket() or listening_socket(settings.host, settings.port)
     except OSError as error:
         place = f"{settings.host} port {settings.port}"
-        typer.echo(f"cslm: cannot listen on {place}: {error.strerror or error}", err=True)
+        why = error.strerror or error
+        typer.echo(f"cslm: cannot listen on {place}: {why}; choose another with CSLM_HOST and CSLM_PORT", err=True)
         return 1
     try:
         application = create_app(settings, open_cluster if settings.backend == "ray" else open_model)
@@ -71,9 +72,8 @@ async def serve(settings: Settings) -> int:
         listener.close()
         typer.echo(f"cslm: {error.message} ({error.code})", err=True)
         return 1
-    if hasattr(
-        signal, "SIGHUP"
-    ):  # a terminal that closes ends no conversation and no process that is started from here
+    if hasattr(signal, "SIGHUP"):
+        # A terminal that closes ends no conversation, and no process that is started from here.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     typer.echo(f"cslm: loading {settings.bundle} …")
     attending = asyncio.create_task(_attend(server, settings, listener, before), name="attend")

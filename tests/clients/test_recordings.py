@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from clients.errors import UnreadableRecording
+from clients.errors import UnreadableRecording, UnwritableOutput
 from clients.realtime import RATE_HZ
 from clients.recordings import (
     FRAME_BYTES,
@@ -107,11 +107,11 @@ def test_no_recordings_at_all_is_an_error(tmp_path: Path) -> None:
 
 
 def test_outputs_that_cannot_be_written_are_named_before(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableRecording, match="cannot write"):
+    with pytest.raises(UnwritableOutput, match="cannot write"):
         check_writable(tmp_path / "missing" / "a.wav")
-    with pytest.raises(UnreadableRecording, match="cannot write"):
+    with pytest.raises(UnwritableOutput, match="cannot write"):
         check_writable(tmp_path)
-    with pytest.raises(UnreadableRecording, match="suffix"):
+    with pytest.raises(UnwritableOutput, match="suffix"):
         check_format(tmp_path / "a.doc")
     check_writable(tmp_path / "a.wav")
     check_format(tmp_path / "a.WAV")

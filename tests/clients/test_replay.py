@@ -202,4 +202,4 @@ async def test_the_command_writes_it(tmp_path: Path) -> None:
     assert done.exit_code == 0 and "written" in done.output
     for place in (tmp_path / "none" / "a.wav", tmp_path / "a.nonsense"):
         done = await asyncio.to_thread(CliRunner().invoke, app, ["replay", str(path), "--audio", str(place)])
-        assert done.exit_code == 2 and "unreadable_recording" in done.output
+        assert done.exit_code == 2 and "unwritable_output" in done.output

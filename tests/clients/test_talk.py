@@ -72,6 +72,7 @@ def test_a_wrong_key_is_named(wav: Path) -> None:
         done = run(wav, "--url", server.url)
     assert done.exit_code == 3
     assert "invalid_api_key: the server refused (HTTP 401): a wrong key" in done.stderr
+    assert "--api-key" in done.stderr
     assert "make serve" not in done.stderr
 
 
