@@ -117,9 +117,8 @@ class Downmix:
             return only
         if len(self._products) != count:
             self._products, self._signs = np.zeros((count, count)), np.ones(count, np.float32)
-        with np.errstate(
-            invalid="ignore"
-        ):  # samples that are no numbers stay so; what becomes of them is the caller's business
+        # Samples that are not numbers stay so; the caller decides what becomes of them.
+        with np.errstate(invalid="ignore"):
             self._products += channels.astype(np.float64) @ channels.T.astype(np.float64)
         power: NDArray[np.float64] = self._products.diagonal()
         loudest = int(power.argmax())

@@ -12,8 +12,6 @@ from clients.recordings import Recording
 
 Arrivals = Literal["poisson", "fixed"]
 
-PAUSES_S = (0.2, 0.9)
-"""Shortest and longest pause inside a sentence."""
 HEARD_S = (0.3, 2.0)
 """How much of an answer is heard at least and at most before the caller speaks into it."""
 

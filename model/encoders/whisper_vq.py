@@ -31,12 +31,8 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _FRAME_SAMPLES = 2 * MEL_HOP
 _MARGIN = N_FFT // 2
 _SEGMENT_SAMPLES = 30 * SAMPLE_RATE
-_IGNORED = (
-    "embed_positions2.",
-    "ema_count",
-    "ema_weight",
-    "layer_norm.",
-)  # of training, or of what comes after the codes
+_IGNORED = ("embed_positions2.", "ema_count", "ema_weight", "layer_norm.")
+"""Weights of training alone, or of what comes after the codes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,8 @@ class Recognition:
         """See `Measure`."""
         item = case.item
         reply = await ask(bench.stages, bench.audio(item), bench.options(item, task="transcribe", speak=False))
-        heard = (
-            reply.report.transcript or reply.report.text
-        ).strip()  # a model without a mark for it writes plain text
+        report = reply.report
+        heard = (report.transcript or report.text).strip()  # a model without a mark for transcripts writes plain text
         return {
             "set": item.set,
             "language": item.language,

@@ -131,9 +131,8 @@ def conversations(each: int, seed: int = 19) -> list[Row]:
     for number in range(each):
         for lang in LANGS:
             spoken = (remembered if number % 2 else leaning)(rng, lang, held=True)
-            while (
-                not core(spoken.answer) or len(re.findall("[.。]", spoken.answer)) > 1
-            ):  # a greeting has no right answer
+            # A greeting has no right answer.
+            while not core(spoken.answer) or len(re.findall("[.。]", spoken.answer)) > 1:
                 spoken = leaning(rng, lang, held=True)
             rows.append(_judged("follow", number, lang, spoken) | {"sense": [[core(spoken.answer)]]})
     return rows

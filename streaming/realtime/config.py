@@ -192,10 +192,8 @@ class _OfFunction(Strict):
     type: Literal["function"]
 
 
-class FunctionTool(
-    Function, _OfFunction
-):  # the last base's fields come first: a wrong type is told before what is missing of it
-    """A function as a tool."""
+class FunctionTool(Function, _OfFunction):
+    """A function as a tool. Fields of the last base are validated first, so a wrong `type` is the error that is reported."""
 
 
 def check_together(tools: Sequence[Function]) -> None:

@@ -328,9 +328,8 @@ class _Running:
         turn = Turn(self._stages, effect.question, effect.options, emit, hidden=effect.hidden)
         if effect.hidden:
             self._hidden[turn_id] = turn
-        with bound_contextvars(
-            turn_id=turn_id, **self._observer.begun(turn_id, turn.report)
-        ):  # of the task and its end
+        # The log lines of the task and of its end carry these.
+        with bound_contextvars(turn_id=turn_id, **self._observer.begun(turn_id, turn.report)):
             task = self._turns[turn_id] = self._tasks.create_task(self._run(turn), name="response")
             task.add_done_callback(partial(self._closed, turn_id, turn))
 

@@ -26,10 +26,8 @@ def main() -> None:
     spans = dict.fromkeys(SHARES, 0)
     record: dict[str, Any] = {"origin": origin(), "ms_per_s": costs, "spans": spans}
     with collecting() as collector:
-        traced = {
-            "CSLM_OTLP_ENDPOINT": collector.endpoint,
-            "OTEL_BSP_SCHEDULE_DELAY": "200",
-        }  # sent while it is measured
+        # The short delay has spans sent while the cost is measured.
+        traced = {"CSLM_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "200"}
         for _ in range(ROUNDS):
             for name, share in SHARES.items():
                 settings = {} if share is None else {**traced, "CSLM_TRACE_SHARE": share}

@@ -12,13 +12,8 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 
 def commands(*variables: str) -> str:
-    command = [
-        "make",
-        "--no-print-directory",
-        "-n",
-        "serve",
-        *variables,
-    ]  # `make test` may run this, and make names its folders
+    # `make test` may run this, and make would then name its folders.
+    command = ["make", "--no-print-directory", "-n", "serve", *variables]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

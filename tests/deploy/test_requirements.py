@@ -96,9 +96,8 @@ def test_what_runs_declares_what_it_imports() -> None:
 def test_tests_import_only_what_make_test_installs() -> None:
     installed = {**pins("portable"), **pins("dev")}
     used = imports("tests", besides=("tests/model/training", "tests/bench", "tests/conformance/programs"))
-    missing = {
-        m for m in used - ENGINES - {"ray"} if distribution_of(m) not in installed
-    }  # tests of clusters are skipped
+    skipped_without = {"ray"}
+    missing = {m for m in used - ENGINES - skipped_without if distribution_of(m) not in installed}
     assert not missing, f"add to the extra dev and requirements/dev.txt: {sorted(missing)}"
 
 

@@ -87,9 +87,8 @@ def test_two_spoken_questions_are_answered_and_the_first_is_remembered(server: s
             used.append(answer["usage"]["input_token_details"])
     units = -(-pcm.size * 16_000 // rate_hz // 1280)
     assert used[0]["audio_tokens"] == used[1]["audio_tokens"] and abs(used[0]["audio_tokens"] - units) <= 1
-    assert (
-        used[1]["text_tokens"] > used[0]["text_tokens"] + units
-    )  # the first question's units, and its answer, before the second
+    # Before the second question stand the units of the first, and its answer.
+    assert used[1]["text_tokens"] > used[0]["text_tokens"] + units
 
 
 def test_a_typed_question_over_http(server: str) -> None:

@@ -72,7 +72,6 @@ class VocoderState:
     last_voicing: Tensor
     harmonic: Tensor
     tail: Tensor
-    source_frames: int = 0
     made_frames: int = 0
     last_unit: int = -1
     finished: bool = field(default=False)
@@ -179,7 +178,6 @@ class SourceFilterVocoder:
         )
         state.last_hz, state.last_voicing = hz[-1:], acoustics[-1:, -1]
         state.harmonic = torch.cat([state.harmonic, samples[0]])
-        state.source_frames += len(acoustics)
 
     def _render(self, state: VocoderState, filters: Tensor, *, final: bool) -> Tensor:
         count = len(filters)

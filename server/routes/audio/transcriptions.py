@@ -203,9 +203,8 @@ async def translations(request: Request, state: AdmittedDep) -> Response:
     upload = await read_body(request, state.settings)
     options = validated(TranslationOptions, refuse_unsupported(upload.fields, _NEUTRAL, _WHY))
     model = resolve_model(state, options.model)
-    model.stages.prompts.speech_prompt(
-        _turn_options(options, "translate"), ()
-    )  # refuses before a long recording is read
+    # A model that cannot translate refuses here, before a long recording is decoded.
+    model.stages.prompts.speech_prompt(_turn_options(options, "translate"), ())
     return await _written(state, model, upload, options, "translate", as_events=False)
 
 

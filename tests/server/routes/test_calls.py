@@ -374,9 +374,8 @@ async def test_a_key_for_translations_opens_no_call(form: dict[str, Any]) -> Non
 
 
 async def test_the_address_of_the_beta_speaks_its_dialect() -> None:
-    model = replace(
-        fake_model(), name="gpt-4o-realtime-preview"
-    )  # the beta's types allow only names of OpenAI's models
+    # The beta's types allow only names of OpenAI's models.
+    model = replace(fake_model(), name="gpt-4o-realtime-preview")
     async with listening(model) as front, calling(BETA) as caller:
         headers = {"Content-Type": "application/sdp"}
         answer = await front.client.post("/v1/realtime", content=await caller.offer(), headers=headers)

@@ -22,9 +22,8 @@ ALLOWED = {"object", "expires_at", "reply_language", "model", "image_tokens", "c
 
 
 def check(event: Event) -> None:
-    if (
-        event["type"] == "transcription_session.updated"
-    ):  # by its documentation without a key over a socket, by its type with one
+    # A key over a socket: the beta's documentation has none, its type requires one.
+    if event["type"] == "transcription_session.updated":
         session = event["session"] | {
             "client_secret": {"expires_at": 0, "value": ""},
             "input_audio_transcription": None,
