@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -39,68 +40,46 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self._turns = Counter("cslm_turns", "Turns by outcome", ["transport", "outcome"], registry=registry)
-        self._first_audio = Histogram(
-            "cslm_time_to_first_audio_seconds",
-            "End of the question to the first audio of the answer",
-            ["transport"],
-            buckets=_BUCKETS_S,
-            registry=registry,
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+
+        self._turns = counter("cslm_turns", "Turns by outcome", ["transport", "outcome"])
+        first_audio = "End of the question to the first audio of the answer"
+        self._first_audio = histogram(
+            "cslm_time_to_first_audio_seconds", first_audio, ["transport"], buckets=_BUCKETS_S
         )
-        self._turn = Histogram(
-            "cslm_turn_seconds",
-            "End of the question to the end of the answer",
-            ["transport"],
-            buckets=_BUCKETS_S,
-            registry=registry,
+        self._turn = histogram(
+            "cslm_turn_seconds", "End of the question to the end of the answer", ["transport"], buckets=_BUCKETS_S
         )
-        self._stage = Histogram(
-            "cslm_stage_seconds",
-            "Time each stage adds: hear, first_token, first_units, first_audio; vocoder: busy in all of the turn",
-            ["stage"],
-            buckets=(0.005, 0.01, *_BUCKETS_S),
-            registry=registry,
+        stage = "Time each stage adds: hear, first_token, first_units, first_audio; vocoder: busy in all of the turn"
+        self._stage = histogram("cslm_stage_seconds", stage, ["stage"], buckets=(0.005, 0.01, *_BUCKETS_S))
+        self._units = counter("cslm_units", "Speech units", ["direction"])
+        self._tokens = counter("cslm_tokens", "Language model tokens", ["direction"])
+        self._audio_s = counter("cslm_audio_seconds", "Audio spoken")
+        self._dropped = counter("cslm_dropped_ids", "Tokens that were invalid at their position")
+        self._underruns = counter("cslm_underruns", "Gaps in playback")
+        self._gap_s = counter("cslm_underrun_seconds", "Time of gaps in playback")
+        self._broken = counter("cslm_turns_with_underruns", "Answers with a gap in playback")
+        self._decoder_waiting = gauge("cslm_vocoder_cuts_waiting", "Cuts handed to the vocoder, without audio")
+        self._decoder_delay = gauge("cslm_vocoder_delay_seconds", "What a cut of one unit would take now")
+        self._speculations = counter(
+            "cslm_speculative_turns", "Turns answered before it was certain that they were over", ["stage"]
         )
-        self._units = Counter("cslm_units", "Speech units", ["direction"], registry=registry)
-        self._tokens = Counter("cslm_tokens", "Language model tokens", ["direction"], registry=registry)
-        self._audio_s = Counter("cslm_audio_seconds", "Audio spoken", registry=registry)
-        self._dropped = Counter("cslm_dropped_ids", "Tokens that were invalid at their position", registry=registry)
-        self._underruns = Counter("cslm_underruns", "Gaps in playback", registry=registry)
-        self._broken = Counter("cslm_turns_with_underruns", "Answers with a gap in playback", registry=registry)
-        self._decoder_waiting = Gauge(
-            "cslm_vocoder_cuts_waiting", "Cuts handed to the vocoder, without audio", registry=registry
+        self._gained_s = counter("cslm_speculative_gain_seconds", "Time by which first audio came sooner")
+
+        self._active = gauge("cslm_active_sessions", "Admission slots in use", ["transport"])
+        self._max_sessions = gauge("cslm_max_sessions", "Sessions at once, whatever the load")
+        self._limit = gauge("cslm_session_limit", "Sessions at once, as far as the load has shown")
+        self._waiting = gauge("cslm_waiting_sessions", "Sessions that wait for a place")
+        self._load = gauge("cslm_load", "How full a stage is: at 1 nobody more is let in", ["stage"])
+        self._parked = gauge("cslm_parked_sessions", "Sessions whose client is away")
+        self._parkings = counter(
+            "cslm_parkings", "Sessions that lost their connection, by what became of them", ["outcome"]
         )
-        self._decoder_delay = Gauge(
-            "cslm_vocoder_delay_seconds", "What a cut of one unit would take now", registry=registry
-        )
-        self._gap_s = Counter("cslm_underrun_seconds", "Time of gaps in playback", registry=registry)
-        self._speculations = Counter(
-            "cslm_speculative_turns",
-            "Turns answered before it was certain that they were over",
-            ["stage"],
-            registry=registry,
-        )
-        self._gained_s = Counter(
-            "cslm_speculative_gain_seconds", "Time by which first audio came sooner", registry=registry
-        )
-        self._active = Gauge("cslm_active_sessions", "Admission slots in use", ["transport"], registry=registry)
-        self._parked = Gauge("cslm_parked_sessions", "Sessions whose client is away", registry=registry)
-        self._parkings = Counter(
-            "cslm_parkings",
-            "Sessions that lost their connection, by what became of them",
-            ["outcome"],
-            registry=registry,
-        )
-        self._errors = Counter("cslm_errors", "Errors by code", ["code"], registry=registry)
-        self._ready = Gauge("cslm_ready", "1 while the model is warm", registry=registry)
-        self._recordings = Counter(
-            "cslm_recordings", "Recordings of conversations, by what became of them", ["fate"], registry=registry
-        )
+        self._errors = counter("cslm_errors", "Errors by code", ["code"])
+        self._recordings = counter("cslm_recordings", "Recordings of conversations, by what became of them", ["fate"])
+        self._ready = gauge("cslm_ready", "1 while the model is warm")
         self._build = Info("cslm_build", "What is running", registry=registry)
-        self._max_sessions = Gauge("cslm_max_sessions", "Sessions at once, whatever the load", registry=registry)
-        self._limit = Gauge("cslm_session_limit", "Sessions at once, as far as the load has shown", registry=registry)
-        self._waiting = Gauge("cslm_waiting_sessions", "Sessions that wait for a place", registry=registry)
-        self._load = Gauge("cslm_load", "How full a stage is: at 1 nobody more is let in", ["stage"], registry=registry)
         self.vitals = Vitals(registry)
         self._unfinished = _UnfinishedSpeech()
         self._begin_at_zero()
