@@ -3,23 +3,23 @@
     synth       speech of the teacher, with the length of every unit
     encoder     speech → units
     vocoder     units → speech
-    confusions  what the encoder mistakes for what
+    confusions  which units the encoder confuses
     text        tokenizer and documents of the language model
     lm          the language model
 
 and for your own data or a larger model (docs/training.md):
 
-    backbone    a text model of others learns to hear and to speak
+    backbone    an existing text model learns to hear and to speak
     extend      units and markers into the vocabulary of a text model
     prepare     manifests → documents of a bundle
     finetune    documents → a trained model, on one core or with accelerate on many GPUs
-    merge       the mean of models that were trained one from the other
+    merge       the mean of two models, one trained from the other
     durations   how long units last
     plot        curves
 
-`python -m model.training STAGE -h` tells a stage's own options. `all` needs `--sources`, a directory with `kokoro.onnx`, `voices/`,
-`whisper-base/model.bin`, hsk-sentences-audio's `sentences.json` and, if more English shall be heard, chitchat-dataset's
-`dataset.json` as `chats.json`; it writes into `--work`, and into `--bundle` what it trains: everything of cslm-mini but profile and detectors.
+`python -m model.training STAGE -h` shows a stage's own options. `all` needs `--sources`, a directory with `kokoro.onnx`, `voices/`,
+`whisper-base/model.bin`, `sentences.json` of hsk-sentences-audio and, optionally, for more English, `dataset.json` of chitchat-dataset as
+`chats.json`. It writes into `--work`. What it trains goes to `--bundle`: all of cslm-mini except profile and detectors.
 """
 
 from __future__ import annotations
