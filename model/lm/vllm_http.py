@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -21,6 +23,9 @@ from streaming.stages import Sampling
 log = logging.getLogger(__name__)
 
 _WAIT_S, _POLL_S = 30.0, 0.25
+
+_MAY_PASS = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
+"""Refusals that say nothing of the request."""
 
 
 class _Refused(EngineUnavailable):
@@ -84,17 +89,19 @@ class VllmHttpLanguageModel:
             async with self._client.stream(
                 "POST", "/inference/v1/generate", json=self._request(prompt, sampling)
             ) as response:
-                response.raise_for_status()
+                if not response.is_success:
+                    raise _failure(response.status_code)
                 async for line in response.aiter_lines():
+                    if line.startswith("data:") and line.endswith("[DONE]"):
+                        return
                     fresh = _tokens(line, sampling.stop_token_ids)
                     if fresh:
                         yield fresh
+                raise EngineLost("the language-model server broke off the answer")
         except EngineLost:  # in so many words
             await self._back()
             raise
-        except httpx.HTTPError as error:
-            if isinstance(error, httpx.HTTPStatusError) and error.response.is_client_error:
-                raise _Refused("the language-model server refused the request") from error
+        except (httpx.HTTPError, ValueError) as error:
             await self._back()
             raise EngineLost("the language-model server failed under the answer") from error
 
@@ -132,13 +139,21 @@ class VllmHttpLanguageModel:
 
 
 def _tokens(line: str, stop_ids: Sequence[int]) -> list[int]:
-    """Fresh ids of one server-sent-event line. Raises _Refused and EngineLost where it tells of an error."""
-    if not line.startswith("data:") or line.endswith("[DONE]"):
+    """Fresh ids of a server-sent event's line. Raises _Refused or EngineLost as it says, ValueError if it cannot be read."""
+    if not line.startswith("data:"):
         return []
     event = json.loads(line[5:])
+    if not isinstance(event, dict):
+        raise ValueError("an event is an object")
     if (error := event.get("error")) is not None:
-        if 400 <= error.get("code", 500) < 500:
-            raise _Refused("the language-model server refused the request")
-        raise EngineLost("the language-model server failed under the answer")
+        raise _failure(error.get("code") if isinstance(error, dict) else None)
     choices = event.get("choices") or [{}]
     return [token for token in choices[0].get("token_ids") or [] if token not in stop_ids]
+
+
+def _failure(code: Any) -> EngineUnavailable:
+    """What `code` means: a status, as a number or text. Servers and proxies also send words, or none: those may pass."""
+    status = int(code) if re.fullmatch(r"[1-5]\d\d", str(code)) else 500
+    if 400 <= status < 500 and status not in _MAY_PASS:
+        return _Refused("the language-model server refused the request")
+    return EngineLost("the language-model server failed under the answer")
