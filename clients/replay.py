@@ -240,13 +240,8 @@ def replay(
         raise typer.Exit(INTERRUPTED_EXIT) from None
     found = differences(then, now)
     if as_json:
-        document = {
-            "recording": asdict(recorded.head),
-            "differences": found,
-            "recorded": asdict(then),
-            "now": asdict(now),
-        }
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        sides = {"recorded": asdict(then), "now": asdict(now)}
+        typer.echo(json.dumps({"recording": asdict(recorded.head), "differences": found, **sides}, ensure_ascii=False))
     else:
         typer.echo("\n".join(described(recording, recorded, then, now)))
     if found:

@@ -107,19 +107,22 @@ class Kinds(_Frozen):
 class Profile(_Frozen):
     """The bundle's `profile.json`.
 
-    `templates[reply_language]["default"]` is the wording around `{input}`, used because the language of the question is not
-    known before it is heard; other keys are the wordings of training by question language. `speech_input` holds
-    `{units}`. `tasks[task][language or "default"]` is the wording of another task than answering: `translate` is not there
-    where the model has not learned it; `transcribe` without a wording is the transcript that precedes every answer. A wording
-    that begins with the `bos` token is the whole prompt, no user turn around it; one that ends with a marker has the model go
-    on behind it. `pause_unit` is spoken between sentences read aloud, which are at most `read_columns` wide.
-    `optional_stop_tokens` stop the model too where its tokenizer has them: `<|eom_id|>` came with Llama 3.1.
-    `segment_words` is what the model was trained with; the server never enforces it. `vocoder_latency_s`: audio that the
-    vocoder keeps back until it knows what follows, on average. `cuts`: a first cut of fewer units than the vocoder needs for any
-    audio is a round trip for nothing. `early_units`: for a bidirectional encoder; absent where
-    units are final as soon as they come. `spoken_tasks`: those whose text the model knows in words only, without digits and
-    symbols (`model.reading`). `sorry`: what it says, by language, where it has no answer. `sure`: with no token of a transcript
-    less probable, the model has heard a whole question; absent where that was not measured (`tests/bench/pauses.py`).
+    - `templates[reply_language]["default"]`: the wording around `{input}`, used because the language of the question is not
+      known before it is heard. Other keys are the wordings of training, by the language of the question.
+    - `speech_input`: the wording of a spoken question, with `{units}`.
+    - `tasks[task][language or "default"]`: the wording of another task than answering. `translate` is absent where the model has
+      not learned it; `transcribe` without a wording is the transcript that precedes every answer. A wording that begins with
+      the `bos` token is the whole prompt, without a user turn around it; after one that ends with a marker, the model continues.
+    - `pause_unit`: spoken between sentences that are read aloud, of at most `read_columns` columns each.
+    - `optional_stop_tokens`: stop the model, too, where its tokenizer has them: `<|eom_id|>` came with Llama 3.1.
+    - `segment_words`: what the model was trained with; the server does not enforce it.
+    - `vocoder_latency_s`: audio that the vocoder holds back until it knows what follows, on average.
+    - `cuts`: sizes of the cuts. A first cut of fewer units than the vocoder needs for any audio is a wasted round trip.
+    - `early_units`: for a bidirectional encoder; absent where units are final as soon as they come.
+    - `spoken_tasks`: tasks whose text the model knows in words only, without digits and symbols (`model.reading`).
+    - `sorry`: what the model says, by language, where it has no answer.
+    - `sure`: where every token of a transcript is at least this probable, the model has heard a whole question; absent where that
+      was not measured (`tests/bench/pauses.py`).
     """
 
     format_version: Annotated[int, Field(ge=1, le=1)]

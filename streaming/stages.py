@@ -36,8 +36,8 @@ class Constraint:
 class Sampling:
     """How the language model samples. `temperature` 0 is greedy; `top_k` 0 means all; stop ids come from the bundle.
 
-    `constraint`: an engine that cannot hold it writes freely, so that the asker looks at what was written. `rated`: ids come as
-    `RatedIds`, where the engine can tell.
+    `constraint`: an engine that cannot enforce it writes freely, so the caller checks what was written. `rated`: ids come as
+    `RatedIds` where the engine gives probabilities.
     """
 
     temperature: float = 0.0
@@ -50,7 +50,7 @@ class Sampling:
 
 
 class RatedIds(list[int]):
-    """Token ids with the probability that the language model gave each, before temperature. `chances` is as long as they are."""
+    """Token ids with the probability that the language model gave each, before temperature: `chances[i]` is that of id `i`."""
 
     def __init__(self, ids: Iterable[int], chances: Iterable[float]) -> None:
         super().__init__(ids)
@@ -275,8 +275,8 @@ class Stages:
 
     `decoder_latency_s`: audio that the decoder keeps back until it knows what follows, on average. `cuts`: how many units it is
     handed at a time, `outlook`: what they take and give; `playout_lead_s`: for turns that do not say. `pace`: how many units a text
-    can need. `end_of_turn`: absent where the bundle has no such model. `sure`: a transcript of which no token is less probable was
-    heard well and is complete; None: nobody has measured that.
+    can need. `end_of_turn`: absent where the bundle has no such model. `sure`: where every token of a transcript is at least this
+    probable, the question was heard well and is complete; None where that was not measured.
     """
 
     encoder: SpeechEncoder

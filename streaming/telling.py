@@ -25,7 +25,7 @@ def told(turns: Sequence[Turn], most: int) -> Sequence[Turn]:
 
 
 def characters(text: str, options: TurnOptions, history: Sequence[Exchange]) -> int:
-    """About how long a prompt is that tells `text`, tools, and earlier turns with what was called in them."""
+    """Approximate length of a prompt with `text`, the tools, and the earlier turns with their calls; templates do not count."""
     told = sum(len(exchange.question) + len(exchange.answer) for exchange in history)
     offered = sum(len(tool.description) + len(str(tool.parameters)) for tool in options.tools)
     calls = (call for of_turn in (options.calls, *(exchange.calls for exchange in history)) for call in of_turn)
