@@ -18,11 +18,11 @@ help:
 install:
 	@$(INSTALL)
 
-# A bundle whose source cannot be had (exit status 69) is replaced by the one that comes along; any other fault ends it.
+# A bundle that cannot be fetched (exit status 69) is replaced by the one in the repository; any other error ends it.
 ifneq ($(BUNDLE),)
 serve: export CSLM_BUNDLE = $(BUNDLE)
 PULL = $(BIN)/cslm pull || { [ $$? -eq 69 ] || exit 2; export CSLM_BUNDLE=cslm-mini; echo "$(REPLACED)" >&2; };
-REPLACED = make serve: $(BUNDLE) cannot be had, so cslm-mini is served. With a copy of its files: cslm pull $(BUNDLE) --from PATH
+REPLACED = make serve: $(BUNDLE) cannot be fetched, so cslm-mini is served. With a copy of its files: cslm pull $(BUNDLE) --from PATH
 endif
 serve: install
 	@$(PULL) exec $(BIN)/cslm serve $(SERVE_ARGS)
@@ -34,7 +34,7 @@ dev:
 browser:
 	@sh deploy/find-browser.sh || true
 
-# Alert rules and dashboards are tried on a real Prometheus; where it cannot be had, those tests are skipped and say so.
+# Alert rules and dashboards are tried on a real Prometheus; without it, those tests are skipped and say so.
 prometheus:
 	@sh deploy/find-prometheus.sh >/dev/null || true
 

@@ -200,7 +200,7 @@ def _check_lm(bundle: Bundle) -> str:
     needs = layout.bytes + layout.kv_bytes_per_token * profile.max_model_len
     return (
         f"{layout.architecture}, {layout.parameters / 1e6:.1f} M parameters, vocabulary {layout.vocabulary}; "
-        f"{needs / 1e9:.1f} GB with one full context"
+        f"{needs / 1e9:.2g} GB with one full context"
     )
 
 

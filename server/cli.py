@@ -106,7 +106,7 @@ def pull(
     update: Annotated[bool, typer.Option(help="Take the current files of the source, not the locked ones.")] = False,
     offline: Annotated[bool, typer.Option(help="Fetch nothing; check the files that are there.")] = False,
 ) -> None:
-    """Fetch the weights of a bundle, and lock their revision and checksums. Exit status 69: their source cannot be had."""
+    """Fetch the weights of a bundle, and lock their revision and checksums. Exit status 69: the source is not available."""
     from model.bundle import bundles_directory, find_bundle
     from model.pull import PullOptions, is_pulled
     from model.pull import pull as pull_bundle

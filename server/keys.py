@@ -58,7 +58,7 @@ def new(
 
 @app.command("list")
 def list_keys(file: File) -> None:
-    """Show names, limits and states; no keys are there to be shown."""
+    """Show names, limits and states. The file does not contain the keys themselves."""
     from rich.console import Console
     from rich.table import Table
 

@@ -50,7 +50,7 @@ _DESCRIPTORS = 65_536
 
 
 async def serve(settings: Settings) -> int:
-    """Serve until a signal. Returns the exit status: 1 when the address or the model cannot be had."""
+    """Serve until a signal. Returns the exit status: 1 if it cannot listen, or cannot load the model."""
     _take_descriptors()
     sweep_leftovers()
     try:

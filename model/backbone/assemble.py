@@ -78,7 +78,7 @@ def _need_room(directory: Path) -> None:
 
 
 def _available_bytes() -> int | None:
-    """Memory that could be had without swapping; None where the system does not tell."""
+    """Memory available without swapping, in bytes; None where the system does not say."""
     try:
         found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"))
     except OSError:

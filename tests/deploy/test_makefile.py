@@ -25,7 +25,7 @@ def test_the_default_is_served_at_once() -> None:
 @pytest.mark.parametrize(
     ("status", "served", "code"),
     [(0, "serve cslm-small", 0), (69, "serve cslm-mini", 0), (2, "", 2)],
-    ids=["pulled", "cannot be had", "damaged"],
+    ids=["pulled", "not fetched", "damaged"],
 )
 def test_another_bundle_is_pulled_first(status: int, served: str, code: int, tmp_path: Path) -> None:
     """With a `cslm` that only says what it was asked, and fails to pull."""
@@ -37,4 +37,4 @@ def test_another_bundle_is_pulled_first(status: int, served: str, code: int, tmp
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.stdout.strip() == served
     assert run.returncode == code
-    assert ("cslm-small cannot be had, so cslm-mini is served" in run.stderr) == (status == 69)
+    assert ("cslm-small cannot be fetched, so cslm-mini is served" in run.stderr) == (status == 69)
