@@ -118,9 +118,12 @@ def main(argv: list[str] | None = None) -> int:
     elif stage in STAGES | TOOLS:
         sys.argv = [f"python -m model.training {stage}", *rest]  # the stages read the command line themselves
         import_module((STAGES | TOOLS)[stage]).main()
-    else:
+    elif stage in ("-h", "--help"):
         print(__doc__)
-        return 0 if stage in ("-h", "--help") else 2
+    else:
+        known = ", ".join(["all", *STAGES, *TOOLS])
+        print(f"there is no stage {stage!r}; accepted: {known}" if stage else __doc__, file=sys.stderr)
+        return 2
     return 0
 
 

@@ -20,8 +20,12 @@ def test_a_stage_gets_the_rest_of_the_command_line(monkeypatch: pytest.MonkeyPat
     assert seen[0][1:] == ["--minutes", "3"]
 
 
-def test_an_unknown_stage_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_stage_is_named_and_the_known_ones_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert dispatch.main(["paint"]) == 2
+    assert "'paint'; accepted: all, synth, encoder," in capsys.readouterr().err
+    assert dispatch.main([]) == 2
+    assert "encoder" in capsys.readouterr().err
+    assert dispatch.main(["--help"]) == 0
     assert "encoder" in capsys.readouterr().out
 
 
