@@ -97,8 +97,8 @@ class _Answers:
         return str(self._engine.vllm_config.compilation_config.backend)
 
     def warm(self) -> None:
-        """Write one token, so that the first user does not wait for what is done only once."""
-        self.take(Ask(-1, [0], Sampling(max_tokens=1)))
+        """Write one token and rate it, so that the first user does not wait for what is done only once."""
+        self.take(Ask(-1, [0], Sampling(max_tokens=1, rated=True)))
         while not self.idle:
             self.step()
 
@@ -193,7 +193,10 @@ def _build(directory: Path, config: EngineConfig) -> LLMEngine:
     on_cpu = current_platform.is_cpu()
     try:
         options = engine_options(directory, config, on_cpu=on_cpu)
-        if on_cpu and not options["enforce_eager"]:
+        if on_cpu and options["enforce_eager"]:
+            # vLLM would still compile what rates ids, when the first are rated
+            torch.compiler.set_stance("force_eager")
+        elif on_cpu:
             require_compiler()
         built = EngineArgs(**options).create_engine_config()
         if on_cpu:  # vLLM would run the model in a process behind this one, only to set OpenMP's threads there

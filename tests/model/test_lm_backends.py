@@ -143,6 +143,20 @@ async def test_ids_are_rated(backend: Backend, checkpoint: Path, reference: list
 
 
 @needs_vllm
+async def test_without_a_compiler_ids_are_rated(
+    checkpoint: Path, reference: list[list[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "/nowhere/g++")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64))
+    await lm.start()
+    try:
+        assert await answer(lm, PROMPTS[0], replace(GREEDY, rated=True)) == reference[0]
+    finally:
+        await lm.close()
+
+
+@needs_vllm
 @pytest.mark.parametrize("on_cpu", [True, False])
 def test_the_engine_knows_every_option_and_reads_no_sampling_from_the_checkpoint(
     checkpoint: Path, on_cpu: bool
