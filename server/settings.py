@@ -228,6 +228,9 @@ class Settings(BaseSettings):
         return self
 
 
+_MOST_OF_A_SECRET = 4_096
+
+
 def _from_file(name: str, values: dict[str, Any]) -> dict[str, str]:
     """The secret `name` from the file that `values` name for it. Raises ValueError."""
     file, variable = f"{name}_file", f"CSLM_{name.upper()}"
@@ -237,11 +240,15 @@ def _from_file(name: str, values: dict[str, Any]) -> dict[str, str]:
     if values.get(name):
         raise ValueError(f"{name} and {file} ({variable}, {variable}_FILE) cannot both be given")
     try:
-        secret = Path(path).read_text(encoding="utf-8").strip()
+        with Path(path).open(encoding="utf-8-sig") as held:
+            secret = held.read(_MOST_OF_A_SECRET + 1).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} {path} cannot be read: {error}") from None
-    if not secret or secret.split() != [secret]:
-        raise ValueError(f"{file} {path} must hold one key without spaces, on one line")
+    if secret.split() != [secret] or not secret.isprintable() or len(secret) > _MOST_OF_A_SECRET:
+        raise ValueError(
+            f"{file} {path} must hold one key, on one line, without spaces or control characters, of at most "
+            f"{_MOST_OF_A_SECRET} characters"
+        )
     return {name: secret}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import uvicorn
 
 from server.errors import StartError
+from server.files import read_regular
 from server.state.reloading import Reloading
 
 
@@ -35,7 +36,7 @@ def _check(certificate: Path, key: Path) -> None:
 def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     for path in (certificate, key):
         try:
-            path.read_bytes()  # OpenSSL does not say which of them it cannot read
+            read_regular(path)  # OpenSSL does not say which of them it cannot read
         except OSError as failure:
             raise StartError(f"{path} cannot be read: {failure.strerror}", code="tls_invalid") from None
     try:

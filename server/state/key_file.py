@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from server.errors import StartError
+from server.files import read_regular
 
 KEY_PREFIX = "sk-cslm-"
 MOST_KEYS = 256
@@ -40,7 +42,16 @@ def _name(value: str) -> str:
     return value
 
 
+def _date(value: datetime) -> datetime:
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("date", "a date lies in the years 1 to 9999 of UTC") from None
+    return value
+
+
 Name = Annotated[str, AfterValidator(_name)]
+Date = Annotated[AwareDatetime, AfterValidator(_date)]
 
 
 class _Shape(BaseModel):
@@ -52,12 +63,12 @@ class KeyEntry(_Shape):
 
     name: Name
     hash: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
-    created: AwareDatetime | None = None
-    expires: AwareDatetime | None = None
-    revoked: AwareDatetime | None = None
-    sessions: int | None = Field(None, ge=1, description="at once")
+    created: Date | None = None
+    expires: Date | None = None
+    revoked: Date | None = None
+    sessions: int | None = Field(None, ge=1, le=100_000, description="at once")
     turns_per_minute: int | None = Field(None, ge=1, le=100_000)
-    audio_minutes_per_day: float | None = Field(None, gt=0, allow_inf_nan=False, description="questions and answers")
+    audio_minutes_per_day: float | None = Field(None, gt=0, le=100_000_000, description="questions and answers")
 
     def state(self, at: datetime) -> Literal["good", "expired", "revoked"]:
         """What it is good for at a time."""
@@ -70,7 +81,7 @@ class RevokedSecret(_Shape):
     """A client secret that is refused; after `expires` it is refused anyway."""
 
     id: str = Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")
-    expires: AwareDatetime
+    expires: Date
 
 
 class KeyDocument(_Shape):
@@ -124,17 +135,31 @@ def new_key() -> str:
 def parsed(text: str | bytes, where: str) -> KeyDocument:
     """The document in `text`. Raises StartError (`keys_invalid`), which names the fault and quotes nothing of the document."""
     try:
-        return KeyDocument.model_validate_json(text)
+        if isinstance(text, bytes):
+            text = text.decode("utf-8-sig")
+        document = KeyDocument.model_validate_json(text)
+        twice = list[str]()
+        json.loads(text, object_pairs_hook=lambda members: twice.extend(_repeated(members)))
     except ValidationError as failure:
         first = failure.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the document"
         raise StartError(f"{where}: {place}: {first['msg']}", code="keys_invalid") from None
+    except UnicodeDecodeError:
+        raise StartError(f"{where}: the document: it is no text in UTF-8", code="keys_invalid") from None
+    if twice:  # the last would hold: a second `revoked` could take back the first
+        raise StartError(f"{where}: an object has the member {twice[0]} twice", code="keys_invalid")
+    return document
+
+
+def _repeated(members: list[tuple[str, object]]) -> list[str]:
+    """Names of members that an object has more than once; all are of the documented shape."""
+    return [name for name, times in Counter(name for name, _ in members).items() if times > 1]
 
 
 def read_keys(path: Path) -> KeyDocument:
     """The document in a file. Raises StartError (`keys_missing`, `keys_invalid`)."""
     try:
-        return parsed(path.read_bytes(), str(path))
+        return parsed(read_regular(path), str(path))
     except FileNotFoundError:
         raise StartError(f"{path} does not exist; `cslm keys new NAME` makes it", code="keys_missing") from None
     except OSError as failure:
@@ -147,10 +172,12 @@ def changing(path: Path) -> Iterator[list[KeyDocument]]:
 
     Who changes it at the same time waits. Raises StartError, also where what stands in the list could not be read back.
     """
-    path = path.resolve()
-    if not path.parent.is_dir():
-        raise StartError(f"{path.parent} is no directory", code="keys_unwritable")
+    path = Path(os.path.realpath(path))
     try:
+        if path.is_symlink():
+            raise StartError(f"{path} is a symbolic link that leads back to itself", code="keys_unwritable")
+        if not path.parent.is_dir():
+            raise StartError(f"{path.parent} is no directory", code="keys_unwritable")
         with FileLock(path.with_name(f".{path.name}.lock"), mode=0o600):
             held = [read_keys(path) if path.exists() else KeyDocument()]
             yield held

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 import zlib
 from collections.abc import Callable
@@ -38,14 +39,18 @@ class Shelf:
         self._most_bytes, self._most_age_s = most_bytes, most_age_s
         self._bytes = 0
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make()
             if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             raise Unwritable(f"cannot record to {directory}: {error.strerror or error}") from error
 
+    def _make(self) -> None:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def begin(self, head: Head) -> Part:
-        """A recording begins."""
+        """A recording begins. A directory that somebody has removed is made again."""
+        self._make()
         self.tidy()
         moment = head.started_at.replace(":", "").replace("-", "").partition(".")[0]
         return Part(self, self.directory / f"{moment}-{head.session_id}{SUFFIX}")
@@ -65,7 +70,10 @@ class Shelf:
         under_way = 0
         for path in self.directory.iterdir():
             with suppress(FileNotFoundError):
-                size, changed_s = path.stat().st_size, path.stat().st_mtime
+                state = path.stat()
+                size, changed_s = state.st_size, state.st_mtime
+                if not stat.S_ISREG(state.st_mode):
+                    continue  # somebody else's
                 if path.name.endswith(SUFFIX + _PART):
                     under_way += 0 if _left_behind(path) else size
                 elif not path.name.endswith(SUFFIX):

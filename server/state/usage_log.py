@@ -183,7 +183,7 @@ class UsageLog:
                 await asyncio.to_thread(self._sync)
 
     def _opened(self) -> int:
-        return os.open(self._path(self._day), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        return os.open(self._path(self._day), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o640)
 
     def _path(self, day: date) -> Path:
         return self._directory / f"usage-{day.isoformat()}.jsonl"

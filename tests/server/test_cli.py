@@ -77,7 +77,17 @@ def test_the_key_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert "cannot both be given" in runner.invoke(app, ["serve"]).stderr
 
 
-@pytest.mark.parametrize("content", [None, b"", b" \n", b"one\ntwo\n", b"one two", b"\xff\xfe"])
+def test_a_key_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Some editors write it, and no client would send it."""
+    path = tmp_path / "api_key"
+    path.write_bytes(b"\xef\xbb\xbfa-key\r\n")
+    key = Settings(api_key_file=path).api_key
+    assert key is not None and key.get_secret_value() == "a-key"
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b" \n", b"one\ntwo\n", b"one two", b"\xff\xfe", b"one\0two", b"one\x1btwo", b"1" * 4_097]
+)
 def test_a_key_file_without_a_key_opens_no_server(
     content: bytes | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

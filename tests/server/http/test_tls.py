@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,7 +87,7 @@ async def test_a_socket_that_is_handed_over_is_served_with_the_certificate(tmp_p
 
 @pytest.mark.parametrize(
     ("fault", "why"),
-    [("missing", "server.key cannot be read"), ("mismatched", "do not belong together"), ("damaged", "no PEM files"),
+    [("missing", "server.key cannot be read"), ("fifo", "it is no regular file"), ("mismatched", "do not belong together"), ("damaged", "no PEM files"),
      ("password", "the key has a password")],
 )  # fmt: skip
 async def test_a_pair_that_cannot_be_used(fault: str, why: str, tmp_path: Path) -> None:
@@ -94,6 +95,9 @@ async def test_a_pair_that_cannot_be_used(fault: str, why: str, tmp_path: Path) 
     match fault:
         case "missing":
             key.unlink()
+        case "fifo":
+            certificate.unlink()
+            os.mkfifo(certificate)
         case "mismatched":
             key = issued(tmp_path, "other")[1]
         case "damaged":

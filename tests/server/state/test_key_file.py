@@ -132,13 +132,47 @@ def test_names_are_labels(name: str, tmp_path: Path) -> None:
         ({"keys": [{"name": "default", "hash": HASH}]}, "no key may be named default"),
         ({"keys": [{"name": f"k{at}", "hash": digest(str(at).encode())} for at in range(257)]}, "256"),
         ({"revoked_secrets": [{"id": "ek_whole secret"}]}, "revoked_secrets.0.id"),
+        ({"keys": [{"name": "anna", "hash": HASH, "expires": "9999-12-31T23:00:00-12:00"}]}, "keys.0.expires"),
+        ({"keys": [{"name": "anna", "hash": HASH, "created": "0001-01-01T00:00:00+14:00"}]}, "keys.0.created"),
+        ({"keys": [{"name": "anna", "hash": HASH, "sessions": 10**400}]}, "keys.0.sessions"),
+        ({"keys": [{"name": "anna", "hash": HASH, "audio_minutes_per_day": 1e308}]}, "keys.0.audio_minutes_per_day"),
+        (f'{{"keys": [{{"name": "anna", "hash": "{HASH}", "revoked": "2026-01-01T00:00:00Z", "revoked": null}}]}}', "revoked twice"),
+        ('{"keys": [], "revoked_secrets": [], "keys": []}', "keys twice"),
+        (b"\x00" * 64, "Invalid JSON"),
+        ('{"keys": []}'.encode("utf-16"), "UTF-8"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_in_a_document_is_named_and_never_quoted(document: Any, fault: str) -> None:
     with pytest.raises(StartError) as refused:
-        parsed(document if isinstance(document, str) else json.dumps(document), "keys.json")
+        parsed(document if isinstance(document, str | bytes) else json.dumps(document), "keys.json")
     assert refused.value.code == "keys_invalid" and fault in refused.value.message
     assert "plain" not in refused.value.message and HASH not in refused.value.message
+
+
+def test_a_byte_order_mark_is_no_fault() -> None:
+    """Some editors write it."""
+    text = json.dumps({"keys": [{"name": "anna", "hash": HASH}]}).encode("utf-8-sig")
+    assert parsed(text, "keys.json").named("anna") is not None
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["fifo", "device", "loop", "too large", "name too long"])
+def test_what_is_no_file_of_keys_is_named_at_once(kind: str, tmp_path: Path) -> None:
+    """Neither a server that starts nor one that reads its keys anew waits for it, or takes all of it into memory."""
+    path = tmp_path / ("x" * 300 if kind == "name too long" else "keys.json")
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "loop":
+        path.symlink_to(path)
+    elif kind == "too large":
+        path.touch()
+        os.truncate(path, 1 << 40)
+    with pytest.raises(StartError, match="cannot be read") as refused:
+        read_keys(path)
+    assert refused.value.code == "keys_missing"
+    assert "(keys_" in run(path, "new", "anna", status=2).stderr
 
 
 def test_a_file_that_cannot_be_had(tmp_path: Path) -> None:

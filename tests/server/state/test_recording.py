@@ -7,6 +7,7 @@ import base64
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -219,6 +220,28 @@ def test_the_old_and_the_oldest_are_removed(tmp_path: Path) -> None:
         part._append(bytes(1000))
     part.discard()
     assert sorted(tmp_path.iterdir()) == [second, other]
+
+
+def test_what_is_no_file_is_left_alone(tmp_path: Path) -> None:
+    """It would take every recording along."""
+    (tmp_path / "mine.jsonl.gz").mkdir()
+    os.utime(tmp_path / "mine.jsonl.gz", (0, 0))
+    os.mkfifo(tmp_path / ".mine.jsonl.gz.part")
+    (tmp_path / "gone.jsonl.gz").symlink_to("nowhere")
+    part = Shelf(tmp_path, 10**6, DAY_S).begin(HEAD)
+    part.keep(lambda: b"")
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_directory_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "recordings", 10**6, DAY_S)
+    under_way = shelf.begin(HEAD)
+    shutil.rmtree(tmp_path / "recordings")
+    with pytest.raises(FileNotFoundError):
+        under_way.keep(lambda: b"")
+    under_way.discard()
+    shelf.begin(HEAD).keep(lambda: b"")
+    assert len(kept(tmp_path / "recordings")) == 1
 
 
 async def test_a_place_that_cannot_be_written_stops_the_start(

@@ -144,6 +144,13 @@ def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
 _LINE = len(json.dumps({"at": MORNING.isoformat(timespec="milliseconds"), **turn()}) + "\n")
 
 
+def test_a_file_that_is_none_holds_no_server_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / FILE)
+    with pytest.raises(StartError) as refused:
+        UsageLog(tmp_path, now=at(MORNING))
+    assert refused.value.code == "usage_log_unusable"
+
+
 @pytest.mark.parametrize("short", range(1, _LINE))
 def test_a_full_disk_loses_nothing(
     short: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
