@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -196,6 +197,22 @@ class Settings(BaseSettings):
                     f"trusted_proxies {value!r} is neither an address nor a network; accepted: 10.0.0.5, 10.0.0.0/24, fd00::/64"
                 ) from None
         return values
+
+    @field_validator("ray_address")
+    @classmethod
+    def _check_head(cls, value: str) -> str:
+        """Ray would wait for a day at some that are wrong, and start a cluster of its own at others."""
+        address = value.strip()
+        if address == "auto":
+            return address
+        try:
+            parts = urlsplit(f"//{address}")
+            good = parts.hostname and parts.port and parts.netloc == address and not re.search(r"[\s@]", address)
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(f"ray_address {value!r} is no address of a cluster; accepted: HOST:PORT, or auto")
+        return address
 
     @field_validator("otlp_endpoint")
     @classmethod

@@ -99,13 +99,13 @@ def _knock(address: str) -> None:
     `ray.init` waits as long for one as this process may live without, which is a day.
     """
     found = services.canonicalize_bootstrap_address(address) if address == "auto" else address
-    host, _, port = (found or "").rpartition(":")
-    if not (host and port.isdigit()):
+    if not found:
         return
-    socket.create_connection((host, int(port)), _CONNECT_S).close()
+    host, _, port = found.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
     if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
         return  # only Ray has what its head would ask for
-    with grpc.insecure_channel(f"{host}:{port}") as channel:
+    with grpc.insecure_channel(found) as channel:
         try:
             grpc.channel_ready_future(channel).result(_CONNECT_S)
         except grpc.FutureTimeoutError:

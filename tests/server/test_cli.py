@@ -77,6 +77,24 @@ def test_the_key_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert "cannot both be given" in runner.invoke(app, ["serve"]).stderr
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["head", ":6379", "head:", "head:0", "head:99999", "head:abc", "local", "ray://head:10001", "http://head:8265",
+     "head :6379", "me@head:6379", "head:6379/x", "::1:6379"],
+)  # fmt: skip
+def test_what_is_no_address_of_a_cluster_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CSLM_RAY_ADDRESS", address)
+    result = runner.invoke(app, ["serve"])
+    assert result.exit_code == 2
+    assert "ray_address" in result.stderr and "HOST:PORT" in result.stderr
+
+
+@pytest.mark.parametrize("address", ["auto", "head:6379", "10.0.0.5:6379", "[::1]:6379"])
+def test_an_address_of_a_cluster_may_have_spaces_around_it(address: str) -> None:
+    """As a line of `.env` may."""
+    assert Settings(ray_address=f" {address} ").ray_address == address
+
+
 def test_a_key_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     """Some editors write it, and no client would send it."""
     path = tmp_path / "api_key"
