@@ -137,9 +137,8 @@ async def completions(request: Request, state: AdmittedDep) -> Response:
         history = [await _exchange(runner, turn, recorded.get(turn.question.param)) for turn in talk.earlier]
         question, pcm = talk.question, recorded.get(talk.question.param)
         text = question.text
-        if (
-            talk.calls and pcm is not None and not model.stages.prompts.keeps_units
-        ):  # the answer is to what was heard then
+        if talk.calls and pcm is not None and not model.stages.prompts.keeps_units:
+            # the answer is to what was heard then
             text, pcm = await _words(runner, question, pcm), None
         turn = TurnRequest(options, pcm, text or None, history, f"{question.param}.content")
         await send_turn(runner, turn, sink, stream)

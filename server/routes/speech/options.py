@@ -92,15 +92,16 @@ async def read_request(request: Request, settings: Settings) -> tuple[SpeechOpti
     """Options and recording of a request.
 
     Raises TooLarge, UploadTimeout, or InvalidRequest: `body_unreadable`, `unknown_parameter`, `duplicate_parameter`,
-    `missing_required_parameter`, `invalid_value`, `invalid_audio`, `unsupported_format`.
+    `missing_required_parameter`, `audio_empty`, `invalid_value`, `invalid_audio`, `unsupported_format`.
     """
     validated(SpeechOptions, dict(request.query_params))  # before a long upload
     upload = await read_body(request, settings)
     options = validated(SpeechOptions, once([*request.query_params.multi_items(), *upload.fields.items()]))
     if options.text is not None and upload.audio:
         raise InvalidRequest("send a recording or text, not both", param="text")
-    if options.text is None and upload.audio is None:
-        raise InvalidRequest("send a recording as `file`, or `text`", code="missing_required_parameter", param="file")
+    if options.text is None and not upload.audio:
+        code = "missing_required_parameter" if upload.audio is None else "audio_empty"
+        raise InvalidRequest("send a recording, as the body or as `file`, or a `text`", code=code, param="file")
     return options, upload
 
 
