@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -25,6 +26,10 @@ from streaming.tools import ToolCall
 
 Piece = str | int
 """Plain text, or the id of a control token."""
+
+_SHORT_CHARACTERS = 4_000
+_LONG_TEXTS = ThreadPoolExecutor(1, thread_name_prefix="long texts")
+"""Where long texts are read, one after the other: they take seconds, for which short ones do not wait."""
 
 _UNITS = -1
 _CONTROL_TOKEN = re.compile(r"<\|[^|\s]+\|>")
@@ -100,7 +105,8 @@ class Prompts:
         """`text` in words, for the tasks of `spoken_tasks`; as it stands for the others."""
         if options.task not in self._profile.spoken_tasks:
             return SpokenForm(text)
-        return await asyncio.to_thread(self._reader.spoken, text)
+        lane = _LONG_TEXTS if len(text) > _SHORT_CHARACTERS else None
+        return await asyncio.get_running_loop().run_in_executor(lane, self._reader.spoken, text)
 
     def sorry(self, language: str) -> str:
         """What is said aloud in `language` where there is no answer."""

@@ -152,9 +152,9 @@ _NO_END = re.compile(
 )  # fmt: skip
 
 
-def abbreviated(text: str) -> bool:
-    """Whether `text` ends with an abbreviation, whose full stop ends no sentence."""
-    return bool(_NO_END.search(text[-12:]))
+def abbreviated(text: str, end: int) -> bool:
+    """Whether `text[:end]` ends with an abbreviation, whose full stop ends no sentence."""
+    return bool(_NO_END.search(text[max(0, end - 12) : end]))
 
 
 def _full_stop(found: re.Match[str]) -> str:

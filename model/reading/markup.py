@@ -22,19 +22,20 @@ _BLOCK = frozenset(
 )
 _UNSEEN = frozenset(("script", "style", "template", "head", "svg", "noscript"))
 _TAG = re.compile(r"<(?:!--.*?-->|!doctype[^>]*>|/?([a-zA-Z][\w-]*)(?:\s[^<>]*)?/?>)", re.DOTALL | re.IGNORECASE)
-_MARKDOWN = re.compile(r"[*_`~\[|\\]|^\s*(?:#|>\s|[-+]\s|\d+[.)]\s|={3,}|-{3,})", re.MULTILINE)
+_MARKDOWN = re.compile(r"[*_`~\[|\\]|^[^\S\n]*(?:#|>\s|[-+]\s|\d+[.)]\s|={3,}|-{3,})", re.MULTILINE)
 
-_LONGEST_MARKDOWN = 8_192
-"""Characters beyond which nothing is taken for Markdown: its parser's time grows with the square of some texts."""
+_LONGEST = 8_192
+"""Characters beyond which nothing is taken for markup: its parsers' time grows with the square of some texts."""
 
 
 def text_of(source: str) -> tuple[str, list[str]]:
     """The text in `source`, and what of it was left out because nobody would read it aloud: blocks of code."""
-    if any(_known(found) for found in _TAG.finditer(source)):
+    marked_up = len(source) <= _LONGEST
+    if marked_up and any(_known(found) for found in _TAG.finditer(source)):
         source = _html(source)
     if "&" in source:
         source = unescape(source)
-    if len(source) > _LONGEST_MARKDOWN or not _MARKDOWN.search(source):
+    if not (marked_up and _MARKDOWN.search(source)):
         return source, []
     lines, dropped = list[str](), list[str]()
     marker = ""

@@ -16,7 +16,7 @@ _HAN = re.compile("[\u3400-\u9fff\U00020000-\U0003ffff]")
 _URL = re.compile(
     r"\b(?:https?|ftp)://([^\s<>\"'()/?#:]+)([^\s<>\"'()]*[^\s<>\"'().,!?;:])?|\bwww\.[^\s<>\"'()]*[\w/]", re.IGNORECASE
 )
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _SYMBOLS = frozenset("×÷≤≥≈≠±°√∞π€£¥₹₩¢²³")
 _UNSAID = re.compile("[^A-Za-z\\s\u3400-\u9fff\U00020000-\U0003ffff',.?!;:，。？！；：—-]")
 _DRAWN = re.compile(r"([^\w\s`*_-])\1{3,}")
@@ -28,8 +28,9 @@ _SAME = str.maketrans({
 })  # fmt: skip
 _LETTERS = re.compile(r"(?<![A-Za-z])[A-Z]{2,}(?![A-Za-z])")
 _LONGEST_LETTERS = 5
-_END = re.compile(r"[.!?]+[\"')\]]*\s+|[。！？]+[”’」』]*\s*")
-_LONGEST_PIECE = 400
+_END = re.compile(r"(?<![.!?])[.!?]+[\"')\]]*\s+|[。！？]+[”’」』]*\s*")
+_LONGEST_PIECE, _LONGEST_HAN = 400, 100
+"""Characters: the grammar of Mandarin takes a time that grows faster than its text."""
 
 
 class Reader:
@@ -103,10 +104,10 @@ class Reader:
 
     def _line(self, line: str) -> str:
         said = "".join(self._piece(piece) for piece in _pieces(line))
-        said = _UNSAID.sub(" ", said)
+        said = " ".join(_UNSAID.sub(" ", said).split())
         said = re.sub(r"\s*(?:—|--|(?<=\s)-(?=\s))\s*", ", ", said)
         said = re.sub(r"\s+(?=[,.?!;:，。？！；：])", "", " ".join(said.split()))
-        said = re.sub(r"\.{2,}(?=\s*[a-z])", ",", said)
+        said = re.sub(r"(?<!\.)\.{2,}(?=\s*[a-z])", ",", said)
         said = re.sub(r"([,.?!;:，。？！；：])(?:\s*[,.;:，。；：])+", r"\1", said)
         said = re.sub(r"([!?！？])[!?！？]+", r"\1", said).lstrip(" ,.;:!?，。；：！？、-'")
         return closed(said) if re.search(r"\w", said) else ""
@@ -146,17 +147,17 @@ _LATIN = {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "
 
 
 def _pieces(line: str) -> Iterator[str]:
-    """`line` behind its sentences, but not behind abbreviations; none longer than `_LONGEST_PIECE`."""
+    """`line` behind its sentences, but not behind abbreviations; none longer than `_LONGEST_PIECE`, in Chinese `_LONGEST_HAN`."""
     at = 0
     ends = (found.end() for found in _END.finditer(line))
-    for end in (*(end for end in ends if not english.abbreviated(line[:end])), len(line)):
-        while end - at > _LONGEST_PIECE:
-            cut = line.rfind(" ", at + 1, at + _LONGEST_PIECE) + 1 or at + _LONGEST_PIECE
+    for end in (*(end for end in ends if not english.abbreviated(line, end)), len(line)):
+        while at < end:
+            most = _LONGEST_HAN if _HAN.search(line, at, min(end, at + _LONGEST_PIECE)) else _LONGEST_PIECE
+            cut = end
+            if end - at > most:
+                cut = max(line.rfind(mark, at + 1, at + most) for mark in " ，；") + 1 or at + most
             yield line[at:cut]
             at = cut
-        if at < end:
-            yield line[at:end]
-        at = end
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from itertools import pairwise, takewhile
 
 import pytest
@@ -13,6 +15,7 @@ from model.bundle import find_bundle
 from model.prompts.interleaved import Prompts
 from streaming.errors import InvalidRequest
 from streaming.interleave import TextDelta, TranscriptDelta, UnitsDelta, joined
+from streaming.spoken import SpokenForm
 from streaming.stages import Exchange, TurnOptions
 
 BUNDLE = find_bundle("cslm-mini")
@@ -180,3 +183,20 @@ def test_reading_aloud_must_have_been_learned() -> None:
     with pytest.raises(InvalidRequest) as caught:
         Prompts(BUNDLE.profile.model_copy(update={"tasks": {}}), BUNDLE.lm).text_prompt("Hi", READ, ())
     assert caught.value.code == "unsupported_task"
+
+
+async def test_short_texts_do_not_wait_for_long_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts, go_on = Prompts(BUNDLE.profile, BUNDLE.lm), threading.Event()
+
+    class Slow:
+        def spoken(self, text: str) -> SpokenForm:
+            assert len(text) < 10 or go_on.wait(60)
+            return SpokenForm(text)
+
+    monkeypatch.setattr(prompts, "_reader", Slow())
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(40):  # more than the threads that all share
+            tasks.create_task(prompts.spoken_form("long " * 1_000, TurnOptions()))
+        await asyncio.sleep(0)
+        assert (await prompts.spoken_form("short", TurnOptions())).text == "short"
+        go_on.set()

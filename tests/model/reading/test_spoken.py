@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from model.bundle import find_bundle
 from model.prompts.plain_text import PlainText
-from model.reading.spoken import Reader
+from model.reading.spoken import Reader, _pieces
 
 PLAIN = PlainText.load(find_bundle("cslm-mini").lm)
 READER = Reader(("en", "zh"), lambda word: len(PLAIN.encode(f" {word}")))
@@ -265,3 +265,23 @@ def test_no_text_leaves_a_digit_or_a_symbol(written: str) -> None:
 def test_what_is_said_is_said_the_same_again(lines: list[str]) -> None:
     said = READER.spoken("\n".join(lines)).text
     assert READER.spoken(said).text == said
+
+
+def test_a_text_without_end_takes_a_time_that_grows_with_its_length() -> None:
+    """With the square of it, these would take longer than a test may, during which nothing else of the process runs."""
+    for unit in ("a", "1", "_a", "-", "?!", ". ", '"', "a@", "a.b", "<!--"):
+        READER.spoken((unit * 200_000)[:200_000])
+
+
+@pytest.mark.parametrize("unit", ["今天是2020年5月3日", "一百个苹果，"])
+def test_chinese_without_full_stops_is_read_in_short_pieces(unit: str) -> None:
+    line = unit * 300
+    pieces = list(_pieces(line))
+    assert "".join(pieces) == line
+    assert max(map(len, pieces)) <= 100
+    assert "，" not in line or all(piece.endswith("，") for piece in pieces)
+
+
+def test_only_short_texts_are_taken_for_markup() -> None:
+    assert READER.spoken("<b>so</b> " * 100).text == READER.spoken("so " * 100).text
+    assert READER.spoken("<b>so</b> " * 1_000).text != READER.spoken("so " * 1_000).text
