@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     vocoder_standby: bool | None = Field(
         None, description="keep a second vocoder loaded, for when the first goes; unset: only on a CPU"
     )
-    hang_s: float = Field(1.5, ge=1, description="a worker process without a sign of life for so long is replaced")
+    hang_s: float = Field(1.0, ge=1, description="a worker process without a sign of life for so long is replaced")
     step_s: float = Field(
         20.0, ge=1, description="longest step of a stage: a batch, a token of all answers, four blocks of speech"
     )

@@ -33,10 +33,13 @@ _LOOK_BEATS = 5
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The process lives. `busy_s`: how long its main thread has been at one step; `gauges`: what it measures of itself."""
+    """The process lives. `busy_s`: how long its main thread has been at one step; `gauges`: what it measures of itself;
+    `thread`: the system's id of the one that says so.
+    """
 
     busy_s: float
     gauges: dict[str, float]
+    thread: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class Link:
             if beats % _LOOK_BEATS == 0:
                 self.gauges |= own_gauges()
             try:
-                self.send(Beat(busy_s, dict(self.gauges)))
+                self.send(Beat(busy_s, dict(self.gauges), threading.get_native_id()))
             except OSError:
                 return
             beats += 1
@@ -148,6 +151,18 @@ def has_ended(handle: int, *, wait: bool = False) -> bool:
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     return bool(poll.poll(None if wait else 0))
+
+
+def is_ready_to_run(pid: int, thread: int) -> bool:
+    """Whether a thread of a process has a processor or waits for one, or for the disk: it is slow, and does not hang.
+
+    False for one that is stopped, sleeps or has ended, and where the kernel does not tell (not Linux).
+    """
+    try:
+        stat = Path(f"/proc/{pid}/task/{thread}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(") ")[2][:1] in ("R", "D")
 
 
 def own_gauges() -> dict[str, float]:

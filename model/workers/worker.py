@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from model.workers import forking
 from model.workers.frames import Frames, packed
-from model.workers.link import Beat, Failed, Main, Ready, work
+from model.workers.link import Beat, Failed, Main, Ready, is_ready_to_run, work
 from streaming.errors import EngineUnavailable, SpeechServerError
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,10 @@ log = logging.getLogger(__name__)
 CHECK_S = 0.25
 """How long nothing may come before silence is counted; a beat is due sooner."""
 
-_LOADING = 10
+_STARVED_SHARE = 0.25
+"""What a silence counts while the worker would give a sign of life if it had a processor: a busy machine is no hang."""
+
+_LOADING = 15
 """Times that a worker may be silent longer while it loads: reading and compiling may keep the interpreter for themselves."""
 
 Reason = Literal["died", "hung", "stuck", "failed"]
@@ -36,7 +39,7 @@ class Limits:
     """`start_s`: until it is ready; `hang_s`: without a sign of life; `step_s`: for one step of its work."""
 
     start_s: float
-    hang_s: float = 1.5
+    hang_s: float = 1.0
     step_s: float = 20.0
 
 
@@ -74,7 +77,8 @@ class Worker:
         self._limits = limits
         self._on_ready, self._on_message, self._on_lost = on_ready, on_message, on_lost
         self._writer: asyncio.StreamWriter | None = None
-        self._silences = 0
+        self._silences = 0.0
+        self._beating = 0  # the thread that gives signs of life
         self.ready = self.lost = False
         self._ready_s = self.served_s = 0.0
         self.facts: dict[str, Any] = {}
@@ -138,9 +142,8 @@ class Worker:
                 async with asyncio.timeout(CHECK_S):
                     data = await reader.read(1 << 20)
             except TimeoutError:
-                self._silences += (
-                    1  # once, and taken back, where it was this process that stood still: what came is read next
-                )
+                # counted once, and taken back, where it was this process that stood still: what came is read next
+                self._silences += _STARVED_SHARE if is_ready_to_run(self.pid, self._beating) else 1
                 if self._silences * CHECK_S >= self._limits.hang_s * (1 if self.ready else _LOADING):
                     return "hung"
             except ConnectionError:
@@ -159,7 +162,7 @@ class Worker:
         """Returns whether a step takes too long."""
         match message:
             case Beat():
-                self.gauges = message.gauges
+                self.gauges, self._beating = message.gauges, message.thread
                 return self.ready and message.busy_s > self._limits.step_s
             case Ready():
                 self.ready, self.facts, self._ready_s = True, message.facts, asyncio.get_running_loop().time()

@@ -23,9 +23,9 @@ import psutil
 import pytest
 
 from model.workers.frames import Frames, packed
-from model.workers.link import Link, Ready, has_ended, own_gauges
+from model.workers.link import Link, Ready, has_ended, is_ready_to_run, own_gauges
 from model.workers.supervisor import Supervisor
-from model.workers.worker import Job, Limits, Worker
+from model.workers.worker import CHECK_S, Job, Limits, Worker
 from streaming.errors import BundleError, EngineUnavailable
 
 LIMITS = Limits(start_s=60, hang_s=1.5, step_s=0.5)
@@ -174,6 +174,40 @@ async def test_a_gateway_that_stood_still_blames_no_worker(tmp_path: Path) -> No
             assert it.supervisor.fault() is None
         await it.ask()
         assert not it.lost
+
+
+async def test_a_worker_that_waits_for_a_processor_is_given_more_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[int]()
+
+    def starved(pid: int, thread: int) -> bool:
+        asked.append(thread)
+        return True
+
+    async with ward(tmp_path) as it:
+        await it.supervisor.start()
+        first = await it.supervisor.worker()
+        monkeypatch.setattr("model.workers.worker.is_ready_to_run", starved)
+        threads = {each.id for each in psutil.Process(first.pid).threads()}
+        os.kill(first.pid, signal.SIGSTOP)
+        while not it.restarts("hung"):
+            await asyncio.sleep(0.01)
+    assert len(asked) >= 4 * LIMITS.hang_s / CHECK_S
+    assert set(asked) <= threads
+
+
+def test_a_thread_that_could_run_is_told_from_one_that_cannot() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            while not is_ready_to_run(busy.pid, busy.pid):
+                pass
+            busy.send_signal(signal.SIGSTOP)
+            os.waitpid(busy.pid, os.WUNTRACED)
+            assert not is_ready_to_run(busy.pid, busy.pid)
+        finally:
+            busy.kill()
+    assert not is_ready_to_run(busy.pid, busy.pid)
 
 
 async def test_one_that_stands_by_takes_over_at_once(tmp_path: Path) -> None:
