@@ -72,7 +72,7 @@ class Origins:
         if origin is None or preflight or not self._origins.isdisjoint((origin, "*")):
             return
         forwarded = headers.get("x-forwarded-host", "").lower()  # a page cannot set it without a preflight
-        if urlsplit(origin.lower()).netloc not in {host, forwarded} - {""}:
+        if _place(origin.lower()) not in {host, forwarded} - {""}:
             raise Forbidden(
                 f"pages of {origin[:60]!r} may not use this server; set CSLM_CORS_ORIGINS to allow them",
                 code="origin_not_allowed",
@@ -91,6 +91,14 @@ def _name(host: str) -> str:
     """`host` without a port, brackets and the root's dot."""
     name = host.rpartition("]")[0][1:] if host.startswith("[") else host.partition(":")[0]
     return name.removesuffix(".")
+
+
+def _place(origin: str) -> str:
+    """Name and port of an origin; "" where that is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # brackets without an address
+        return ""
 
 
 def _is_address(name: str) -> bool:
