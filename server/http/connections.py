@@ -23,6 +23,10 @@ from streaming.errors import CapacityError, InvalidRequest, SpeechServerError
 log = logging.getLogger("cslm.http")
 
 
+_MOST_AHEAD_BYTES = 64 * 1024
+"""Of requests that a client sends while one is answered. With more, its leaving is not seen before that is over."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
     """`most`: connections at once, sockets included; `most_of_address`: of one peer's address; `header_s`: until a request's
@@ -73,6 +77,8 @@ class Connection(H11Protocol):
         """Part of a request."""
         super().data_received(data)
         answers = self.cycle is not None and not self.cycle.response_complete
+        if self.conn.their_state is h11.DONE and len(self.conn.trailing_data[0]) < _MOST_AHEAD_BYTES:
+            self.flow.resume_reading()  # uvicorn reads nothing behind a request until that is answered: not even the end
         if answers or self.transport.is_closing() or self.transport.get_protocol() is not self:
             self._stop_waiting()
         elif self._patience is None:

@@ -68,6 +68,19 @@ async def test_a_client_that_goes_before_the_answer_begins() -> None:
         await eventually(lambda: front.state.admission.active == 0)
 
 
+async def test_a_client_that_sent_its_next_request_and_goes_is_missed_too() -> None:
+    encoder, body = FakeEncoder(hang=True), recording()
+    head = b"POST /v1/speech HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+    async with listening(fake_model(encoder=encoder)) as front:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(front.url.rpartition(":")[2]))
+        writer.write(head + body + b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        await eventually(lambda: encoder.calls)
+        writer.write(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n")
+        writer.close()
+        await eventually(lambda: encoder.closed == 1)
+        await eventually(lambda: front.state.admission.active == 0)
+
+
 async def test_a_client_that_goes_mid_upload_frees_its_slot() -> None:
     async with listening() as front:
         _, writer = await asyncio.open_connection("127.0.0.1", int(front.url.rpartition(":")[2]))
