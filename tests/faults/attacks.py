@@ -112,6 +112,14 @@ async def typed_text(url: str) -> Answers:
     return functools.reduce(Counter.__add__, await asyncio.gather(*(session() for _ in range(4))))
 
 
+async def endless_words(url: str) -> Answers:
+    """Questions of 99,000 characters without a space, or of marks alone."""
+    units = ("1", "a", "_a", "-", "?!", ". ", "\n", "a@", "<!--", "今天是2020年")
+    messages = [[{"role": "user", "content": (unit * 99_000)[:99_000]}] for unit in units]
+    bodies = [json.dumps({"model": "cslm-mini", "messages": each}).encode() for each in messages]
+    return await posted(url, "/v1/chat/completions", bodies)
+
+
 async def claimed_samples(url: str) -> Answers:
     """mp4 files of a few hundred bytes that claim twenty million samples."""
     return await posted(url, "/v1/speech", [claims_samples(20_000_000)] * 8, {"content-type": "audio/mp4"})
@@ -259,6 +267,7 @@ ATTACKS: dict[str, Attack] = {
     "floods of validation errors": validation_errors,
     "unknown members on a socket": unknown_members,
     "typed text without end": typed_text,
+    "words without end": endless_words,
     "mp4 that claims 20 M samples": claimed_samples,
     "compressed ID3 frames": compressed_tags,
     "six long recordings of 8 channels": long_recordings,

@@ -73,13 +73,20 @@ async def _asking(gateway: psutil.Process, url: str) -> AsyncGenerator[_Seen]:
     lines = probe.stdout
     await lines.readline()  # it has connected
 
+    answered = asyncio.Event()
+
     async def read() -> None:
         async for line in lines:
             seen.see(Asked(**json.loads(line)))
+            answered.set()
 
     reading = asyncio.create_task(read())
     try:
         yield seen
+        answered.clear()
+        again = asyncio.ensure_future(answered.wait())  # a request that still waits is part of what there was to see
+        await asyncio.wait({again, reading}, return_when=asyncio.FIRST_COMPLETED)
+        again.cancel()
     finally:
         probe.terminate()
         await probe.wait()
