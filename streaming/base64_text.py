@@ -6,7 +6,8 @@ import re
 from base64 import b64decode
 
 _ADDRESS = re.compile(r"data:[^,]*;base64,", re.IGNORECASE)
-_URL_SAFE = str.maketrans("-_", "+/")
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_WHITESPACE = b" \t\n\r\f\v"
 
 
 def bytes_of(text: str) -> bytes:
@@ -18,5 +19,5 @@ def bytes_of(text: str) -> bytes:
         return b64decode(text, validate=True)
     except ValueError:
         address = _ADDRESS.match(text)
-        plain = "".join(text[address.end() if address else 0 :].split()).translate(_URL_SAFE).rstrip("=")
-        return b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+        plain = text[address.end() if address else 0 :].encode("ascii").translate(_URL_SAFE, _WHITESPACE).rstrip(b"=")
+        return b64decode(plain + b"=" * (-len(plain) % 4), validate=True)

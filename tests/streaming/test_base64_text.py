@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -27,6 +29,18 @@ def test_what_was_written_is_read(data: bytes) -> None:
 def test_anything_else_is_not_base64(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         bytes_of(text)
+
+
+@pytest.mark.parametrize("text", ["AAAA\n" * 100_000, "AAAA " * 100_000 + "\u00e9"])
+def test_broken_lines_take_no_more_memory_than_a_few_copies(text: str) -> None:
+    tracemalloc.start()
+    try:
+        with suppress(ValueError):
+            bytes_of(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(text)
 
 
 @pytest.mark.parametrize("form", ["{}", "{}\n", "data:audio/pcm;base64,{}"])
