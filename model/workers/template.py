@@ -4,9 +4,15 @@ It ends with the gateway. The fork server alone would wait for its children as w
 but the kernel.
 """
 
+import gc
+import os
+
 import torch  # noqa: F401
 
 from model.workers.link import die_with_parent, leave_stopping_to_parent
 
 die_with_parent()
 leave_stopping_to_parent()
+os.register_at_fork(
+    before=gc.freeze
+)  # imports are no garbage: a worker that looked through them would copy their pages
