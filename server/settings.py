@@ -47,7 +47,8 @@ class Settings(BaseSettings):
     max_sequences: int = Field(64, ge=1, description="turns in one step of the language model")
     eager: bool | None = Field(
         None,
-        description="vLLM without compiled layers and CUDA graphs: starts sooner, answers later; unset: only on a CPU",
+        description="vLLM without compiled layers and CUDA graphs: starts sooner, answers later; unset: only on a CPU that has"
+        " no compiler",
     )
     batched_tokens: int | None = Field(None, ge=32, description="tokens in one step; longer prompts are split")
     early_units: Literal["off", "watch", "commit"] = Field(

@@ -22,8 +22,8 @@ class EngineConfig:
 
     `dtype` None is the checkpoint's own; vLLM's "auto" would serve float32 weights in half precision. `quantization`: `fp8`
     quantizes 16-bit weights while they load, `awq` and others need a checkpoint made for them. `tensor_parallel`: GPUs that share
-    the layers. `eager`: no compiled layers and no CUDA graphs, which starts sooner and answers later; None is eager on a CPU only,
-    where compiling needs a C++ compiler. `batched_tokens`: most tokens of one step, prompts
+    the layers. `eager`: no compiled layers and no CUDA graphs, which starts sooner and answers later; None is eager only on a CPU
+    without a C++ compiler. `batched_tokens`: most tokens of one step, prompts
     in pieces among them (chunked prefill), so that a long prompt does not stop the others; None is vLLM's choice.
     `constrains`: what is written can be held to a JSON Schema, for which the engine loads the tokenizer.
     """
@@ -51,7 +51,7 @@ def engine_options(directory: Path, config: EngineConfig, *, on_cpu: bool) -> di
         "dtype": config.dtype or _own_dtype(directory),
         "quantization": config.quantization,
         "hf_overrides": _missing_length(directory, config.max_model_len),
-        "enforce_eager": on_cpu if config.eager is None else config.eager,
+        "enforce_eager": on_cpu and bool(missing_compiler()) if config.eager is None else config.eager,
         "enable_prefix_caching": True,
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
@@ -71,15 +71,19 @@ def engine_options(directory: Path, config: EngineConfig, *, on_cpu: bool) -> di
 
 def require_compiler() -> None:
     """Raises BundleError (`compiler_missing`) without a C++ compiler or Python's headers, with which torch compiles the layers."""
-    compiler = os.environ.get("CXX") or "g++"
-    header = Path(sysconfig.get_path("include"), "Python.h")
-    missing = [what for what, found in ((compiler, shutil.which(compiler)), (header, header.is_file())) if not found]
-    if missing:
+    if missing := missing_compiler():
         raise BundleError(
-            f"CSLM_EAGER=false compiles the language model's layers on a CPU, which takes {' and '.join(map(str, missing))}, not"
+            f"CSLM_EAGER=false compiles the language model's layers on a CPU, which takes {' and '.join(missing)}, not"
             " installed here (on Debian: g++, python3-dev); or leave CSLM_EAGER unset",
             code="compiler_missing",
         )
+
+
+def missing_compiler() -> list[str]:
+    """What compiling takes and this machine lacks."""
+    compiler = os.environ.get("CXX") or "g++"
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    return [str(what) for what, found in ((compiler, shutil.which(compiler)), (header, header.is_file())) if not found]
 
 
 def _own_dtype(directory: Path) -> str:

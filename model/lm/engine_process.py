@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model.lm.compiled import load_what_was_kept
 from model.lm.engine_options import EngineConfig, engine_options, require_compiler
 from model.lm.schemas import structured_outputs
 from model.workers.link import Link, Ready
@@ -32,6 +33,8 @@ PRELOAD = (
     "vllm.v1.engine.core",
     "vllm.v1.engine.llm_engine",
     "vllm.v1.worker.gpu_model_runner",
+    "torch._inductor.compile_fx",
+    "model.lm.instructions",
 )
 """What takes long to import, and may be imported before a process is forked."""
 
@@ -93,8 +96,9 @@ class _Answers:
 
     @property
     def compilation(self) -> str:
-        """What compiles the layers."""
-        return str(self._engine.vllm_config.compilation_config.backend)
+        """What compiles the layers; "none" where nothing does."""
+        compilation = self._engine.vllm_config.compilation_config
+        return str(compilation.backend) if compilation.mode else "none"
 
     def warm(self) -> None:
         """Write one token and rate it, so that the first user does not wait for what is done only once."""
@@ -184,26 +188,38 @@ def _params(sampling: Sampling) -> Any:
 
 def _build(directory: Path, config: EngineConfig) -> LLMEngine:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")  # it looks through torch's old names
-    import torch
-    from vllm.engine.arg_utils import EngineArgs
     from vllm.platforms import current_platform
-    from vllm.v1.engine.llm_engine import LLMEngine
-    from vllm.v1.executor import Executor
 
     on_cpu = current_platform.is_cpu()
     try:
         options = engine_options(directory, config, on_cpu=on_cpu)
-        if on_cpu and options["enforce_eager"]:
-            # vLLM would still compile what rates ids, when the first are rated
-            torch.compiler.set_stance("force_eager")
-        elif on_cpu:
+        if on_cpu and not options["enforce_eager"]:
             require_compiler()
-        built = EngineArgs(**options).create_engine_config()
-        if on_cpu:  # vLLM would run the model in a process behind this one, only to set OpenMP's threads there
-            threads = os.environ["OMP_NUM_THREADS"].partition(",")[0].strip()
-            torch.set_num_threads(max(1, int(threads)) if threads.isdigit() else 1)  # OpenMP minds no nonsense either
-            built.parallel_config.distributed_executor_backend = "uni"
-            multiprocessing.set_start_method("fork", force=True)  # of its locks nothing is left when it is killed
-        return LLMEngine(built, Executor.get_class(built), log_stats=False, multiprocess_mode=False)
+            load_what_was_kept()
+            if config.eager is None:
+                try:
+                    return _engine(options, on_cpu=True)
+                except (OSError, ValueError, RuntimeError) as error:
+                    log.warning("no engine with compiled layers (%s); the next try is without", error)
+                options["enforce_eager"] = True
+        return _engine(options, on_cpu=on_cpu)
     except (OSError, ValueError, RuntimeError) as error:
         raise BundleError(f"vLLM cannot load {directory}: {error}") from error
+
+
+def _engine(options: dict[str, Any], *, on_cpu: bool) -> LLMEngine:
+    import torch
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.v1.engine.llm_engine import LLMEngine
+    from vllm.v1.executor import Executor
+
+    built = EngineArgs(**options).create_engine_config()
+    if on_cpu:  # vLLM would run the model in a process behind this one, only to set OpenMP's threads there
+        threads = os.environ["OMP_NUM_THREADS"].partition(",")[0].strip()
+        torch.set_num_threads(max(1, int(threads)) if threads.isdigit() else 1)  # OpenMP minds no nonsense either
+        built.parallel_config.distributed_executor_backend = "uni"
+        multiprocessing.set_start_method("fork", force=True)  # of its locks nothing is left when it is killed
+    engine = LLMEngine(built, Executor.get_class(built), log_stats=False, multiprocess_mode=False)
+    if on_cpu:  # vLLM would also compile what rates ids, when the first are rated, even where it compiles no layers
+        torch.compiler.set_stance("force_eager")
+    return engine

@@ -49,7 +49,7 @@ class AsyncEngine:
 
         from model.lm.engine_options import EngineConfig, engine_options
 
-        options = engine_options(self._directory, EngineConfig(2048), on_cpu=True)
+        options = engine_options(self._directory, EngineConfig(2048, eager=True), on_cpu=True)
         config = AsyncEngineArgs(**options).create_engine_config()
         os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"  # what create_engine_config has just set to "spawn"
         config.parallel_config.distributed_executor_backend = "uni"

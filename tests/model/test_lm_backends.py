@@ -19,7 +19,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from model.lm import Backend
-from model.lm.engine_options import EngineConfig, engine_options, require_compiler
+from model.lm.engine_options import EngineConfig, engine_options, missing_compiler, require_compiler
 from model.lm.transformers_model import TransformersLanguageModel, sample
 from model.lm.vllm_engine import VllmLanguageModel
 from model.lm.vllm_http import VllmHttpLanguageModel
@@ -85,19 +85,19 @@ async def backend(request: pytest.FixtureRequest, checkpoint: Path) -> AsyncGene
     if request.param == "transformers":
         lm = TransformersLanguageModel(checkpoint)
     elif request.param == "vllm":
-        lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64))
+        lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64, eager=True))
     elif request.param == "vllm_compiled":
         try:
             require_compiler()
         except BundleError as error:
             pytest.skip(str(error))
-        lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64, eager=False))
+        lm = VllmLanguageModel(checkpoint, EngineConfig(512, kv_cache_mb=64))
     else:
         lm = VllmHttpLanguageModel(request.getfixturevalue("vllm_server"), "small")
     await lm.start()
-    if request.param == "vllm_compiled":
-        assert isinstance(lm, VllmLanguageModel)
-        assert (await lm._supervisor.worker()).facts == {"compilation": "inductor"}
+    if isinstance(lm, VllmLanguageModel):
+        compilation = "inductor" if request.param == "vllm_compiled" else "none"
+        assert (await lm._supervisor.worker()).facts == {"compilation": compilation}
     yield lm
     await lm.close()
 
@@ -159,7 +159,7 @@ async def test_without_a_compiler_ids_are_rated(
 @needs_vllm
 @pytest.mark.parametrize("on_cpu", [True, False])
 def test_the_engine_knows_every_option_and_reads_no_sampling_from_the_checkpoint(
-    checkpoint: Path, on_cpu: bool
+    checkpoint: Path, on_cpu: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dataclasses import fields
 
@@ -171,7 +171,10 @@ def test_the_engine_knows_every_option_and_reads_no_sampling_from_the_checkpoint
     assert options["generation_config"] == "vllm"
     assert options["dtype"] == "float32"
     assert ("kv_cache_memory_bytes" in options) is on_cpu
-    assert options["enforce_eager"] is on_cpu
+    for compiler in ("false", "no-such-compiler"):  # which is there, and which is not
+        monkeypatch.setenv("CXX", compiler)
+        chosen = engine_options(checkpoint, config, on_cpu=on_cpu)["enforce_eager"]
+        assert chosen is (on_cpu and (compiler == "no-such-compiler" or bool(missing_compiler())))
     for eager in (True, False):
         assert engine_options(checkpoint, replace(config, eager=eager), on_cpu=on_cpu)["enforce_eager"] is eager
     assert on_cpu or (options["tensor_parallel_size"], options["max_num_batched_tokens"]) == (2, 256)
