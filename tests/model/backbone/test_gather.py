@@ -33,3 +33,9 @@ def test_mandarin_is_cut_into_clauses() -> None:
 def test_a_tagged_corpus_is_read_as_text(tmp_path: Path) -> None:
     (tmp_path / "news.txt").write_text("[中国/ns  政府/n]nt  发表/v  讲话/n  。/w\n", encoding="utf-8")
     assert gather.tagged(tmp_path / "news.txt") == ["中国政府发表讲话。"]
+
+
+def test_examples_of_wordnet_are_sentences_of_any_word_and_quote_nobody(tmp_path: Path) -> None:
+    line = '00001 00 n 01 rust 0 000 @ | red oxide; "rust ate the fender"; "the rest is silence" - Shakespeare; "so rusty"; a "color"  '
+    (tmp_path / "data.noun").write_text(f"  1 This software is provided | as it is\n{line}\n", encoding="utf-8")
+    assert gather.examples(tmp_path / "data.noun") == ["rust ate the fender", "so rusty", "color"]
