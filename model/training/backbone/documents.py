@@ -37,6 +37,8 @@ IN_WRITING = "Answer in writing only."
 TOOL_SHARES: Mixture = {"called": 0.45, "result": 0.21, "unneeded": 0.2, "lacking": 0.14}
 """Of the questions with tools at hand."""
 TYPED_WITH_TOOLS = 0.3
+FULL_CHAIN = 0.05
+"""Share of the answers whose text comes before all of their speech, as it is asked for then."""
 ASSISTANTS: Mapping[Lang, tuple[str, ...]] = {
     "en": (
         "You are a helpful assistant.",
@@ -82,7 +84,8 @@ class Composer:
             return self.chat(self._exchange(rng, lang))
         if kind == "call":
             return self._with_tools(rng, lang)
-        document = self.turn(self._exchange(rng, lang), rng, typed=kind == "type")
+        full_chain = rng.random() < FULL_CHAIN
+        document = self.turn(self._exchange(rng, lang), rng, typed=kind == "type", full_chain=full_chain)
         return document.until(self.speech_start) if kind == "understand" else document
 
     def heard_prompt(self, units: list[int]) -> list[int]:
@@ -123,15 +126,26 @@ class Composer:
         return document
 
     def turn(
-        self, spoken: Spoken, rng: Random, *, typed: bool = False, task: str = "answer", tools: tuple[Tool, ...] = ()
+        self,
+        spoken: Spoken,
+        rng: Random,
+        *,
+        typed: bool = False,
+        task: str = "answer",
+        tools: tuple[Tool, ...] = (),
+        full_chain: bool = False,
     ) -> Document:
-        """A question, and its answer piece by piece in text and speech."""
+        """A question, and its answer piece by piece in text and speech, or all of it in text before all of it in speech."""
         options = TurnOptions(
-            task=task, reply_language=spoken.reply_language, instructions=spoken.instructions, tools=tools
-        )  # type: ignore[arg-type]
+            task=task,  # type: ignore[arg-type]
+            reply_language=spoken.reply_language,  # type: ignore[arg-type]
+            instructions=spoken.instructions,
+            tools=tools,
+            schedule="full_chain" if full_chain else "interleaved",
+        )
         document = self._asked(spoken.question, spoken.before, options, rng, typed=typed)
         document.add([self.answer], TEXT_WEIGHT)
-        return self._answered(document, spoken.answer)
+        return self._answered(document, [spoken.answer] if full_chain else segments(spoken.answer))
 
     def call(self, called: Called, rng: Random, *, typed: bool = False, instructions: str = "") -> Document:
         """A question, and the call of a tool in place of an answer."""
@@ -151,7 +165,7 @@ class Composer:
         history = [Exchange(asked, told) for asked, told in called.before]
         document = Document()
         document.add(self._prompts.text_prompt(called.question, options, history), 0)
-        return self._answered(document, called.answer)
+        return self._answered(document, segments(called.answer))
 
     def _asked(
         self, question: str, before: tuple[tuple[str, str], ...], options: TurnOptions, rng: Random, *, typed: bool
@@ -168,9 +182,8 @@ class Composer:
         document.add([self.question, *self._text.encode(f": {question}; ")], TEXT_WEIGHT)
         return document
 
-    def _answered(self, document: Document, answer: str) -> Document:
+    def _answered(self, document: Document, pieces: list[str]) -> Document:
         """`document` with an answer in pieces, each in text and in speech."""
-        pieces = segments(answer)
         for at, piece in enumerate(pieces):
             document.add([*self._text.encode((": " if at == 0 else "") + piece), self.speech_start], TEXT_WEIGHT)
             units = answer_units(piece, last=at == len(pieces) - 1)

@@ -119,6 +119,14 @@ def test_what_is_only_written_is_told_apart_and_has_no_units(composer: Composer)
     assert composer.units_of(written.ids) == []
 
 
+def test_a_full_chain_is_written_before_it_is_spoken(composer: Composer) -> None:
+    spoken = next(s for s in composer.texts.exchanges["en"] if s.answer.startswith("Yes"))
+    document = composer.turn(spoken, Random(0), full_chain=True)
+    assert document.ids.count(composer.speech_start) == 1 + 1  # the question's, and the answer's
+    written = document.ids[len(document.ids) - document.ids[::-1].index(composer.answer) :]
+    assert composer.text_of(written[: written.index(composer.speech_start)]) == spoken.answer
+
+
 def test_made_exchanges_leave_out_what_is_scored(composer: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = _open_question("en")
     drawn = iter([Spoken("Why?", "Rain.", ((asked, "Rain."),)), Spoken("Why?", "Rain.", (("Hello.", "Hi!"),))])
